@@ -1,0 +1,78 @@
+"""Where things lie. Every path in the project starts from one of these functions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from radlib.core.errors import MissingDataError, RadlibError
+
+
+def project_root() -> Path:
+    """The checkout: ``$RADLIB_PROJECT``, else the nearest folder upwards that holds ``notebooks/`` and ``radlib/``.
+
+    Raises:
+        RadlibError: if neither the working directory nor the package lies in a checkout.
+    """
+    if named := os.environ.get("RADLIB_PROJECT"):
+        return Path(named).resolve()
+    for start in (Path.cwd(), Path(__file__).resolve().parent):
+        for folder in (start, *start.parents):
+            if (folder / "notebooks").is_dir() and (folder / "radlib").is_dir():
+                return folder
+    raise RadlibError(
+        f"no checkout of the book found from {Path.cwd()}",
+        remedy="run from inside the checkout, or set RADLIB_PROJECT to it",
+    )
+
+
+def runs_root() -> Path:
+    """Everything a run writes: ``$RADLIB_RUNS``, else ``runs/`` of the checkout."""
+    if named := os.environ.get("RADLIB_RUNS"):
+        return Path(named).resolve()
+    return project_root() / "runs"
+
+
+def run_dir(*, cohort: str, profile: str, chapter: str) -> Path:
+    """``runs/<cohort>/<profile>/<chapter>``. A cohort given as a YAML file goes by its stem."""
+    return runs_root() / cohort_slug(cohort) / profile / chapter
+
+
+def cohort_slug(cohort: str) -> str:
+    """The folder name of a cohort: ``simulated``, ``real``, or the stem of a user's YAML file."""
+    return Path(cohort).stem if cohort.endswith((".yml", ".yaml")) else cohort
+
+
+def manifests_dir() -> Path:
+    """``data_manifests/`` of the checkout."""
+    return project_root() / "data_manifests"
+
+
+def data_root(root: Path | str | None = None) -> Path | None:
+    """The folder that holds the real data: ``root``, else ``$RADLIB_DATA``, else None.
+
+    Raises:
+        RadlibError: if a folder was named and does not exist.
+    """
+    named = root or os.environ.get("RADLIB_DATA")
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()
+    if not folder.is_dir():
+        raise RadlibError(
+            "the data root does not exist",
+            file=folder,
+            remedy="give the folder that holds the data sets with --root or RADLIB_DATA",
+        )
+    return folder
+
+
+def require_data_root(root: Path | str | None = None) -> Path:
+    """Like :func:`data_root`, but raises :class:`MissingDataError` where none is named."""
+    folder = data_root(root)
+    if folder is None:
+        raise MissingDataError(
+            "no data root is named, so there is no real data to read",
+            remedy="set RADLIB_DATA to the folder that holds the data sets; `radlib data list` says what they are",
+        )
+    return folder

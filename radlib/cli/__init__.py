@@ -1,0 +1,46 @@
+"""The command line: ``radlib --help``.
+
+Each group lives in a module of its own and imports what it needs inside its commands, so that
+``radlib --help`` answers before torch could load.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from radlib.cli import chapter, cohort, data, features, phantom
+
+app = typer.Typer(
+    name="radlib",
+    help="Data, cohorts, features and chapters of the glioma MRI book.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+app.add_typer(cohort.app, name="cohort")
+app.add_typer(phantom.app, name="phantom")
+app.add_typer(features.app, name="features")
+app.add_typer(chapter.app, name="chapter")
+
+
+@app.callback(invoke_without_command=True)
+def version(show: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if show:
+        from radlib import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: a :class:`radlib.core.errors.RadlibError` is a message and exit code 2, not a traceback."""
+    from radlib.core.errors import RadlibError
+
+    try:
+        app()
+    except RadlibError as error:
+        typer.secho(f"radlib: {error}", err=True, fg="red")
+        sys.exit(2)

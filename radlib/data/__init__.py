@@ -1,0 +1,1 @@
+"""Manifests, cohorts, readers, checks and splits. Nothing here knows a model."""

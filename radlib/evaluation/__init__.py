@@ -1,0 +1,1 @@
+"""Cross-validation protocols, metrics with intervals, explanations."""

@@ -1,0 +1,1 @@
+"""The simulated glioma cohort: anatomy, tumour growth, MR signal, scanner, genes, survival."""

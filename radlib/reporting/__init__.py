@@ -1,0 +1,1 @@
+"""Tables, figures, sentences and the ledger: how results reach a page."""

@@ -2,6 +2,98 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(help="Run chapters and build the book.", no_args_is_help=True)
+
+Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.")]
+Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
+
+
+@app.command("list")
+def list_chapters() -> None:
+    """List the chapters: what each opens and reads."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from radlib.chapters.registry import chapters
+
+    table = Table("chapter", "title", "papers", "cohorts", "needs")
+    for name, chapter in chapters().items():
+        table.add_row(
+            name, chapter.title, ", ".join(chapter.papers), ", ".join(chapter.cohorts), ", ".join(chapter.needs)
+        )
+    Console().print(table)
+
+
+@app.command()
+def parameters(
+    name: Annotated[str, typer.Argument(help="The chapter.")],
+    profile: Profile = "default",
+) -> None:
+    """Show a chapter's parameters with what a profile sets them to."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from radlib.chapters.parameters import declared_parameters, resolve
+    from radlib.chapters.registry import chapter
+
+    found = chapter(name)
+    chosen = resolve(found, profile=profile)
+    table = Table("parameter", "type", "value", "meaning")
+    for item in declared_parameters(found.source).values():
+        value = chosen.get(item.name, item.default)
+        table.add_row(item.name, item.type, repr(value) + (" *" if item.name in chosen else ""), item.help)
+    Console().print(table)
+    Console().print(f"* set by profile {profile}")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="The chapter.")],
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    timeout: Annotated[int | None, typer.Option(help="Limit for one cell in seconds.")] = None,
+) -> None:
+    """Run one chapter; its results lie in runs/<cohort>/<profile>/<chapter>/."""
+    from radlib.chapters.parameters import declared_parameters, parse_override
+    from radlib.chapters.registry import chapter
+    from radlib.chapters.run import run_chapter
+
+    found = chapter(name)
+    declared = declared_parameters(found.source)
+    overrides = dict(parse_override(text, declared) for text in parameter or [])
+    path = run_chapter(
+        found, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads, timeout_s=timeout
+    )
+    typer.echo(path)
+
+
+@app.command()
+def publish(
+    name: Annotated[str | None, typer.Argument(help="The chapter; all of them without a name.")] = None,
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+) -> None:
+    """Put executed chapters and the generated pages into the sources of the book."""
+    from radlib.chapters.publish import publish_chapter, write_generated_pages
+    from radlib.chapters.registry import chapter, chapters
+
+    for found in [chapter(name)] if name else chapters().values():
+        publish_chapter(found, cohort=cohort, profile=profile)
+    write_generated_pages(cohort=cohort, profile=profile)
+
+
+@app.command()
+def sync() -> None:
+    """Make or update the paired .ipynb of every chapter, for JupyterLab."""
+    from radlib.chapters.parameters import write_paired
+    from radlib.chapters.registry import chapters
+
+    for found in chapters().values():
+        typer.echo(write_paired(found))

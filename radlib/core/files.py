@@ -21,9 +21,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=".part-", suffix="".join(target.suffixes) or ".tmp"
-    )
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-", suffix="".join(target.suffixes) or ".tmp")
     os.close(handle)
     temporary = Path(name)
     try:

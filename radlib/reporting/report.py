@@ -111,7 +111,8 @@ class Report:
         self.tables[name] = {"file": file, "caption": caption}
         text = as_text(frame, digits=digits, index=index)
         myst = (
-            f"```{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n{to_markdown(text)}\n```\n\n"
+            f"```{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n"
+            f"{to_markdown(text)}\n```\n\n"
             f"```{{div}} download\n{{download}}`CSV of this table <{self.chapter}/{file}>`\n```\n"
         )
         lab = (
@@ -141,7 +142,8 @@ class Report:
         plt.close(figure)
         self.figures[name] = {"file": file, "caption": caption, "alt": alt}
         myst = (
-            f"```{{figure}} {self.chapter}/{file}\n:name: fig-{self._slug}-{name}\n:alt: {_one_line(alt)}\n:width: 100%\n\n"
+            f"```{{figure}} {self.chapter}/{file}\n:name: fig-{self._slug}-{name}\n"
+            f":alt: {_one_line(alt)}\n:width: 100%\n\n"
             f"{_one_line(caption)}\n```\n"
         )
         picture = base64.b64encode((self.directory / file).read_bytes()).decode()
@@ -278,9 +280,7 @@ class Report:
 
     def _claim(self, name: str, taken: Mapping[str, Any], kind: str) -> None:
         if kind != "value" and not NAME.fullmatch(name):
-            raise RadlibError(
-                f"{name!r} is no name for a {kind}", remedy="use lower case, digits and hyphens"
-            )
+            raise RadlibError(f"{name!r} is no name for a {kind}", remedy="use lower case, digits and hyphens")
         if name in taken:
             raise RadlibError(
                 f"this report already has a {kind} {name!r}",

@@ -1,0 +1,166 @@
+"""Run one chapter: parameters in, papermill, a gate, and a run directory that is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, TextIO
+
+import nbformat
+from filelock import FileLock, Timeout
+
+from radlib.chapters.parameters import COMMON, declared_parameters, read_notebook, resolve
+from radlib.chapters.registry import Chapter
+from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, write_json
+from radlib.core.paths import project_root, run_dir
+
+#: Threads of a chapter's kernel. Results are equal bit for bit only for an equal number of threads.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def run_chapter(
+    chapter: Chapter,
+    *,
+    cohort: str,
+    profile: str,
+    seed: int = 0,
+    overrides: dict[str, Any] | None = None,
+    threads: int = 1,
+    timeout_s: int | None = None,
+) -> Path:
+    """Execute a chapter and return its notebook in the run directory.
+
+    The notebook is executed under a temporary name and moved into place only when every code cell has run and none
+    shows an error; a chapter that fails leaves ``log.txt`` and ``failed.ipynb`` and no ``notebook.ipynb``.
+
+    Args:
+        chapter: which one.
+        cohort: ``simulated``, ``real`` or the path of a cohort description.
+        profile: name of a profile.
+        seed: the seed that the chapter gets.
+        overrides: further parameters, checked like those of the profile.
+        threads: CPU threads of the kernel.
+        timeout_s: limit for one cell in seconds.
+
+    Raises:
+        RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
+    """
+    import papermill
+
+    parameters = {"cohort": cohort, "profile": profile, "seed": seed}
+    parameters |= resolve(chapter, profile=profile, overrides=overrides)
+    directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
+    directory.mkdir(parents=True, exist_ok=True)
+    target, failed = directory / "notebook.ipynb", directory / "failed.ipynb"
+    for name in THREADS:
+        os.environ[name] = str(threads)
+    lock = FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RadlibError(
+            f"chapter {chapter.name!r} is being run by another process",
+            file=directory,
+            remedy="wait for it, or run under another cohort or profile",
+        ) from error
+    try:
+        for stale in (target, failed, directory / "results.json"):
+            stale.unlink(missing_ok=True)
+        with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
+            started = time.monotonic()
+            source = read_notebook(chapter.source)
+            nbformat.write(source, temporary)
+            try:
+                with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
+                    papermill.execute_notebook(
+                        temporary,
+                        temporary,
+                        parameters=parameters,
+                        kernel_name="python3",
+                        cwd=str(project_root()),
+                        progress_bar=False,
+                        log_output=False,
+                        stdout_file=log,
+                        stderr_file=log,
+                        execution_timeout=timeout_s,
+                    )
+                gate(nbformat.read(temporary, as_version=4), file=chapter.source)
+            except Exception as error:
+                traceback.print_exc(file=log)
+                os.replace(temporary, failed)
+                raise RadlibError(
+                    f"chapter {chapter.name!r} failed: {_last_line(error)}",
+                    file=directory / "log.txt",
+                    remedy=f"read the log, or open {failed}",
+                ) from error
+            _finish(temporary, parameters)
+            write_json(
+                directory / "parameters.json",
+                {**{name: item.default for name, item in declared_parameters(chapter.source).items()}, **parameters},
+            )
+            write_json(directory / "timing.json", {"wall_seconds": round(time.monotonic() - started, 1)})
+        if not (directory / "results.json").is_file():
+            target.unlink()
+            raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
+    finally:
+        lock.release()
+    return target
+
+
+def gate(notebook: nbformat.NotebookNode, *, file: Path | None = None) -> None:
+    """Pass a notebook in which every code cell has run and none has failed.
+
+    papermill's own word is not enough: after a timeout or a kill it writes a file that renders without a warning.
+
+    Raises:
+        RadlibError: naming the first cell that did not run or shows an error.
+    """
+    for position, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        if errors:
+            raise RadlibError(f"cell {position} failed: {errors[0].ename}: {errors[0].evalue}", file=file)
+        if cell.metadata.get("papermill", {}).get("duration") is None:
+            raise RadlibError(f"cell {position} did not run to its end", file=file)
+    if notebook.metadata.get("papermill", {}).get("end_time") is None:
+        raise RadlibError("the run of the notebook has no end", file=file)
+
+
+def _finish(path: Path, parameters: dict[str, Any]) -> None:
+    """Hide the input of the parameter cells and drop what differs from machine to machine."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if {"parameters", "injected-parameters"} & set(tags):
+            cell.metadata["tags"] = sorted({*tags, "hide-input"})
+    notebook.metadata["papermill"]["input_path"] = notebook.metadata["papermill"]["output_path"] = ""
+    notebook.metadata["radlib"] = {name: parameters[name] for name in COMMON}
+    nbformat.write(notebook, path)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+class _Tee(io.TextIOBase):
+    """Writes to two streams."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self.streams = streams
+
+    def write(self, text: str) -> int:
+        for stream in self.streams:
+            stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for stream in self.streams:
+            stream.flush()

@@ -1,0 +1,85 @@
+"""Where a chapter's cohort comes from: simulated, real, or the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.paths import require_data_root, runs_root
+from radlib.data.cohort import Cohort
+
+ROLES: Mapping[str, str] = {
+    "brats2017": "MRI with expert segmentations of high- and low-grade glioma (Islam 2020, Zhang 2021, Mehra 2022)",
+    "tcga-gbm": "GBM patients with radiomic features, 1740 genes and survival (Islam 2020)",
+    "tcga-idh": "BraTS-TCGA patients with radiomic features and IDH status (Ge 2020)",
+    "huashan": "grade II glioma patients with IDH1 status (Li 2017)",
+    "rembrandt": "REMBRANDT patients with grade (Mehra 2022)",
+}
+"""The papers' cohorts by the names that chapters ask for them."""
+
+
+def open_cohort(
+    role: str, *, cohort: str = "simulated", profile: str = "default", root: Path | str | None = None
+) -> Cohort:
+    """The cohort that a chapter works on.
+
+    Args:
+        role: a name in :data:`ROLES`.
+        cohort: ``simulated``, ``real``, or the path of a cohort description (YAML), which stands in for every role.
+        profile: which size of the simulated cohort.
+        root: the folder of the real data sets; ``$RADLIB_DATA`` where it is None.
+
+    Raises:
+        MissingDataError: if the simulated cohort has not been made, the real data are not there, or the role's real
+            cohort is private.
+        RadlibError: for an unknown role or kind of cohort.
+    """
+    if role not in ROLES:
+        raise RadlibError(f"unknown cohort role {role!r}", remedy=f"use one of {', '.join(ROLES)}")
+    if cohort == "simulated":
+        folder = simulated_dir(role, profile=profile)
+        if not (folder / "cohort.json").is_file():
+            raise MissingDataError(
+                f"the simulated cohort {role!r} of profile {profile!r} has not been made",
+                file=folder,
+                remedy=f"run: radlib phantom make {role} --profile {profile}",
+            )
+        return Cohort.load(folder)
+    if cohort == "real":
+        return _real_reader(role)(require_data_root(root))
+    if cohort.endswith((".yml", ".yaml")):
+        from radlib.data.readers.folder import read_described
+
+        return read_described(cohort)
+    raise RadlibError(
+        f"unknown cohort {cohort!r}", remedy="use 'simulated', 'real', or the path of a cohort description (.yml)"
+    )
+
+
+def simulated_dir(role: str, *, profile: str) -> Path:
+    """``runs/simulated/<profile>/cohorts/<role>``."""
+    return runs_root() / "simulated" / profile / "cohorts" / role
+
+
+def _real_reader(role: str) -> Callable[[Path], Cohort]:
+    if role == "brats2017":
+        from radlib.data.readers.brats import read_brats_like_2017
+
+        return read_brats_like_2017
+    if role == "tcga-gbm":
+        from radlib.data.readers.tcga import read_tcga_gbm
+
+        return read_tcga_gbm
+    if role == "tcga-idh":
+        from radlib.data.readers.tcga import read_tcga_idh
+
+        return read_tcga_idh
+    if role == "rembrandt":
+        from radlib.data.readers.rembrandt import read_rembrandt
+
+        return read_rembrandt
+    raise MissingDataError(
+        "the Huashan cohort of Li 2017 is private and cannot be obtained",
+        remedy="use cohort='simulated', or describe a cohort of your own with `radlib cohort init`",
+    )

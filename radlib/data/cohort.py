@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -115,7 +115,7 @@ class Cohort:
             raise RadlibError(
                 f"cohort {self.name!r} has no subject {subject!r}", remedy=f"its first ids are {self.ids[:3]}"
             )
-        return self.participants.iloc[self.participants.index.get_indexer([subject])[0]]
+        return cast("pd.Series", self.participants.loc[subject])
 
     # Parts
 

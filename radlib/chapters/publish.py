@@ -99,7 +99,8 @@ def _absent(chapter: Chapter, directory: Path) -> nbformat.NotebookNode:
     notebook = nbformat.v4.new_notebook()
     notebook.metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
     cell = nbformat.v4.new_markdown_cell(
-        f"# {chapter.title}\n\n:::{{warning}}\nThis chapter has not run to its end, so it has no results here.{why}\n:::"
+        f"# {chapter.title}\n\n:::{{warning}}\nThis chapter has not run to its end, so it has no results here."
+        f"{why}\n:::"
     )
     cell.id = "absent"
     notebook.cells = [cell]

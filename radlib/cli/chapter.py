@@ -75,6 +75,19 @@ def run(
 
 
 @app.command()
+def cohort(
+    role: Annotated[str, typer.Argument(help="brats2017, tcga-gbm, tcga-idh, huashan or rembrandt.")],
+    profile: Profile = "default",
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+) -> None:
+    """Make the simulated cohort that a profile's chapters read."""
+    from radlib.chapters.cohorts import make_cohort
+
+    typer.echo(make_cohort(role, profile=profile, seed=seed, jobs=jobs))
+
+
+@app.command()
 def publish(
     name: Annotated[str | None, typer.Argument(help="The chapter; all of them without a name.")] = None,
     cohort: Cohort = "simulated",

@@ -1,0 +1,75 @@
+# `make help` lists the targets.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PROFILE ?= default
+COHORT ?= simulated
+SEED ?= 0
+JOBS ?= all
+GPU ?= 0
+NAME ?=
+
+TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
+STAMP := $(VENV)/.installed
+SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile --cores $(JOBS) --resources gpu=1 \
+	--nolock --rerun-incomplete --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
+RUN_TESTS = $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install book chapters cohorts chapter notebooks lab test lint lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1"
+
+install: $(STAMP) ## Install everything into .venv from the hash-locked requirements (GPU=1: CUDA lock)
+
+# Without a GPU: torch at its pinned version first, then everything else by hash. Two hashes of one torch version in one
+# file would let pip take the other build.
+$(STAMP): requirements.lock requirements-cuda.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+ifeq ($(GPU),1)
+	$(BIN)/pip install --quiet --require-hashes -r requirements-cuda.lock
+else
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+endif
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(STAMP) ## Run what is not up to date and build the book: build/_build/html/index.html
+	$(SNAKEMAKE) book
+	@echo "The book: build/_build/html/index.html"
+
+chapters: $(STAMP) ## Run the chapters without building the book
+	$(SNAKEMAKE) chapters
+
+cohorts: $(STAMP) ## Make the simulated cohorts of the profile
+	$(SNAKEMAKE) cohorts
+
+chapter: $(STAMP) ## Run one chapter and what it reads: make chapter NAME=idh_tables
+	@test -n "$(NAME)" || { echo "give the chapter: make chapter NAME=..."; $(BIN)/radlib chapter list; exit 2; }
+	$(SNAKEMAKE) chapter_$(NAME)
+
+notebooks: $(STAMP) ## Write the paired .ipynb of every chapter
+	$(BIN)/radlib chapter sync
+
+lab: notebooks ## Open JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+test: $(STAMP) ## Run all tests, with RADLIB_DATA on real data too
+	$(RUN_TESTS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# UV_FIND_LINKS may name a folder with a CPU wheel of torch; without it the CPU lock is compiled with the CUDA build
+# as the only one in sight and names its libraries too.
+lock: $(STAMP) ## Compile both locks and environment.yml from pyproject.toml
+	$(BIN)/python workflow/lock.py
+
+clean: ## Remove what is built; keep runs/ and .venv
+	rm -rf build book/chapters book/generated notebooks/*.ipynb .snakemake

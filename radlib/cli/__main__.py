@@ -1,0 +1,5 @@
+"""``python -m radlib.cli``."""
+
+from radlib.cli import main
+
+main()

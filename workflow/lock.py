@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The version of torch in both locks: the newest for which every other package resolves on CPU and CUDA machines alike.
+TORCH = "2.13.0"
 COMPILE = [
     sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "book", "--extra", "dev",
     "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet", *sys.argv[1:],
@@ -49,13 +51,17 @@ def environment(cpu_lock: str, cuda_lock: str) -> str:
 
 
 def main() -> None:
+    constraints = ROOT / "build" / "constraints.txt"
+    constraints.parent.mkdir(exist_ok=True)
+    constraints.write_text(f"torch=={TORCH}\n", encoding="utf-8")
     without_wheel = {key: value for key, value in os.environ.items() if key != "UV_FIND_LINKS"}
     for file, environ, extra in (
         ("requirements.lock", os.environ, ["--no-emit-package", "torch"]),
         ("requirements-cuda.lock", without_wheel, []),
     ):
-        subprocess.run([*COMPILE, *extra, "--output-file", file], cwd=ROOT, env=dict(environ), check=True)
-    text = environment(*[(ROOT / file).read_text(encoding="utf-8") for file in ("requirements.lock", "requirements-cuda.lock")])
+        subprocess.run([*COMPILE, *extra, "--constraint", str(constraints), "--output-file", file], cwd=ROOT, env=dict(environ), check=True)
+    locks = [(ROOT / file).read_text(encoding="utf-8") for file in ("requirements.lock", "requirements-cuda.lock")]
+    text = environment(*locks)
     (ROOT / "environment.yml").write_text(text, encoding="utf-8")
 
 

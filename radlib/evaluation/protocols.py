@@ -16,15 +16,16 @@ The protocols differ in what they may see:
     The published protocol on shuffled labels: whatever it finds above chance comes from the protocol.
 
 Intervals. Repeated folds reuse the same subjects, so their results are not independent and a t interval over folds
-is far too narrow. The default here is the **patient bootstrap**: subjects are resampled with replacement, each with
-all its out-of-fold predictions, and the statistic averages over the repeats. It holds the fitted models fixed, so it
-speaks of other patients under the models at hand, not of other training sets. :func:`corrected_resampled_interval`
-gives the interval of Nadeau and Bengio (Machine Learning 52, 2003, section 3) over fold results as a second view.
+is far too narrow. The book resamples **patients**, each with all its out-of-fold predictions, and averages the
+statistic over the repeats (:func:`radlib.evaluation.intervals.bootstrap`). That holds the fitted models fixed: it
+speaks of other patients under the models at hand, not of other training sets.
+:func:`corrected_resampled_interval` is a second view, the interval of Nadeau and Bengio (Machine Learning 52, 2003,
+section 3) over fold results, which allows for the training sets but trusts a t distribution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,12 +35,13 @@ import pandas as pd
 from scipy import stats
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
+from radlib.data.splits import Labels, Split, k_fold, leave_one_out
+from radlib.evaluation.intervals import Estimate, check_level
 
 AS_PUBLISHED = "as published"
 LEAKAGE_FREE = "leakage-free"
@@ -49,100 +51,67 @@ PUBLISHED_PERMUTED = "as published, permuted labels"
 PROTOCOLS = (AS_PUBLISHED, LEAKAGE_FREE, CONTROL, PERMUTED, PUBLISHED_PERMUTED)
 
 IntArray = npt.NDArray[np.intp]
-FloatArray = npt.NDArray[np.float64]
-Fold = tuple[IntArray, IntArray]
 
 
 class Splitter(Protocol):
-    """Gives the folds of one repeat. Rows are subjects, so folds never part one subject."""
+    """Gives the folds of one repeat."""
 
     @property
     def n_repeats(self) -> int:
         """How often the folds are drawn anew."""
         ...
 
-    def folds(self, strata: npt.ArrayLike, *, repeat: int) -> list[Fold]:
-        """(train, test) row numbers of every fold of one repeat; any ``repeat`` from 0 on has folds of its own."""
+    def folds(self, subjects: Sequence[str], strata: Labels | None, *, repeat: int) -> list[Split]:
+        """The folds of one repeat; any ``repeat`` from 0 on has folds of its own."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatedFolds:
-    """K folds, shuffled anew in every repeat.
+    """K folds of subjects, shuffled anew in every repeat (:func:`radlib.data.splits.k_fold`).
 
     Attributes:
         n_folds: folds of one repeat, at least 2.
         n_repeats: repeats, at least 1.
         seed: seed of the shuffles; repeat ``r`` has the same folds whatever ``n_repeats`` is.
         stratify: give every fold about the same share of every stratum.
-        groups: one label a row (site, or subject where rows are samples of a subject); a group is never parted.
+        groups: a label for each subject, e.g. its site; the subjects of a group are never parted.
     """
 
     n_folds: int = 4
     n_repeats: int = 10
     seed: int = 0
     stratify: bool = True
-    groups: Sequence[Any] | None = None
+    groups: Labels | None = None
 
-    def folds(self, strata: npt.ArrayLike, *, repeat: int) -> list[Fold]:
-        """(train, test) row numbers of every fold.
+    def __post_init__(self) -> None:
+        if self.n_repeats < 1:
+            raise RadlibError(f"n_repeats is {self.n_repeats}", remedy="repeat at least once")
+
+    def folds(self, subjects: Sequence[str], strata: Labels | None, *, repeat: int) -> list[Split]:
+        """The folds of one repeat.
 
         Raises:
-            RadlibError: if there are fewer rows, groups, or rows of a stratum than folds.
+            RadlibError: if the folds cannot be filled.
         """
-        labels = np.asarray(strata)
-        self._check(labels)
-        state = named_seed(self.seed, "folds", repeat) % 2**32
-        kind: Any
-        if self.groups is not None and self.stratify:
-            kind = StratifiedGroupKFold(self.n_folds, shuffle=True, random_state=state)
-        elif self.groups is not None:
-            kind = GroupKFold(self.n_folds, shuffle=True, random_state=state)
-        elif self.stratify:
-            kind = StratifiedKFold(self.n_folds, shuffle=True, random_state=state)
-        else:
-            kind = KFold(self.n_folds, shuffle=True, random_state=state)
-        groups = None if self.groups is None else np.asarray(self.groups)
-        return list(kind.split(np.zeros((len(labels), 1)), labels, groups))
-
-    def _check(self, labels: npt.NDArray[Any]) -> None:
-        if self.n_folds < 2 or self.n_repeats < 1:
-            raise RadlibError(
-                f"n_folds={self.n_folds} and n_repeats={self.n_repeats} make no cross-validation",
-                remedy="give at least 2 folds and 1 repeat",
-            )
-        if self.groups is not None:
-            if len(self.groups) != len(labels):
-                raise RadlibError(f"{len(self.groups)} groups for {len(labels)} rows", remedy="give one group a row")
-            n_units, unit = len(set(self.groups)), "groups"
-        else:
-            n_units, unit = len(labels), "subjects"
-        if n_units < self.n_folds:
-            raise RadlibError(
-                f"{n_units} {unit} cannot fill {self.n_folds} folds", remedy=f"take at most {n_units} folds"
-            )
-        if self.stratify and self.groups is None:
-            names, counts = np.unique(labels, return_counts=True)
-            if counts.min() < self.n_folds:
-                rare = names[counts.argmin()]
-                raise RadlibError(
-                    f"class {rare!r} has {counts.min()} subjects, fewer than the {self.n_folds} folds",
-                    remedy="take fewer folds, merge classes, or set stratify=False",
-                )
+        return k_fold(
+            subjects,
+            n_folds=self.n_folds,
+            seed=named_seed(self.seed, "repeat", repeat),
+            stratify=strata if self.stratify else None,
+            groups=self.groups,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaveOneOutFolds:
-    """Every subject is the test set once; there is one repeat only."""
+    """Every subject is the test set once; a repeat would be the same."""
 
     n_repeats: int = field(default=1, init=False)
 
-    def folds(self, strata: npt.ArrayLike, *, repeat: int) -> list[Fold]:
-        """(train, test) row numbers of every fold."""
-        n = len(np.asarray(strata))
-        if n < 2:
-            raise RadlibError(f"{n} subjects cannot be left out in turn", remedy="give at least 2 subjects")
-        return list(LeaveOneOut().split(np.zeros((n, 1))))
+    def folds(self, subjects: Sequence[str], strata: Labels | None, *, repeat: int) -> list[Split]:
+        """The folds: one a subject."""
+        return leave_one_out(subjects)
 
 
 @dataclass(frozen=True)
@@ -207,7 +176,7 @@ def out_of_fold(
             leaks. Empty is leakage-free.
         protocol: the name that the results carry.
         positive: the class that binary scores point to; by default the last one in sorted order.
-        strata: what the folds are balanced by; by default the classes, and for numbers nothing may be stratified.
+        strata: what the folds are balanced by; by default the classes; numbers are not stratified.
         fit_on: (subjects,) booleans; subjects with False are predicted, but train nothing.
         repeats: which repeats to run; by default all of the splitter's.
 
@@ -223,7 +192,10 @@ def out_of_fold(
     if trains.shape != (len(y),):
         raise RadlibError(f"fit_on has shape {trains.shape}", remedy=f"give {len(y)} booleans, one a subject")
     before, within = _part(preparation, outside)
-    labels = y if strata is None else strata.loc[y.index]
+    subjects = [str(subject) for subject in y.index]
+    labels = list(y if strata is None else strata.loc[y.index])
+    if strata is None and not any(is_classifier(model) for model in models.values()):
+        labels = [0] * len(y)  # numbers are no strata
     features: pd.DataFrame | npt.NDArray[Any] = X
     selected: list[pd.DataFrame] = []
     if before is not None:
@@ -235,7 +207,8 @@ def out_of_fold(
             features = pd.DataFrame(features, index=X.index, columns=fitted.get_feature_names_out())
     rows: list[pd.DataFrame] = []
     for repeat in range(splitter.n_repeats) if repeats is None else repeats:
-        for fold, (train, test) in enumerate(splitter.folds(labels, repeat=repeat)):
+        for fold, split in enumerate(splitter.folds(subjects, labels, repeat=repeat)):
+            train, test = split.indices(subjects)
             train = train[trains[train]]
             _check_fold(y.iloc[train], models, repeat, fold)
             a, b = _rows(features, train), _rows(features, test)
@@ -319,101 +292,18 @@ def three_protocols(
     return run
 
 
-# ---------------------------------------------------------------------------------------------------- intervals
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its interval. ``n`` is the number of subjects (or permutations) behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f}, n={self.n})"
-
-
-def patient_bootstrap(
-    statistic: Callable[[FloatArray], FloatArray],
-    n_subjects: int,
-    *,
-    n_resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Estimate:
-    """A percentile interval over resampled subjects.
-
-    Args:
-        statistic: takes (B, n_subjects) weights, how often each subject is in each resample, gives (B,) values;
-            NaN where a resample leaves it undefined (no subject of a class), which is left out.
-        n_subjects: number of subjects; 0 gives NaN throughout.
-        n_resamples: resamples B.
-        level: coverage, between 0 and 1.
-        seed: seed of the resampling.
-    """
-    if n_subjects == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    value = float(statistic(np.ones((1, n_subjects)))[0])
-    weights = rng(seed, "patient bootstrap").multinomial(
-        n_subjects, np.full(n_subjects, 1 / n_subjects), size=n_resamples
-    )
-    drawn = statistic(weights.astype(float))
-    drawn = drawn[np.isfinite(drawn)]
-    if drawn.size == 0:
-        return Estimate(value, float("nan"), float("nan"), n_subjects)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), n_subjects)
-
-
-def bootstrap_ratio(
-    numerator: npt.ArrayLike,
-    denominator: npt.ArrayLike,
-    *,
-    n_resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Estimate:
-    """Patient bootstrap of sum(numerator) / sum(denominator), a proportion averaged over repeats.
-
-    Args:
-        numerator: (subjects,) share of the repeats in which the subject counts, 0 to its denominator.
-        denominator: (subjects,) 1 for a subject that the proportion is about, else 0.
-
-    Returns:
-        NaN where no subject is concerned. Where every subject counts always (or never), resampling shows no spread;
-        the interval is then Wilson's for as many subjects, so that 16 of 16 is not taken for certainty.
-    """
-    top, bottom = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
-    concerned = int(np.count_nonzero(bottom))
-    if concerned == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-
-    def ratio(weights: FloatArray) -> FloatArray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((weights @ top) / (weights @ bottom))
-
-    found = patient_bootstrap(ratio, len(top), n_resamples=n_resamples, level=level, seed=seed)
-    if found.value in (0.0, 1.0):
-        sure = stats.binomtest(round(found.value * concerned), concerned).proportion_ci(level, method="wilson")
-        return Estimate(found.value, float(sure.low), float(sure.high), concerned)
-    return Estimate(found.value, found.low, found.high, concerned)
-
-
 def permutation_interval(values: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
     """The mean of a result over permutations, with the t interval of that mean (permutations are independent).
 
-    One permutation gives NaN limits, none gives NaN throughout.
+    ``n`` counts permutations. One permutation has no interval, none gives NaN throughout.
     """
+    check_level(level)
     found = np.asarray(values, dtype=float)
-    if found.size == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    if found.size < 2:
+        return Estimate(float(found[0]) if found.size else float("nan"), n=int(found.size), method="t, permutations")
+    half = stats.t.ppf((1 + level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
     mean = float(found.mean())
-    if found.size == 1:
-        return Estimate(mean, float("nan"), float("nan"), 1)
-    half = float(stats.t.ppf((1 + level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size))
-    return Estimate(mean, mean - half, mean + half, int(found.size))
+    return Estimate(mean, float(mean - half), float(mean + half), int(found.size), "t, permutations")
 
 
 def permutation_p_value(observed: float, permuted: npt.ArrayLike) -> float:
@@ -428,23 +318,20 @@ def corrected_resampled_interval(
     """The interval of Nadeau and Bengio over fold results: variance (1/J + n_test/n_train) s^2, J - 1 degrees.
 
     Args:
-        fold_values: (J,) results of all folds of all repeats; NaN is left out.
+        fold_values: (J,) results of all folds of all repeats; NaN is left out. Fewer than two give no interval.
         n_train: subjects of a training fold (mean).
         n_test: subjects of a test fold (mean).
+        level: coverage.
     """
+    check_level(level)
     values = np.asarray(fold_values, dtype=float)
     values = values[np.isfinite(values)]
     J = values.size
     if J < 2:
-        value = float(values.mean()) if J else float("nan")
-        return Estimate(value, float("nan"), float("nan"), J)
-    scale = np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
-    half = float(stats.t.ppf((1 + level) / 2, J - 1) * scale)
+        return Estimate(float(values[0]) if J else float("nan"), n=J, method="Nadeau-Bengio")
+    half = stats.t.ppf((1 + level) / 2, J - 1) * np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
     mean = float(values.mean())
-    return Estimate(mean, mean - half, mean + half, J)
-
-
-# ------------------------------------------------------------------------------------------------------ private
+    return Estimate(mean, float(mean - half), float(mean + half), J, "Nadeau-Bengio")
 
 
 def _check_input(X: pd.DataFrame, y: pd.Series) -> None:

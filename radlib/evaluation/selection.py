@@ -38,7 +38,8 @@ class LinearRFE(SelectorMixin, BaseEstimator):
         epsilon: half width of the insensitive tube of ``"svr"``, in the unit of the target (of its standard
             deviation if ``standardise_target``).
         standardise_target: for ``"svr"``, fit (y - mean) / sd, so that C and epsilon do not depend on the unit.
-        tol: largest violation of the optimality conditions at which a fit ends. scikit-learn's default is 1e-3.
+        tol: largest violation of the optimality conditions at which a fit ends. scikit-learn's default of 1e-3 is
+            too loose for thousands of features: on near ties the support then depends on the rounding.
 
     Attributes:
         support_: (features,) booleans, the features that stay.
@@ -54,7 +55,7 @@ class LinearRFE(SelectorMixin, BaseEstimator):
         C: float = 1.0,
         epsilon: float = 0.1,
         standardise_target: bool = True,
-        tol: float = 1e-4,
+        tol: float = 1e-6,
     ) -> None:
         self.n_features_to_select = n_features_to_select
         self.step = step

@@ -1,52 +1,32 @@
-"""Who the simulated patients are: the structural equations of the causal graph, and the tables they give.
+"""Who the simulated patients are: recruitment by quota, the equations of the causal graph, and the tables they give.
 
-One function an equation, named for the variable it sets. It gets the variables with an arrow into it in
-:data:`radlib.phantom.causal.ARROWS`, the strengths of those arrows, and noise of its own; nothing else reaches it.
-Each variable draws from a stream of its own, so taking an arrow away changes its target and what follows from it,
-and leaves everything else as it was, to the last bit.
+Each variable draws from a random stream of its own, so taking an arrow away changes its target and what follows from
+it, and leaves everything else as it was, to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import truncnorm
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.data.cohort import COLUMNS, MODALITIES, NUMBER_COLUMNS
 from radlib.phantom.causal import ARROWS, DESIGNED, order, parents, resolve_strengths
-from radlib.phantom.genes import (
-    AGEING,
-    METHYLATOR,
-    N_GENES,
-    N_PROGRAMMES,
-    PROGNOSTIC,
-    PROLIFERATION,
-    gene_model,
-    standardised_expression,
-)
-from radlib.phantom.survival import SIGMA, censor, log_error
-from radlib.phantom.templates import Stratum, Template, apportion, quota
-from radlib.phantom.traits import ImagingTraits, Lobe
+from radlib.phantom.equations import EQUATIONS, LOBES, Inputs, Values
+from radlib.phantom.genes import N_PROGRAMMES, PROGNOSTIC, gene_model
+from radlib.phantom.survival import SIGMA, censor
+from radlib.phantom.templates.schema import Stratum, Template, quota
+from radlib.phantom.traits import ImagingTraits
 
-LOBES: tuple[Lobe, ...] = get_args(Lobe)
-LOBE_SHARES: dict[str, tuple[float, ...]] = {
-    # frontal, temporal, parietal, occipital, insular. Mutant gliomas sit frontally and in the insula, wild-type ones
-    # are spread with the white matter; rounded from the atlases of Ellingson et al. 2013 and Wang et al. 2015.
-    "wildtype": (0.30, 0.31, 0.24, 0.07, 0.08),
-    "mutant": (0.58, 0.14, 0.09, 0.01, 0.18),
-}
 LEAST_ENHANCEMENT_ML = 0.35
 """A tumour whose enhancing part would be smaller than this has none: Bakas et al. 2017 give it to 30 % of the LGG."""
-
-REFERENCE_AGE = 60.0
-Values = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,159 +47,6 @@ class Subjects:
     latents: pd.DataFrame
     expression: pd.DataFrame | None
     effects: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Inputs:
-    """What one equation may see."""
-
-    of: Values
-    s: Mapping[str, float]
-    draw: np.random.Generator
-    n: int
-    template: Template
-
-    def normal(self, *shape: int) -> np.ndarray:
-        return self.draw.standard_normal((self.n, *shape))
-
-    def uniform(self) -> np.ndarray:
-        return self.draw.uniform(np.finfo(float).tiny, 1.0, self.n)
-
-    def sum(self, **shapes: np.ndarray | float) -> np.ndarray:
-        """The sum over the parents of strength times parent, a parent given in ``shapes`` taken in that form."""
-        total = np.zeros(self.n)
-        for parent, strength in self.s.items():
-            total += strength * np.asarray(shapes.get(parent, self.of[parent]), dtype=float)
-        return total
-
-
-def _codel(x: _Inputs) -> np.ndarray:
-    odds = logit(x.template.codel_given_mutant) + x.sum(idh=x.of["idh"] - 1, grade=x.of["grade"] - 2.5)
-    return (x.uniform() < expit(odds)).astype(float)
-
-
-def _mgmt(x: _Inputs) -> np.ndarray:
-    return (x.uniform() < expit(logit(0.4) + x.sum())).astype(float)
-
-
-def _aggressiveness(x: _Inputs) -> np.ndarray:
-    return x.sum(grade=x.of["grade"] - 4) + x.normal()
-
-
-def _location(x: _Inputs) -> np.ndarray:
-    wild, mutant = (np.log(LOBE_SHARES[key]) for key in ("wildtype", "mutant"))
-    odds = wild + (x.s["idh"] * x.of["idh"])[:, None] * (mutant - wild)
-    shares = np.exp(odds - odds.max(axis=1, keepdims=True))
-    edges = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
-    return np.minimum((x.uniform()[:, None] > edges).sum(axis=1), len(LOBES) - 1).astype(float)
-
-
-def _volume(x: _Inputs) -> np.ndarray:
-    """Log of the volume in ml."""
-    return np.log(x.template.volume_ml) + x.sum(grade=x.of["grade"] - 4) + 0.57 * x.normal()
-
-
-def _enhancement(x: _Inputs) -> np.ndarray:
-    """Log ratio of enhancing tumour to oedema. Its spread grows with the distance from grade 4 as its mean falls."""
-    below = 4 - x.of["grade"]
-    spread = 0.85 * np.exp(0.27 * abs(x.s["grade"]) * below)
-    return -0.9 + x.sum(grade=-below) + spread * x.normal()
-
-
-def _core(x: _Inputs) -> np.ndarray:
-    """Log ratio of necrotic and non-enhancing core to oedema."""
-    return -1.85 + x.sum(grade=x.of["grade"] - 4) + 1.25 * x.normal()
-
-
-def _necrosis(x: _Inputs) -> np.ndarray:
-    return 0.9 + x.sum(grade=x.of["grade"] - 4) + 0.8 * x.normal()
-
-
-def _border(x: _Inputs) -> np.ndarray:
-    return -0.4 + x.sum(grade=x.of["grade"] - 4) + 0.8 * x.normal()
-
-
-def _mismatch(x: _Inputs) -> np.ndarray:
-    """Share of mismatch, 0 to 1: mostly above a half where the sign is present, near 0 where it is not."""
-    present = x.uniform() < expit(-5.0 + x.sum(grade=x.of["grade"] - 3))
-    return np.where(present, x.draw.beta(6.0, 2.0, x.n), x.draw.beta(1.0, 15.0, x.n))
-
-
-def _foci(x: _Inputs) -> np.ndarray:
-    second = x.uniform() < expit(-2.1 + x.sum(grade=x.of["grade"] - 4))
-    third = x.uniform() < 0.2
-    return 1.0 + second + (second & third)
-
-
-def _mass_effect(x: _Inputs) -> np.ndarray:
-    return -0.3 + x.sum(volume=x.of["volume"] - np.log(100.0)) + 0.6 * x.normal()
-
-
-def _heterogeneity(x: _Inputs) -> np.ndarray:
-    return 0.3 + x.sum(grade=x.of["grade"] - 4) + 0.7 * x.normal()
-
-
-def _ventricles(x: _Inputs) -> np.ndarray:
-    """Apparent age, years."""
-    return np.clip(55.0 + x.sum(age=x.of["age"] - 55.0) + 4.0 * x.normal(), 15.0, 95.0)
-
-
-def _pathways(x: _Inputs) -> np.ndarray:
-    """Activity of the gene programmes, ``(n, N_PROGRAMMES)``, in SD of their own variation."""
-    activity = x.normal(N_PROGRAMMES)
-    activity[:, PROLIFERATION] += x.s["aggressiveness"] * x.of["aggressiveness"]
-    activity[:, PROLIFERATION] += x.s["grade"] * (x.of["grade"] - 4)
-    activity[:, METHYLATOR] += x.s["idh"] * x.of["idh"]
-    activity[:, AGEING] += x.s["age"] * (x.of["age"] - REFERENCE_AGE) / 10
-    return activity
-
-
-def _genes(x: _Inputs) -> np.ndarray:
-    """Expression of every gene in its SD, ``(n, N_GENES)``."""
-    return standardised_expression(x.of["pathways"], x.normal(N_GENES), strength=x.s["pathways"])
-
-
-def _survival(x: _Inputs) -> np.ndarray:
-    """True survival, days: the accelerated-failure-time model of :mod:`radlib.phantom.survival`."""
-    forms = survival_covariates(x.of)
-    genes = x.of["genes"] @ gene_model().coefficients
-    return x.template.median_survival * np.exp(x.sum(**forms, genes=genes) + SIGMA * log_error(x.uniform()))
-
-
-_EQUATIONS: dict[str, Callable[[_Inputs], np.ndarray]] = {
-    "codel": _codel,
-    "mgmt": _mgmt,
-    "aggressiveness": _aggressiveness,
-    "location": _location,
-    "volume": _volume,
-    "enhancement": _enhancement,
-    "core": _core,
-    "necrosis": _necrosis,
-    "border": _border,
-    "mismatch": _mismatch,
-    "foci": _foci,
-    "mass_effect": _mass_effect,
-    "heterogeneity": _heterogeneity,
-    "ventricles": _ventricles,
-    "pathways": _pathways,
-    "genes": _genes,
-    "survival": _survival,
-}
-
-
-def survival_covariates(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The parents of survival but the genes, centred at the reference subject and in the units of their arrows."""
-    return {
-        "age": (variables["age"] - REFERENCE_AGE) / 10,
-        "sex": variables["sex"],
-        "grade": variables["grade"] - 4,
-        "idh": variables["idh"],
-        "codel": variables["codel"],
-        "mgmt": variables["mgmt"],
-        "aggressiveness": variables["aggressiveness"],
-        "volume": variables["volume"] - np.log(100.0),
-        "enhancement": variables["enhancement"] + 0.9,
-    }
 
 
 def sample_subjects(
@@ -250,8 +77,8 @@ def sample_subjects(
         if node in DESIGNED:
             continue
         above = parents(node)
-        variables[node] = _EQUATIONS[node](
-            _Inputs(
+        variables[node] = EQUATIONS[node](
+            Inputs(
                 of={name: variables[name] for name in above},
                 s={name: values[f"{name}->{node}"] for name in above},
                 draw=rng(seed, "phantom", template.name, node),
@@ -273,11 +100,10 @@ def sample_subjects(
 
 def _design(template: Template, n: int, *, seed: int) -> pd.DataFrame:
     """What recruitment fixes: strata by quota, then sex, age, grade, IDH, scans and site within each."""
-    counts = apportion(dict(enumerate(stratum.count for stratum in template.strata)), n)
     parts = [
-        _stratum(template.strata[number], count, rng(seed, "phantom", template.name, "stratum", number))
-        for number, count in counts.items()
-        if count
+        _stratum(stratum, size, rng(seed, "phantom", template.name, "stratum", number))
+        for number, (stratum, size) in enumerate(zip(template.strata, template.sizes(n), strict=True))
+        if size
     ]
     draw = rng(seed, "phantom", template.name, "design")
     table = pd.concat(parts, ignore_index=True).iloc[draw.permutation(n)].reset_index(drop=True)
@@ -320,11 +146,17 @@ def _stratum(stratum: Stratum, n: int, draw: np.random.Generator) -> pd.DataFram
     table = table.iloc[draw.permutation(n)].reset_index(drop=True)
     table["grade"] = np.array(quota(dict(stratum.grade), n, of=of, draw=draw), dtype=float)
     table["idh"] = [float(value == "mutant") for value in quota(dict(stratum.idh), n, of=of, draw=draw)]
-    table["scans"] = quota({scan.modalities: scan.count for scan in stratum.scans}, n, of=of, draw=draw)
+    table["scans"] = _scans(stratum, n, draw)
     table["survival_known"] = [bool(value) for value in quota({True: stratum.survival}, n, of=of, draw=draw)]
     table["collection"], table["split"] = stratum.collection, stratum.split
     table["grade_group"] = stratum.grade_group
     return table
+
+
+def _scans(stratum: Stratum, n: int, draw: np.random.Generator) -> list[tuple[str, ...]]:
+    """The modalities of each of ``n`` subjects; two patterns of the template may be equal."""
+    patterns = quota({number: scan.count for number, scan in enumerate(stratum.scans)}, n, of=stratum.count, draw=draw)
+    return [() if number is None else stratum.scans[number].modalities for number in patterns]
 
 
 def _participants(
@@ -351,8 +183,7 @@ def _participants(
         ids = table.index.to_series()
         table[modality] = (folder + "/" + ids + "/" + ids + f"_{modality}.nii.gz").where(has)
     table["label_encoding"] = pd.Series("brats", index=table.index).where(scanned)
-    for column in template.hidden:
-        table[column] = np.nan
+    table[list(template.hidden)] = np.nan
     for column in COLUMNS:
         table[column] = table[column].astype(float if column in NUMBER_COLUMNS else "str")
     return table[list(COLUMNS)]

@@ -16,6 +16,7 @@ from radlib.core.errors import RadlibError
 
 if TYPE_CHECKING:
     import networkx as nx
+    from matplotlib.figure import Figure
 
 DESIGN = "cohort"
 """The node for how a cohort was put together: its arrows are quotas of the template and have no strength."""
@@ -60,14 +61,14 @@ def _arrows() -> tuple[Arrow, ...]:
         ("grade", "aggressiveness", 0.35, f"SD {grade}"),
         ("idh", "aggressiveness", -0.6, "SD, mutant against wild type"),
         ("idh", "location", 1.0, "share of the way from the wild-type to the mutant distribution of lobes"),
-        ("grade", "volume", 0.10, f"log volume {grade}"),
-        ("idh", "volume", 0.20, "log volume, mutant against wild type"),
+        ("grade", "volume", 0.05, f"log volume {grade}"),
+        ("idh", "volume", 0.30, "log volume, mutant against wild type"),
         ("aggressiveness", "volume", 0.20, "log volume per SD"),
-        ("grade", "enhancement", 1.30, f"log ratio of enhancing tumour to oedema {grade}"),
+        ("grade", "enhancement", 1.45, f"log ratio of enhancing tumour to oedema {grade}"),
         ("idh", "enhancement", -0.30, "log ratio, mutant against wild type"),
         ("aggressiveness", "enhancement", 0.25, "log ratio per SD"),
         ("grade", "core", -0.25, f"log ratio of core to oedema {grade}"),
-        ("idh", "core", 1.60, "log ratio, mutant against wild type"),
+        ("idh", "core", 1.80, "log ratio, mutant against wild type"),
         ("grade", "necrosis", 1.40, f"{logit} of the liquefied share {grade}"),
         ("idh", "necrosis", -0.60, f"{logit}, mutant against wild type"),
         ("aggressiveness", "necrosis", 0.40, f"{logit} per SD"),
@@ -93,7 +94,7 @@ def _arrows() -> tuple[Arrow, ...]:
         ("age", "survival", -0.17, "log time per decade"),
         ("sex", "survival", -0.10, "log time, male against female"),
         ("grade", "survival", -0.25, f"log time {grade}"),
-        ("idh", "survival", 0.50, "log time, mutant against wild type"),
+        ("idh", "survival", 0.40, "log time, mutant against wild type"),
         ("codel", "survival", 0.45, "log time, codeleted against not"),
         ("mgmt", "survival", 0.30, "log time, methylated against not"),
         ("aggressiveness", "survival", -0.35, "log time per SD"),
@@ -182,3 +183,76 @@ def order() -> list[str]:
     graph = nx.DiGraph((arrow.source, arrow.target) for arrow in ARROWS.values())
     later = [node for node in nx.lexicographical_topological_sort(graph) if node not in DESIGNED]
     return [*DESIGNED, *later]
+
+
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "cohort": "cohort\n(recruitment)", "grade": "WHO grade", "idh": "IDH", "codel": "1p/19q",
+        "mgmt": "MGMT", "aggressiveness": "aggressiveness\n(latent)", "mass_effect": "mass effect",
+        "mismatch": "T2-FLAIR\nmismatch", "pathways": "gene programmes\n(latent)", "genes": "1740 genes",
+        "foci": "number of foci", "border": "border sharpness", "necrosis": "necrotic share",
+        "core": "core : oedema", "enhancement": "enhancing : oedema",
+    }
+)  # fmt: skip
+"""How a variable is called in figures, where its name does not say it."""
+
+_POSITIONS: dict[str, tuple[float, float]] = {
+    "cohort": (0.0, 5.0),
+    "sex": (1.2, 10.0), "age": (1.2, 8.0), "grade": (1.2, 5.2), "idh": (1.2, 2.2),
+    "codel": (2.6, 9.0), "mgmt": (2.6, 0.4), "aggressiveness": (2.6, 5.6),
+    **{node: (4.4, 10.6 - 0.93 * number) for number, node in enumerate(IMAGING)},
+    "pathways": (3.4, -0.9), "genes": (4.9, -0.9), "survival": (6.3, 4.6),
+}  # fmt: skip
+
+
+def draw_causal_graph(strengths: str | Mapping[str, float] | None = None) -> Figure:
+    """Draw the arrows whose strength is not zero.
+
+    Positive strengths are blue, negative ones orange and dashed, recruitment by quota grey and dotted. Strengths of
+    different arrows have different units, so they are no widths; the table beside the figure gives them.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch
+
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    axes = figure.add_subplot()
+    graph = causal_graph(strengths)
+    colours = {"design": "#f0f0f0", "imaging": "#e3efdd", "outcome": "#fbe3d6", "other": "#e4ecf7"}
+    for node in graph.nodes:
+        kind = (
+            "design" if node == DESIGN
+            else "imaging" if node in IMAGING
+            else "outcome" if node == "survival"
+            else "other"
+        )  # fmt: skip
+        axes.text(
+            *_POSITIONS[node], LABELS.get(node, node), ha="center", va="center", fontsize=9, zorder=3,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": colours[kind], "edgecolor": "#555555", "linewidth": 0.8},
+        )  # fmt: skip
+    for source, target, strength in graph.edges(data="strength"):
+        colour, style = (
+            ("#9a9a9a", ":") if strength is None
+            else ("#2b6cb0", "-") if strength > 0
+            else ("#c05621", "--")
+        )  # fmt: skip
+        same_column = abs(_POSITIONS[source][0] - _POSITIONS[target][0]) < 0.1
+        axes.add_patch(
+            FancyArrowPatch(
+                _POSITIONS[source],
+                _POSITIONS[target],
+                arrowstyle="-|>",
+                mutation_scale=9,
+                color=colour,
+                linestyle=style,
+                linewidth=0.9,
+                alpha=0.75,
+                shrinkA=28,
+                shrinkB=30,
+                zorder=2,
+                connectionstyle=f"arc3,rad={0.5 if same_column else 0.06}",
+            )
+        )
+    axes.set_xlim(-0.6, 6.9)
+    axes.set_ylim(-1.6, 11.2)
+    axes.set_axis_off()
+    return figure

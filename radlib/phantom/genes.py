@@ -67,13 +67,13 @@ def gene_model() -> GeneModel:
     real = [name for name in PROGNOSTIC if not name.startswith("G0") and not name.startswith("G1")]
     names = (*real, *(f"G{number:04d}" for number in range(1, N_GENES - len(real) + 1)))
     # Shares of variance: shared programmes fall off as the leading eigenvalues of the published table do.
-    shares = np.array([0.19, 0.09, 0.07, 0.045, 0.035, 0.03])
+    shares = np.array([0.24, 0.11, 0.085, 0.055, 0.04, 0.035])
     loadings = np.zeros((N_GENES, N_PROGRAMMES))
     loadings[:, :N_SHARED] = draw.standard_normal((N_GENES, N_SHARED)) * np.sqrt(shares)
     block = draw.integers(N_SHARED, N_PROGRAMMES, size=N_GENES)
-    loadings[np.arange(N_GENES), block] = 0.5 * draw.choice([-1.0, 1.0], size=N_GENES, p=[0.3, 0.7])
+    loadings[np.arange(N_GENES), block] = 0.55 * draw.choice([-1.0, 1.0], size=N_GENES, p=[0.3, 0.7])
     explained = np.square(loadings).sum(axis=1)
-    loadings *= np.sqrt(np.minimum(1.0, 0.85 / explained))[:, None]
+    loadings *= np.sqrt(np.minimum(1.0, 0.9 / explained))[:, None]
     sd = 0.48 + np.exp(draw.normal(-1.05, 0.6, size=N_GENES))
     coefficients = np.array([PROGNOSTIC.get(name, 0.0) for name in names])
     return GeneModel(names=names, loadings=loadings, sd=sd, coefficients=coefficients)

@@ -59,7 +59,12 @@ def main() -> None:
         ("requirements.lock", os.environ, ["--no-emit-package", "torch"]),
         ("requirements-cuda.lock", without_wheel, []),
     ):
-        subprocess.run([*COMPILE, *extra, "--constraint", str(constraints), "--output-file", file], cwd=ROOT, env=dict(environ), check=True)
+        subprocess.run(
+            [*COMPILE, *extra, "--constraint", str(constraints), "--output-file", file],
+            cwd=ROOT,
+            env=dict(environ),
+            check=True,
+        )
     locks = [(ROOT / file).read_text(encoding="utf-8") for file in ("requirements.lock", "requirements-cuda.lock")]
     text = environment(*locks)
     (ROOT / "environment.yml").write_text(text, encoding="utf-8")

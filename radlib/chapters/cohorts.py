@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from radlib.chapters.parameters import load_profile, profile_file
 from radlib.core.errors import RadlibError
 from radlib.core.files import write_json
-from radlib.core.paths import runs_root
+from radlib.data.sources import simulated_dir
 
 
 class CohortOptions(BaseModel):
@@ -45,11 +45,6 @@ def cohort_options(role: str, *, profile: str) -> CohortOptions:
         raise RadlibError(f"the options of cohort {role!r} are wrong: {error}", file=profile_file(profile)) from error
 
 
-def cohort_dir(role: str, *, profile: str) -> Path:
-    """``runs/simulated/<profile>/cohorts/<role>``."""
-    return runs_root() / "simulated" / profile / "cohorts" / role
-
-
 def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Path:
     """Simulate a cohort and extract its features as the profile says.
 
@@ -63,7 +58,7 @@ def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Pat
     from radlib.phantom.make import make
 
     options = cohort_options(role, profile=profile)
-    folder = cohort_dir(role, profile=profile)
+    folder = simulated_dir(role, profile=profile)
     made_with: dict[str, Any] = {"role": role, "seed": seed, **options.model_dump(mode="json")}
     stamp = folder / "options.json"
     if folder.is_dir() and (not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != made_with):

@@ -2,6 +2,57 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(help="Extract hand-crafted features.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_presets() -> None:
+    """List the feature sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from radlib.features.presets import PRESETS
+
+    table = Table("preset", "version", "features", "what it is")
+    for item in PRESETS.values():
+        count = len(item.names(item.parse(None)))
+        table.add_row(item.name, str(item.version), str(count), item.description)
+    Console().print(table)
+
+
+@app.command()
+def extract(
+    cohort: Annotated[
+        Path, typer.Argument(help="Folder of a cohort (with participants.tsv), or a description (.yml).")
+    ],
+    preset: Annotated[str, typer.Option(help="The feature set; `radlib features list` names them.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    settings: Annotated[Path | None, typer.Option(help="YAML with settings of the preset.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+) -> None:
+    """Extract a feature set from every subject of a cohort; an interrupted run goes on where it stopped."""
+    import yaml
+
+    from radlib.core.errors import RadlibError
+    from radlib.data.cohort import Cohort
+    from radlib.data.readers.folder import read_described
+    from radlib.features.extract import extract_cohort
+
+    values = None
+    if settings is not None:
+        try:
+            values = yaml.safe_load(settings.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise RadlibError(f"the settings cannot be read: {error}", file=settings) from error
+    opened = Cohort.load(cohort) if cohort.is_dir() else read_described(cohort)
+    done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs)
+    typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
+    for name, reason in done.failed.items():
+        typer.secho(f"{name}: {reason}", err=True, fg="red")
+    if done.failed:
+        raise typer.Exit(1)

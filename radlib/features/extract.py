@@ -1,0 +1,152 @@
+"""Features of a whole cohort: subjects in parallel, resumable, one Parquet file with its settings inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, write_json
+from radlib.core.progress import track
+from radlib.data.cohort import Cohort
+from radlib.features.presets import Preset
+from radlib.features.presets import preset as find_preset
+
+#: Key of the schema metadata under which a file keeps how it was made.
+METADATA = b"radlib.features"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What :func:`extract_cohort` did.
+
+    Attributes:
+        file: the Parquet file: one row a subject, one float64 column a feature.
+        features: its content.
+        failed: subjects without features, and why.
+    """
+
+    file: Path
+    features: pd.DataFrame
+    failed: dict[str, str]
+
+
+def extract_cohort(
+    cohort: Cohort,
+    *,
+    preset: str,
+    out: Path | str,
+    settings: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+) -> Extraction:
+    """Compute a preset for every subject that has a segmentation.
+
+    A subject that is done is kept in ``<out>.parts/`` until all are; a run that was interrupted goes on from there.
+    A subject that fails gets no row, its reason is returned and stands in the file's metadata.
+
+    Args:
+        cohort: the subjects and their images.
+        preset: name of a feature set (:data:`radlib.features.presets.PRESETS`).
+        out: the Parquet file.
+        settings: values for the preset's settings; the rest is as the preset has it.
+        jobs: processes.
+
+    Raises:
+        RadlibError: if the preset or a setting is unknown, or no subject at all gave features.
+    """
+    chosen = find_preset(preset)
+    parsed = chosen.parse(settings)
+    out = Path(out)
+    made_with = {"preset": chosen.name, "version": chosen.version, "settings": parsed.model_dump(mode="json")}
+    parts = out.with_name(out.name + ".parts") / _digest(made_with)
+    parts.mkdir(parents=True, exist_ok=True)
+    subjects = [name for name in cohort.ids if isinstance(cohort.participants.loc[name, "seg"], str)]
+    todo = [name for name in subjects if not (parts / f"{name}.json").is_file()]
+    for name, answer in track(
+        _compute(cohort, todo, chosen, parsed, jobs=jobs), description=f"{chosen.name} features", total=len(todo)
+    ):
+        write_json(parts / f"{name}.json", answer)
+    answers = {name: json.loads((parts / f"{name}.json").read_text(encoding="utf-8")) for name in subjects}
+    failed = {name: answer["failed"] for name, answer in answers.items() if "failed" in answer}
+    rows = {name: answer["features"] for name, answer in answers.items() if "features" in answer}
+    if not rows:
+        reason = next(iter(failed.values()), "no subject has a segmentation")
+        raise RadlibError(f"no subject of cohort {cohort.name!r} gave features: {reason}")
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=chosen.names(parsed), dtype="float64")
+    frame.index.name = "id"
+    _write(frame, out, {**made_with, "cohort": cohort.name, "failed": failed})
+    shutil.rmtree(parts.parent)
+    return Extraction(out, frame, failed)
+
+
+def read_features(file: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A file of :func:`extract_cohort`: the features, and how they were made.
+
+    Raises:
+        RadlibError: if the file is missing, broken, or not one of these.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    file = Path(file)
+    try:
+        schema = pyarrow.parquet.read_schema(file)
+        frame = pd.read_parquet(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise RadlibError(f"the features cannot be read: {error}", file=file) from error
+    if METADATA not in (schema.metadata or {}):
+        raise RadlibError("the file does not say how its features were made", file=file)
+    return frame, json.loads(schema.metadata[METADATA])
+
+
+def _compute(
+    cohort: Cohort, subjects: list[str], chosen: Preset, settings: BaseModel, *, jobs: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    if jobs <= 1 or len(subjects) <= 1:
+        for name in subjects:
+            yield name, _one(cohort, name, chosen.name, settings)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
+        tasks = {name: pool.submit(_one, cohort.subset([name]), name, chosen.name, settings) for name in subjects}
+        for name, task in tasks.items():
+            yield name, task.result()
+
+
+def _one(cohort: Cohort, subject: str, preset_name: str, settings: BaseModel) -> dict[str, Any]:
+    chosen = find_preset(preset_name)
+    try:
+        values = chosen.compute(cohort, subject, settings)
+    except (RadlibError, ArithmeticError, IndexError, MemoryError, OSError, ValueError) as error:
+        return {"failed": str(error) or type(error).__name__}
+    return {"features": [None if math.isnan(values[name]) else values[name] for name in chosen.names(settings)]}
+
+
+def _single_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _write(frame: pd.DataFrame, out: Path, made_with: dict[str, Any]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pandas(frame)
+    metadata = {**(table.schema.metadata or {}), METADATA: json.dumps(made_with, sort_keys=True).encode()}
+    with atomic_path(out) as temporary:
+        pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def _digest(made_with: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]

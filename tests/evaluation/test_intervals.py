@@ -65,9 +65,6 @@ def test_two_strata_agree_with_scipy() -> None:
     both = np.concatenate([a, b])
     strata = np.repeat([0, 1], [15, 30])
 
-    def difference(weights: np.ndarray) -> np.ndarray:
-        return weights[:, :15] @ both[:15] / 15 - weights[:, 15:] @ both[15:] / 30
-
     # leaving one out must divide by what is left, as the jackknife does
     def mean_difference(weights: np.ndarray) -> np.ndarray:
         first, second = weights[:, :15], weights[:, 15:]
@@ -80,7 +77,6 @@ def test_two_strata_agree_with_scipy() -> None:
     assert ours.value == pytest.approx(a.mean() - b.mean())
     assert ours.low == pytest.approx(theirs.low, abs=0.02)
     assert ours.high == pytest.approx(theirs.high, abs=0.02)
-    assert difference(np.ones((1, 45)))[0] == pytest.approx(ours.value)
 
 
 def test_no_spread_and_no_value_give_no_limits() -> None:
@@ -116,8 +112,10 @@ def test_coverage_of_the_mean(method: str) -> None:
     covered = 0
     for trial in range(200):
         x = generator.normal(size=40)
-        found = bootstrap(
-            lambda w, x=x: w @ x / w.sum(1), np.zeros(40), method=method, level=0.9, n_boot=400, seed=trial
-        )  # type: ignore[misc,arg-type]
+
+        def mean(weights: np.ndarray, x: np.ndarray = x) -> np.ndarray:
+            return weights @ x / weights.sum(1)
+
+        found = bootstrap(mean, np.zeros(40), method=method, level=0.9, n_boot=400, seed=trial)  # type: ignore[arg-type]
         covered += found.low <= 0 <= found.high
     assert stats.binomtest(covered, 200, 0.9).pvalue > 1e-3

@@ -366,6 +366,9 @@ def participants_table(
         text = table[column].astype(object)
         text = text.where(text.notna() & (text.astype(str).str.strip() != ""), np.nan)
         table[column] = text.astype("str")
+    for column in extra:  # a source's own columns: NaN where unknown there too
+        if table[column].dtype == object:
+            table[column] = table[column].where(table[column].notna(), np.nan).infer_objects()
     return table
 
 

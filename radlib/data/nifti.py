@@ -1,4 +1,4 @@
-"""NIfTI volumes and tumour label maps, read with errors that say what is wrong with which file."""
+"""Volumes and tumour label maps, read with errors that say what is wrong with which file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_volume(
     """Read an image as float32, ``(X, Y, Z)``, in the units of the file (scale factors of the header applied).
 
     Args:
-        path: a ``.nii`` or ``.nii.gz`` file.
+        path: a ``.nii``, ``.nii.gz`` or ``.mha`` (BraTS 2015 and earlier) file.
         shape: the shape that the volume must have, such as that of the subject's other modalities.
         allow_nonfinite: accept NaN and infinite voxels.
 
@@ -71,29 +71,7 @@ def read_volume(
         raise VolumeError(
             "missing", "the volume does not exist", file=path, remedy="check the path, or leave its cell empty"
         )
-    try:
-        # Decompressed whole, because only the end of a gzip stream says whether it is sound.
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise VolumeError(
-            "truncated",
-            f"the gzip stream is truncated or corrupt ({error})",
-            file=path,
-            remedy="copy or download the file again",
-        ) from error
-    try:
-        form = nib.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-        image = form.from_bytes(content)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError) as error:
-        raise VolumeError(
-            "unreadable",
-            f"not a readable NIfTI volume ({error})",
-            file=path,
-            remedy="copy or convert the file again",
-        ) from error
+    data, affine = _read_metaimage(path) if path.suffix == ".mha" else _read_nifti(path)
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3 or 0 in data.shape:
@@ -118,8 +96,54 @@ def read_volume(
             file=path,
             remedy="convert the file again, or set those voxels to 0",
         )
-    affine = np.asarray(image.affine, dtype=np.float64)
     return Volume(data, affine, spacing_of(affine))
+
+
+def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        # Decompressed whole, because only the end of a gzip stream says whether it is sound.
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VolumeError(
+            "truncated",
+            f"the gzip stream is truncated or corrupt ({error})",
+            file=path,
+            remedy="copy or download the file again",
+        ) from error
+    try:
+        form = nib.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
+        image = form.from_bytes(content)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError) as error:
+        raise VolumeError(
+            "unreadable",
+            f"not a readable NIfTI volume ({error})",
+            file=path,
+            remedy="copy or convert the file again",
+        ) from error
+    return data, np.asarray(image.affine, dtype=np.float64)
+
+
+def _read_metaimage(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A MetaImage (BraTS 2012 to 2016) as NIfTI would have it: axes ``(X, Y, Z)``, RAS+ instead of LPS."""
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise VolumeError(
+            "unreadable", f"not a readable MetaImage ({reason})", file=path, remedy="copy the file again"
+        ) from error
+    size = image.GetDimension()
+    lps = np.eye(4)
+    if size == 3:
+        lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+        lps[:3, 3] = image.GetOrigin()
+    data = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).T, dtype=np.float32)
+    return data, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
 
 
 def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -174,7 +175,8 @@ def read_brats(
         )
     aliases, mapped = _name_mapping(tables or root)
     survival = _survival(tables or root)
-    rows, notes = [], []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for subject in subjects:
         names = aliases.get(subject.id, {subject.id})
         known = next((survival[alias] for alias in sorted(names) if alias in survival), {})
@@ -191,7 +193,13 @@ def read_brats(
                 **known,
             }
         )
-        notes += [f"{subject.id}: {text}." for text in subject.other]
+    remarks: dict[str, list[str]] = {}
+    for subject in subjects:
+        for text in subject.other:
+            remarks.setdefault(text, []).append(subject.id)
+    for text, ids in remarks.items():
+        who = ids[0] if len(ids) == 1 else f"{len(ids)} subjects ({ids[0]} first)"
+        notes.append(f"{who}: {text}.")
     notes += _same_patient(subjects, aliases)
     participants = participants_table(rows)
     lacking = participants[list(MODALITIES)].isna().any(axis=1)
@@ -292,16 +300,16 @@ def _name_mapping(root: Path) -> tuple[dict[str, set[str]], dict[str, dict[str, 
     about: dict[str, dict[str, str]] = {}
     for path in _tables(root, "name_mapping"):
         table = read_text_table(path, required=("Grade",))
-        columns = [column for column in table if re.fullmatch(r"BraTS_?\d{4}_subject_ID", column, re.IGNORECASE)]
-        tcga = next((column for column in table if column.upper().startswith("TCGA")), None)
-        for _, row in table.iterrows():
-            names = {str(row[column]) for column in columns if pd.notna(row[column])}
-            names = names.union(*(aliases.get(name, set()) for name in names)) if names else names
+        names_of = [column for column in table.columns if re.fullmatch(r"(?i)brats_?\d{4}_subject_id", column)]
+        tcga = [column for column in table.columns if column.upper().startswith("TCGA")]
+        for row in table.to_dict(orient="records"):
+            names = {str(row[column]) for column in names_of if pd.notna(row[column])}
+            names = names.union(*(aliases.get(name, set()) for name in names))
             told: dict[str, str] = {}
             if row["Grade"] in ("HGG", "LGG"):
                 told["grade_group"] = str(row["Grade"])
-            if tcga and pd.notna(row[tcga]):
-                told["tcga_id"] = str(row[tcga])
+            if tcga and pd.notna(row[tcga[0]]):
+                told["tcga_id"] = str(row[tcga[0]])
             for name in names:
                 aliases[name] = names
                 about[name] = about.get(name, {}) | told
@@ -313,22 +321,23 @@ def _survival(root: Path) -> dict[str, dict[str, float]]:
     known: dict[str, dict[str, float]] = {}
     for path in (*_tables(root, "survival_data"), *_tables(root, "survival_info")):
         table = read_text_table(path, required=("Age",))
-        identity = next((c for c in table if re.fullmatch(r"brats\d+_?id", c, re.IGNORECASE)), table.columns[0])
-        survival = next((c for c in table if c.lower() in ("survival", "survival_days")), None)
+        columns = list(table.columns)
+        identity = next((c for c in columns if re.fullmatch(r"(?i)brats\d+_?id", c)), columns[0])
+        survival = next((c for c in columns if c.lower() in ("survival", "survival_days")), None)
         if survival is None:
             raise RadlibError(
-                f"the table has no column Survival; it has {', '.join(table.columns)}",
+                f"the table has no column Survival; it has {', '.join(columns)}",
                 file=path,
                 remedy="use the file as the challenge ships it",
             )
-        for line, (_, row) in enumerate(table.iterrows(), start=2):
+        for line, row in enumerate(table.to_dict(orient="records"), start=2):
             entry: dict[str, float] = {}
             if pd.notna(row["Age"]):
                 entry["age"] = _number(str(row["Age"]), "Age", line, path)
             if pd.notna(row[survival]):
                 text = str(row[survival])
                 alive = re.fullmatch(r"ALIVE \((\d+) days later\)", text)
-                entry["survival_days"] = _number(alive[1] if alive else text, str(survival), line, path)
+                entry["survival_days"] = _number(alive[1] if alive else text, survival, line, path)
                 entry["event"] = 0.0 if alive else 1.0
             known.setdefault(str(row[identity]), {}).update(entry)
     return known

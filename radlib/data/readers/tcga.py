@@ -169,12 +169,12 @@ def read_expression(path: Path) -> pd.DataFrame:
                     f"line {number} ({gene}): {error}", file=path, remedy="obtain the file again"
                 ) from error
             genes.append(gene)
-    values = np.array(rows, dtype=float)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+    matrix = np.array(rows, dtype=float)
+    if not np.isfinite(matrix).all():
+        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
         raise RadlibError(f"gene {genes[row]} has a value that is not finite", file=path, remedy="obtain it again")
     table = pd.DataFrame(
-        values.T, index=pd.Index([sample[:12] for sample in samples], name="id", dtype="str"), columns=genes
+        matrix.T, index=pd.Index([sample[:12] for sample in samples], name="id", dtype="str"), columns=genes
     )
     for what, labels in (("patient", table.index), ("gene", table.columns)):
         if labels.has_duplicates:
@@ -286,7 +286,7 @@ def _participants(root: Path, clinical: pd.DataFrame) -> tuple[pd.DataFrame, lis
 
 def _varying(features: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The features with at least two different values among these patients."""
-    constant = [column for column in features if features[column].nunique() < 2]
+    constant = [str(column) for column in features if features[column].nunique() < 2]
     kept = features.drop(columns=constant)
     note = (
         f"{len(constant)} of {features.shape[1]} features are constant or empty in these {len(features)} patients and "

@@ -25,8 +25,8 @@ DESIGNED = ("age", "sex", "grade", "idh")
 """What the template fixes by quota, so that associations among these four are the recruitment's, not an arrow's."""
 
 IMAGING = (
-    "location", "volume", "enhancement", "core", "necrosis", "border", "mismatch", "foci", "mass_effect",
-    "heterogeneity", "ventricles",
+    "ventricles", "volume", "mass_effect", "enhancement", "necrosis", "heterogeneity", "foci", "border", "core",
+    "mismatch", "location",
 )  # fmt: skip
 """The variables that an image shows (:class:`radlib.phantom.traits.ImagingTraits`)."""
 
@@ -198,10 +198,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
 
 _POSITIONS: dict[str, tuple[float, float]] = {
     "cohort": (0.0, 5.0),
-    "sex": (1.2, 10.0), "age": (1.2, 8.0), "grade": (1.2, 5.2), "idh": (1.2, 2.2),
-    "codel": (2.6, 9.0), "mgmt": (2.6, 0.4), "aggressiveness": (2.6, 5.6),
+    "sex": (1.2, 10.4), "age": (1.2, 8.6), "grade": (1.2, 5.6), "idh": (1.2, 2.2),
+    "codel": (2.6, 1.4), "mgmt": (2.6, 0.2), "aggressiveness": (2.6, 6.6),
     **{node: (4.4, 10.6 - 0.93 * number) for number, node in enumerate(IMAGING)},
-    "pathways": (3.4, -0.9), "genes": (4.9, -0.9), "survival": (6.3, 4.6),
+    "pathways": (3.4, -1.2), "genes": (4.9, -1.2), "survival": (6.3, 4.6),
 }  # fmt: skip
 
 
@@ -218,6 +218,7 @@ def draw_causal_graph(strengths: str | Mapping[str, float] | None = None) -> Fig
     axes = figure.add_subplot()
     graph = causal_graph(strengths)
     colours = {"design": "#f0f0f0", "imaging": "#e3efdd", "outcome": "#fbe3d6", "other": "#e4ecf7"}
+    boxes = {}
     for node in graph.nodes:
         kind = (
             "design" if node == DESIGN
@@ -225,34 +226,25 @@ def draw_causal_graph(strengths: str | Mapping[str, float] | None = None) -> Fig
             else "outcome" if node == "survival"
             else "other"
         )  # fmt: skip
-        axes.text(
+        boxes[node] = axes.text(
             *_POSITIONS[node], LABELS.get(node, node), ha="center", va="center", fontsize=9, zorder=3,
             bbox={"boxstyle": "round,pad=0.35", "facecolor": colours[kind], "edgecolor": "#555555", "linewidth": 0.8},
         )  # fmt: skip
+    axes.set_xlim(-0.6, 6.9)
+    axes.set_ylim(-1.9, 11.2)
+    axes.set_axis_off()
+    figure.draw_without_rendering()  # arrows end at the boxes, whose extents exist once they are laid out
     for source, target, strength in graph.edges(data="strength"):
         colour, style = (
             ("#9a9a9a", ":") if strength is None
             else ("#2b6cb0", "-") if strength > 0
             else ("#c05621", "--")
         )  # fmt: skip
-        same_column = abs(_POSITIONS[source][0] - _POSITIONS[target][0]) < 0.1
         axes.add_patch(
             FancyArrowPatch(
-                _POSITIONS[source],
-                _POSITIONS[target],
-                arrowstyle="-|>",
-                mutation_scale=9,
-                color=colour,
-                linestyle=style,
-                linewidth=0.9,
-                alpha=0.75,
-                shrinkA=28,
-                shrinkB=30,
-                zorder=2,
-                connectionstyle=f"arc3,rad={0.5 if same_column else 0.06}",
+                _POSITIONS[source], _POSITIONS[target], arrowstyle="-|>", mutation_scale=9, color=colour,
+                linestyle=style, linewidth=0.9, alpha=0.75, zorder=2, connectionstyle="arc3,rad=0.05",
+                patchA=boxes[source].get_bbox_patch(), patchB=boxes[target].get_bbox_patch(), shrinkA=0, shrinkB=1,
             )
-        )
-    axes.set_xlim(-0.6, 6.9)
-    axes.set_ylim(-1.6, 11.2)
-    axes.set_axis_off()
+        )  # fmt: skip
     return figure

@@ -352,9 +352,7 @@ def lobe_prior(mni: torch.Tensor, *, lobe: Lobe, hemisphere: Hemisphere) -> torc
     """How likely a tumour of that lobe starts at each MNI point: 1 at the centre of the ellipsoid, 0 beyond it."""
     centre, half_axes = LOBES[lobe]
     sign = 1.0 if hemisphere == "right" else -1.0
-    distance = sum(
-        ((mni[a] - centre[a] * (sign if a == 0 else 1.0)) / half_axes[a]) ** 2 for a in range(3)
-    )
+    distance = sum(((mni[a] - centre[a] * (sign if a == 0 else 1.0)) / half_axes[a]) ** 2 for a in range(3))
     assert isinstance(distance, torch.Tensor)
     return (1 - distance).clamp_min(0.0)
 

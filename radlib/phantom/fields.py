@@ -57,9 +57,7 @@ class Lattice:
     def at(self, points: torch.Tensor) -> torch.Tensor:
         """Trilinear values at ``(3, *shape)`` points of head space in mm: ``(C, *shape)``."""
         sizes = self.values.shape[1:]
-        voxels = torch.stack(
-            [(points[a] - self.centre[a]) / self.spacing + (sizes[a] - 1) / 2 for a in range(3)]
-        )
+        voxels = torch.stack([(points[a] - self.centre[a]) / self.spacing + (sizes[a] - 1) / 2 for a in range(3)])
         return sample(self.values, voxels, padding="border")
 
 
@@ -69,9 +67,7 @@ def lattice_shape(spacing: float) -> tuple[int, int, int]:
     return x, y, z
 
 
-def lattice_axes(
-    spacing: float, *, shape: Sequence[int] | None = None, device: torch.device | str = "cpu"
-) -> Axes:
+def lattice_axes(spacing: float, *, shape: Sequence[int] | None = None, device: torch.device | str = "cpu") -> Axes:
     """The coordinates of a centred lattice."""
     x, y, z = (
         (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2) * spacing

@@ -87,9 +87,7 @@ what Rooney et al. 2007, Magn Reson Med 57:308 report for the dependence on fiel
 FLUIDS = frozenset({"csf"})
 
 
-def spoiled_gradient_echo(
-    pd: Any, t1: Any, t2_star: Any, *, tr: float, te: float, flip: float
-) -> Any:
+def spoiled_gradient_echo(pd: Any, t1: Any, t2_star: Any, *, tr: float, te: float, flip: float) -> Any:
     """pd sin(a) (1 - E1) / (1 - cos(a) E1) exp(-TE / T2*), with E1 = exp(-TR / T1); ``flip`` in degrees."""
     angle = math.radians(flip)
     e1 = _exp(-tr / t1)
@@ -147,9 +145,7 @@ class Sequence:
         if self.contrast:
             tissue = tissue.with_contrast()
         if self.kind == "gre":
-            value = spoiled_gradient_echo(
-                tissue.pd, tissue.t1, tissue.t2_star, tr=self.tr, te=self.te, flip=self.flip
-            )
+            value = spoiled_gradient_echo(tissue.pd, tissue.t1, tissue.t2_star, tr=self.tr, te=self.te, flip=self.flip)
         elif self.kind == "se":
             value = spin_echo(tissue.pd, tissue.t1, tissue.t2, tr=self.tr, te=self.te)
         else:
@@ -164,9 +160,7 @@ def tissue_at_field(name: str, tesla: float) -> TissueProperties:
         RadlibError: for another field strength.
     """
     if tesla not in FIELD_T1:
-        raise RadlibError(
-            f"no relaxation times at {tesla} T", remedy=f"use one of {sorted(FIELD_T1)} T"
-        )
+        raise RadlibError(f"no relaxation times at {tesla} T", remedy=f"use one of {sorted(FIELD_T1)} T")
     tissue = TISSUES[name]
     return tissue if name in FLUIDS else replace(tissue, t1=tissue.t1 * FIELD_T1[tesla])
 
@@ -192,13 +186,9 @@ def signal_model(sequence: Sequence, names: tuple[str, ...], *, tesla: float) ->
     h = 0.01
 
     def watered(tissue: TissueProperties, factor: float) -> TissueProperties:
-        return replace(
-            tissue, t1=tissue.t1 * factor, t2=tissue.t2 * factor, t2_star=tissue.t2_star * factor
-        )
+        return replace(tissue, t1=tissue.t1 * factor, t2=tissue.t2 * factor, t2_star=tissue.t2_star * factor)
 
-    water = [
-        (sequence.signal(watered(t, 1 + h)) - sequence.signal(watered(t, 1 - h))) / (2 * h) for t in tissues
-    ]
+    water = [(sequence.signal(watered(t, 1 + h)) - sequence.signal(watered(t, 1 - h))) / (2 * h) for t in tissues]
     contrast = [
         (
             sequence.signal(replace(t, gadolinium=t.gadolinium * (1 + h)))
@@ -207,9 +197,7 @@ def signal_model(sequence: Sequence, names: tuple[str, ...], *, tesla: float) ->
         / (2 * h)
         for t in tissues
     ]
-    return SignalModel(
-        torch.tensor([sequence.signal(t) for t in tissues]), torch.tensor(water), torch.tensor(contrast)
-    )
+    return SignalModel(torch.tensor([sequence.signal(t) for t in tissues]), torch.tensor(water), torch.tensor(contrast))
 
 
 def _exp(value: Any) -> Any:

@@ -16,7 +16,7 @@ from radlib.data.readers.folder import TABLE_COLUMNS, separator
 
 _TOKENS: tuple[tuple[str, str], ...] = (
     # The first that fits wins: t1ce and its spellings before t1.
-    ("t1ce", r"t1ce|t1c|t1gd|t1[-_]?gad|t1[-_]?post|ce[-_]?t1|t1[-_]?contrast"),
+    ("t1ce", r"t1[-_]?(ce|c|gd|gad|post|contrast)|(ce|gd)[-_]?t1"),
     ("flair", r"t2[-_]?flair|flair|t2f"),
     ("t2", r"t2w?"),
     ("t1", r"t1[nw]?|t1[-_]?pre"),

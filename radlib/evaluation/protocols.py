@@ -371,7 +371,7 @@ def _check_fold(y: pd.Series, models: Mapping[str, BaseEstimator], repeat: int, 
         raise RadlibError(f"no subject is left to train on in repeat {repeat}, fold {fold}", remedy="use fewer folds")
     if any(is_classifier(model) for model in models.values()) and y.nunique() < 2:
         raise RadlibError(
-            f"training fold {fold} of repeat {repeat} holds class {y.iloc[0]!r} only",
+            f"training fold {fold} of repeat {repeat} holds class {y.iloc[0]} only",
             remedy="stratify the folds or use fewer",
         )
 

@@ -81,6 +81,9 @@ def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, str], set[str]]:
         for modality, tokens in _TOKENS:
             matches = list(re.finditer(rf"(?<![a-z0-9])({tokens})(?![a-z0-9])", stem, re.IGNORECASE))
             if not matches:
+                # A folder a modality, such as masks/p1.nii.gz: the name is the subject.
+                if modality == "seg" and re.search(rf"(?<![a-z0-9])({tokens}|masks)/", volume, re.IGNORECASE):
+                    counts.setdefault(modality, {}).setdefault(volume.replace(stem, "{id}"), set()).add(stem)
                 continue
             before = stem[: matches[-1].start()].rstrip("-_. ")
             folders = parent.split("/") if parent else []
@@ -100,7 +103,7 @@ def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, str], set[str]]:
 
 def _guess_table(tables: Iterable[Path], ids: set[str]) -> tuple[Path | None, str, dict[str, str]]:
     """The table and column that name most of the ids (without images: the first column of the first table)."""
-    best: tuple[int, Path | None, str, dict[str, str]] = (0, None, "id", {})
+    best: tuple[tuple[int, int], Path | None, str, dict[str, str]] = ((0, 0), None, "id", {})
     for path in tables:
         try:
             table = read_text_table(path, sep=separator(path))
@@ -110,15 +113,17 @@ def _guess_table(tables: Iterable[Path], ids: set[str]) -> tuple[Path | None, st
             cells = table[column].dropna()
             if cells.duplicated().any():
                 continue
-            score = len(ids & set(cells)) if ids else int(place == 0 and len(cells) > 0)
-            if score > best[0]:
-                columns: dict[str, str] = {}
-                for ours, guess in _GUESSES.items():
-                    for theirs in table.columns:
-                        if theirs != column and theirs not in columns.values() and re.fullmatch(f"(?i){guess}", theirs):
-                            columns[ours] = theirs
-                            break
-                best = (score, path, column, columns)
+            found = len(ids & set(cells)) if ids else int(place == 0 and len(cells) > 0)
+            if not found:
+                continue
+            columns: dict[str, str] = {}
+            for ours, guess in _GUESSES.items():
+                for theirs in table.columns:
+                    if theirs != column and theirs not in columns.values() and re.fullmatch(f"(?i){guess}", theirs):
+                        columns[ours] = theirs
+                        break
+            if (found, len(columns)) > best[0]:  # of two that know as many subjects, the one that tells more
+                best = ((found, len(columns)), path, column, columns)
     return best[1], best[2], best[3]
 
 

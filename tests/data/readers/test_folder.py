@@ -123,6 +123,8 @@ def test_a_draft_of_a_foreign_folder_reads_back(clinic: Path) -> None:
     description = read_description(clinic.parent / "draft.yml")
     assert description.images["flair"] == "images/{id}/anat/{id}_FLAIR.nii.gz"
     assert description.images["t1ce"] == "images/{id}/anat/{id}_T1-Gd_v2.nii.gz"
+    assert description.images["seg"] == "images/masks/{id}.nii.gz"
+    assert description.participants == str(clinic.parent / "patients.csv")
     assert description.id_column == "Patient"
     assert description.columns == {
         "age": "Age", "sex": "Gender", "grade": "WHO", "idh": "IDH1", "survival_days": "OS", "event": "Status",

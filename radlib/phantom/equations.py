@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 
 from radlib.phantom.genes import (
@@ -124,7 +125,7 @@ def _border(x: Inputs) -> np.ndarray:
 def _mismatch(x: Inputs) -> np.ndarray:
     """Share of mismatch, 0 to 1: mostly above a half where the sign is present, near 0 where it is not."""
     present = x.uniform() < expit(-5.0 + x.sum(grade=x.of["grade"] - 3))
-    return np.where(present, x.draw.beta(6.0, 2.0, x.n), x.draw.beta(1.0, 15.0, x.n))
+    return np.where(present, x.draw.beta(8.0, 2.0, x.n), x.draw.beta(1.0, 30.0, x.n))
 
 
 def _foci(x: Inputs) -> np.ndarray:
@@ -189,7 +190,7 @@ EQUATIONS: Mapping[str, Callable[[Inputs], np.ndarray]] = {
 }
 
 
-def survival_covariates(variables: Mapping[str, Any]) -> dict[str, Any]:
+def survival_covariates(variables: Values | pd.DataFrame) -> dict[str, Any]:
     """The parents of survival but the genes, centred at the reference subject and in the units of their arrows."""
     return {
         "age": (variables["age"] - REFERENCE_AGE) / 10,

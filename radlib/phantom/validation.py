@@ -1,0 +1,350 @@
+"""Whether the simulated cohort holds what it states: planted effects, their absence, and the published distributions.
+
+Everything here works on :class:`radlib.phantom.biology.Subjects`, so without an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from radlib.core.errors import RadlibError
+from radlib.core.progress import track
+from radlib.core.seeds import named_seed
+from radlib.phantom.biology import Subjects, sample_subjects
+from radlib.phantom.causal import ARROWS, IMAGING
+from radlib.phantom.equations import LOBE_SHARES, REFERENCE_AGE, survival_covariates
+from radlib.phantom.genes import AGEING, METHYLATOR, PROLIFERATION
+from radlib.phantom.survival import log_hazard_ratio
+from radlib.phantom.templates import TEMPLATE_NAMES, Template, load_template
+
+PARTS = ("ET", "NET", "ED")
+
+BAKAS_QUARTILES: dict[str, dict[str, tuple[float, float, float]]] = {
+    "GBM": {"ET": (12.3915, 26.338, 40.5745), "NET": (3.41, 9.287, 22.79775), "ED": (34.29825, 58.9705, 82.45625)},
+    "LGG": {"ET": (0.0, 1.036, 3.815), "NET": (10.557, 50.291, 91.349), "ED": (23.249, 38.411, 76.349)},
+}
+"""Quartiles of the volumes (ml) of enhancing tumour, necrotic and non-enhancing core, and oedema over the expert
+segmentations of 102 GBM and 65 LGG: computed from the tables of Bakas et al. 2017 (Scientific Data 4:170117)."""
+
+NO_ENHANCEMENT_SHARE = {"GBM": 0.0, "LGG": 20 / 65}
+"""Share of those patients whose segmentation has no enhancing part."""
+
+PUBLISHED_GENES: dict[str, float] = {
+    "median |r| of two genes": 0.178,
+    "90th percentile of |r|": 0.428,
+    "99th percentile of |r|": 0.687,
+    "variance of the first component": 0.216,
+    "variance of the first 5 components": 0.485,
+    "variance of the first 50 components": 0.840,
+    "median SD of a gene": 0.817,
+}
+"""The structure of the published table of 1740 genes x 202 glioblastomas (Verhaak et al. 2010, Cancer Cell 17:98)."""
+
+
+def covariates(subjects: Subjects) -> pd.DataFrame:
+    """Every parent of survival in the unit of its arrow: one column an effect of ``effects["survival"]``."""
+    latents = subjects.latents
+    genes = latents.loc[:, latents.columns.str.startswith("gene:")]
+    return pd.DataFrame(survival_covariates(latents)).join(genes)
+
+
+def recover_survival(subjects: Subjects, *, level: float = 0.95) -> pd.DataFrame:
+    """Fit a Cox model on the true latent variables and hold it against the planted effects.
+
+    The Weibull model of survival has proportional hazards, so the planted log hazard ratio is ``-b / sigma`` exactly.
+    Covariates that do not vary among the subjects are left out.
+
+    Args:
+        subjects: with a known survival for at least some; 2,000 subjects give narrow intervals.
+        level: of the Wald intervals.
+
+    Returns:
+        One row an effect: ``planted``, ``estimate``, ``low``, ``high`` (log hazard ratios), ``p``, ``inside``.
+
+    Raises:
+        RadlibError: if nobody's survival is known.
+    """
+    from statsmodels.duration.hazard_regression import PHReg
+
+    known = subjects.participants["survival_days"].notna()
+    if not known.any():
+        raise RadlibError("nobody's survival is known", remedy="use a template that tells it, such as tcga-idh")
+    x = covariates(subjects)[known]
+    x = x.loc[:, x.std() > 0]
+    outcome = subjects.participants.loc[known, ["survival_days", "event"]]
+    fit = PHReg(outcome["survival_days"].to_numpy(), x.to_numpy(), status=outcome["event"].to_numpy()).fit()
+    planted = {key: log_hazard_ratio(b) for key, b in subjects.effects["survival"]["log_time"].items()}
+    names = [str(name) for name in x]
+    table = _intervals(names, [planted[name] for name in names], fit.params, fit.bse, level=level)
+    table["p"] = fit.pvalues
+    return table
+
+
+def _intervals(
+    names: list[str], planted: list[float], estimate: np.ndarray, error: np.ndarray, *, level: float
+) -> pd.DataFrame:
+    half = stats.norm.ppf(0.5 + level / 2) * np.asarray(error)
+    table = pd.DataFrame(
+        {"planted": planted, "estimate": estimate, "low": estimate - half, "high": estimate + half},
+        index=pd.Index(names, name="effect"),
+    )
+    table["inside"] = (table["low"] <= table["planted"]) & (table["planted"] <= table["high"])
+    return table
+
+
+def recover_arrows(subjects: Subjects, *, level: float = 0.95) -> pd.DataFrame:
+    """Regress each variable on its parents and hold the coefficients against the strengths of its arrows.
+
+    Linear equations by least squares with heteroscedasticity-robust errors, yes-or-no variables by logistic
+    regression, location by maximum likelihood of its one parameter. Left out: survival (:func:`recover_survival`),
+    the genes, and a yes-or-no variable that a two-valued parent all but determines (fewer than five subjects in a
+    cell), where no interval exists.
+
+    Returns:
+        One row an arrow: ``planted``, ``estimate``, ``low``, ``high``, ``inside``.
+    """
+    import statsmodels.api as sm
+
+    latents, strengths = subjects.latents, subjects.effects["strengths"]
+    programmes = {
+        "pathways": {f"programme:{PROLIFERATION}": ("aggressiveness", "grade"), f"programme:{METHYLATOR}": ("idh",),
+                     f"programme:{AGEING}": ("age",)}
+    }  # fmt: skip
+    binary = {
+        "mgmt": latents["mgmt"], "codel": latents["codel"], "mismatch": latents["mismatch"] > 0.35,
+        "foci": latents["foci"] > 1,
+    }  # fmt: skip
+    linear = {
+        name: latents[name]
+        for name in ("aggressiveness", "volume", "enhancement", "core", "necrosis", "border", "mass_effect",
+                     "heterogeneity", "ventricles")
+    }  # fmt: skip
+    jobs: list[tuple[str, pd.Series, tuple[str, ...], bool]] = [
+        *((node, y.astype(float), _sources(node), True) for node, y in binary.items()),
+        *((node, y, _sources(node), False) for node, y in linear.items()),
+        *((node, latents[column], above, False) for node, of in programmes.items() for column, above in of.items()),
+    ]
+    parts = []
+    for node, y, above, yes_or_no in jobs:
+        x = latents[list(above)].astype(float)
+        if "age" in x and node == "pathways":
+            x = (x - REFERENCE_AGE) / 10
+        x = x.loc[:, x.std() > 0]
+        if x.empty or y.nunique() < 2 or (yes_or_no and _least_cell(x, y) < 5):
+            continue
+        design = sm.add_constant(x)
+        fit = sm.Logit(y, design).fit(disp=0) if yes_or_no else sm.OLS(y, design).fit(cov_type="HC3")
+        names = [f"{source}->{node}" for source in x]
+        parts.append(
+            _intervals(
+                names, [strengths[name] for name in names], fit.params[list(x)].to_numpy(),
+                fit.bse[list(x)].to_numpy(), level=level,
+            )
+        )  # fmt: skip
+    parts.append(_recover_location(latents, strengths["idh->location"], level=level))
+    table = pd.concat(parts)
+    return table.loc[[name for name in ARROWS if name in table.index]]
+
+
+def _sources(node: str) -> tuple[str, ...]:
+    return tuple(arrow.source for arrow in ARROWS.values() if arrow.target == node)
+
+
+def _least_cell(x: pd.DataFrame, y: pd.Series) -> int:
+    """The smallest number of subjects in a cell of ``y`` against a two-valued column of ``x``."""
+    tables = [pd.crosstab(x[column], y) for column in x if x[column].nunique() == 2]
+    return min((int(table.to_numpy().min()) for table in tables), default=len(y))
+
+
+def _recover_location(latents: pd.DataFrame, planted: float, *, level: float) -> pd.DataFrame:
+    wild, mutant = (np.log(LOBE_SHARES[key]) for key in ("wildtype", "mutant"))
+    tilt = mutant - wild
+    lobes = latents.loc[latents["idh"] > 0, "location"].astype(int).to_numpy()
+
+    def shares(strength: float) -> np.ndarray:
+        odds = np.exp(wild + strength * tilt)
+        return odds / odds.sum()
+
+    def score(strength: float) -> float:
+        return float(tilt[lobes].mean() - shares(strength) @ tilt)
+
+    estimate = optimize.brentq(score, -5.0, 5.0)
+    expected = shares(estimate)
+    information = len(lobes) * float(expected @ tilt**2 - (expected @ tilt) ** 2)
+    return _intervals(["idh->location"], [planted], np.array([estimate]), np.array([information**-0.5]), level=level)
+
+
+def cox_score_test(x: np.ndarray, days: np.ndarray, event: np.ndarray) -> np.ndarray:
+    """Two-sided p-values of Cox's score test for one covariate at a time (the log-rank test for a yes-or-no one).
+
+    Ties are Breslow's. A covariate without variation gets NaN.
+
+    Args:
+        x: ``(n, p)`` covariates.
+        days: ``(n,)`` observed time.
+        event: ``(n,)`` 1 for a death.
+
+    Returns:
+        ``(p,)`` p-values.
+    """
+    latest_first = np.argsort(-days, kind="stable")
+    x, days, event = np.asarray(x, float)[latest_first], days[latest_first], event[latest_first] > 0
+    x = x - x.mean(axis=0)
+    # The risk set of a time is everyone up to the last subject of that time in this order.
+    last = np.searchsorted(-days, -days, side="right")
+    at_risk = last[event][:, None]
+    mean = np.cumsum(x, axis=0)[last[event] - 1] / at_risk
+    variance = np.cumsum(x**2, axis=0)[last[event] - 1] / at_risk - mean**2
+    score, information = (x[event] - mean).sum(axis=0), variance.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(information > 1e-12, stats.chi2.sf(score**2 / information, df=1), np.nan)
+
+
+def p_values(
+    template: Template,
+    *,
+    strengths: str | Mapping[str, float],
+    replicates: int = 200,
+    n: int | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The p-values of cohorts drawn over and over.
+
+    ``survival ~ X`` are score tests of survival against each of its parents, ``X ~ idh`` are rank-sum tests of each
+    imaging trait between mutant and wild-type tumours (location by its frontal share).
+
+    Returns:
+        ``(replicates, tests)``.
+
+    Raises:
+        RadlibError: for fewer than 20 replicates, which tell nothing about a distribution.
+    """
+    if replicates < 20:
+        raise RadlibError(f"{replicates} replicates say nothing about a distribution", remedy="ask for 20 or more")
+    rows = []
+    for replicate in track(range(replicates), description="replicates"):
+        subjects = sample_subjects(template, n=n, seed=named_seed(seed, "replicate", replicate), strengths=strengths)
+        row: dict[str, float] = {}
+        outcome = subjects.participants[["survival_days", "event"]].dropna()
+        if len(outcome):
+            x = covariates(subjects).loc[outcome.index]
+            p = cox_score_test(x.to_numpy(), outcome["survival_days"].to_numpy(), outcome["event"].to_numpy())
+            row |= {f"survival ~ {name}": value for name, value in zip(x, p, strict=True)}
+        traits = subjects.latents[list(IMAGING)].assign(location=subjects.latents["location"] == 0).astype(float)
+        mutant = subjects.latents["idh"] > 0
+        test = stats.mannwhitneyu(
+            traits[mutant].to_numpy(), traits[~mutant].to_numpy(), use_continuity=False, method="asymptotic"
+        )
+        row |= {f"{name} ~ idh": value for name, value in zip(traits, test.pvalue, strict=True)}
+        rows.append(row)
+    return pd.DataFrame(rows).dropna(axis=1, how="all")
+
+
+def uniformity(p: pd.DataFrame) -> pd.DataFrame:
+    """Kolmogorov-Smirnov distance of each column's p-values from the uniform, its p, and the share below 0.05."""
+    rows = {}
+    for name in p:
+        values = p[name].dropna().to_numpy()
+        test = stats.kstest(values, "uniform")
+        rows[name] = {"ks": test.statistic, "p": test.pvalue, "below_0.05": float((values < 0.05).mean())}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("test")
+
+
+def part_volumes(subjects: Subjects) -> pd.DataFrame:
+    """The volumes (ml) that the traits ask for: columns ``ET``, ``NET``, ``ED``, ``WT``."""
+    traits = pd.DataFrame(
+        {key: (t.volume_ml, t.fraction_et, t.fraction_core) for key, t in subjects.traits.items()},
+        index=["WT", "ET", "NET"],
+    ).T
+    parts = traits[["ET", "NET"]].mul(traits["WT"], axis=0)
+    return parts.assign(ED=traits["WT"] - parts.sum(axis=1), WT=traits["WT"]).rename_axis("id")
+
+
+def volume_agreement(volumes: pd.DataFrame, collection: pd.Series) -> pd.DataFrame:
+    """Simulated quartiles of the tumour parts beside those of Bakas et al. 2017.
+
+    Args:
+        volumes: ml, columns ``ET``, ``NET``, ``ED``; one row a subject.
+        collection: ``GBM`` or ``LGG`` by subject.
+
+    Returns:
+        One row a collection and part: published and simulated quartiles, and ``inside``: whether the simulated
+        median lies within the published quartiles.
+    """
+    rows = []
+    for name, published in BAKAS_QUARTILES.items():
+        of = volumes[collection == name]
+        if of.empty:
+            continue
+        for part, (low, middle, high) in published.items():
+            q25, q50, q75 = of[part].quantile([0.25, 0.5, 0.75])
+            rows.append(
+                {"collection": name, "part": part, "published_q25": low, "published_median": middle,
+                 "published_q75": high, "q25": q25, "median": q50, "q75": q75, "inside": low <= q50 <= high}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def gene_structure(expression: pd.DataFrame) -> pd.DataFrame:
+    """Correlation, leading components and spread of an expression table beside the published one's."""
+    values = expression.to_numpy(dtype=float)
+    correlation = np.abs(np.corrcoef(values.T)[np.triu_indices(values.shape[1], k=1)])
+    centred = values - values.mean(axis=0)
+    shares = np.linalg.svd(centred, compute_uv=False) ** 2
+    shares = shares / shares.sum()
+    found = [
+        *np.quantile(correlation, [0.5, 0.9, 0.99]), shares[0], shares[:5].sum(), shares[:50].sum(),
+        np.median(values.std(axis=0, ddof=1)),
+    ]  # fmt: skip
+    return pd.DataFrame(
+        {"published": PUBLISHED_GENES.values(), "simulated": found},
+        index=pd.Index(PUBLISHED_GENES, name="quantity"),
+    )
+
+
+def median_survival(subjects: Subjects) -> pd.DataFrame:
+    """Kaplan-Meier quartiles of survival (days) and the share of deaths, by collection and IDH status."""
+    from sksurv.nonparametric import kaplan_meier_estimator
+
+    table = subjects.participants.dropna(subset=["survival_days"])
+    groups: dict[str, pd.DataFrame] = {str(key): part for key, part in table.groupby("collection")}
+    groups |= {" ".join(map(str, key)): part for key, part in table.groupby(["collection", "idh"])}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, part in groups.items():
+        days, alive = kaplan_meier_estimator(part["event"].to_numpy() > 0, part["survival_days"].to_numpy())
+        quartiles = [days[np.argmax(alive <= q)] if alive.min() <= q else np.nan for q in (0.75, 0.5, 0.25)]
+        rows[name] = {"n": len(part), "deaths": float(part["event"].mean())} | dict(
+            zip(("q25", "median", "q75"), quartiles, strict=True)
+        )
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
+
+
+def template_table() -> pd.DataFrame:
+    """What each template holds, as counted in a cohort of its own size."""
+    rows = {}
+    statuses: tuple[Literal["mutant", "wildtype"], ...] = ("mutant", "wildtype")
+    for role in TEMPLATE_NAMES:
+        template = load_template(role)
+        people = sample_subjects(template, seed=0).participants
+        scanned = people["seg"].notna()
+        complete = people.loc[scanned, list(template.modalities)].notna().all(axis=1)
+        rows[role] = {
+            "subjects": len(people),
+            "with MRI": int(scanned.sum()),
+            "HGG / LGG": " / ".join(str(int((people["grade_group"] == group).sum())) for group in ("HGG", "LGG")),
+            "IDH mutant / wild type": " / ".join(
+                str(sum(stratum.idh.get(status, 0) for stratum in template.strata)) for status in statuses
+            ),
+            "modalities": ", ".join(template.modalities),
+            "all of them": int(complete.sum()),
+            "grid": " x ".join(map(str, template.grid)),
+            "spacing, mm": " x ".join(f"{value:g}" for value in template.spacing),
+            "survival known": int(people["survival_days"].notna().sum()),
+            "genes": "1740" if template.expression else "",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("template")

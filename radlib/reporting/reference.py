@@ -1,0 +1,69 @@
+"""The reference pages, made from the code itself so that they cannot fall behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import radlib
+
+#: What each part of the package holds, in the order of the page.
+PARTS = {
+    "core": "Errors, paths, files, seeds, device, progress",
+    "data": "Manifests, cohorts, readers, checks, splits, published numbers",
+    "phantom": "The simulated cohort",
+    "features": "Hand-crafted features",
+    "evaluation": "Protocols, metrics, selection, survival, explanations",
+    "reporting": "What a chapter shows and leaves behind",
+    "chapters": "Parameters, runner, publishing",
+}
+
+
+def modules(part: str) -> list[str]:
+    """The public modules of a part, sorted: those whose names have no leading underscore."""
+    root = Path(radlib.__file__).parent
+    found = []
+    for file in sorted((root / part).rglob("*.py")):
+        names = file.relative_to(root.parent).with_suffix("").parts
+        names = names[:-1] if names[-1] == "__init__" else names
+        if not any(name.startswith("_") for name in names):
+            found.append(".".join(names))
+    return found
+
+
+def api_page() -> str:
+    """``generated/api.md``: every public module of radlib through autodoc."""
+    lines = ["# API reference", "", "What the chapters call. Shapes are in voxels, distances in mm, times in days.", ""]
+    for part, title in PARTS.items():
+        lines += [f"## {title}", ""]
+        for name in modules(part):
+            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "```", ""]
+    return "\n".join(lines)
+
+
+def command_line_page() -> str:
+    """``generated/command_line.md``: every command with its help."""
+    import typer
+
+    from radlib.cli import app
+
+    return "\n".join(["# Command line", "", *_describe(typer.main.get_command(app), ["radlib"])[2:]])
+
+
+def _describe(command: Any, names: list[str]) -> list[str]:
+    """A command and those below it. Typer brings a click of its own, so commands are told apart by what they can."""
+    context = command.context_class(command, info_name=" ".join(names))
+    lines = [f"## `{' '.join(names)}`", "", (command.help or "").strip(), ""]
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(context):
+            lines += _describe(command.get_command(context, name), [*names, name])
+        return lines
+    usage = command.get_usage(context).removeprefix("Usage:").split()
+    lines += ["```console", f"$ {' '.join(usage)}", "```", ""]
+    records = [record for item in command.params if (record := item.get_help_record(context))]
+    rows = [f"| `{_cell(flag)}` | {_cell(text)} |" for flag, text in records if not flag.startswith("--help")]
+    return [*lines, "| argument or option | meaning |", "|---|---|", *rows, ""] if rows else lines
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

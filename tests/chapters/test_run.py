@@ -1,0 +1,135 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from filelock import FileLock
+
+from radlib.chapters.parameters import read_notebook
+from radlib.chapters.publish import merge, publish_chapter
+from radlib.chapters.registry import chapter
+from radlib.chapters.run import gate, run_chapter
+from radlib.core.errors import RadlibError
+from radlib.core.paths import run_dir
+
+pytestmark = pytest.mark.filterwarnings(
+    # ZeroMQ and nbclient, inside papermill: a kernel of the test's own on this machine
+    "ignore::DeprecationWarning",
+    "ignore::RuntimeWarning",
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
+def run(name: str, **options: object) -> Path:
+    return run_chapter(chapter(name), cohort="simulated", profile="smoke", **options)  # type: ignore[arg-type]
+
+
+def test_a_whole_run_and_its_page(project: Path) -> None:
+    path = run("first", overrides={"weights": [3.0]})
+    folder = path.parent
+    notebook = nbformat.read(path, as_version=4)
+    injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert len(injected) == 1
+    assert "hide-input" in injected[0].metadata["tags"]
+    assert json.loads((folder / "parameters.json").read_text()) == {
+        "cohort": "simulated", "profile": "smoke", "seed": 0, "n": 5, "weights": [3.0],
+    }  # fmt: skip
+    assert len((folder / "tables/draws.csv").read_text().splitlines()) == 6
+    assert str(project) not in json.dumps(notebook.metadata)
+
+    # The page: prose as it is now, outputs from the run.
+    source = chapter("first").source
+    source.write_text(source.read_text().replace("Some prose.", "Better prose."))
+    page = publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
+    text = page.read_text()
+    assert "Better prose." in text
+    assert "There are 5 draws." in text
+    assert "ran in" in text
+    assert (project / "book/chapters/first/tables/draws.csv").is_file()
+
+    # Other code is no longer what ran.
+    source.write_text(source.read_text().replace("size=n", "size=n + 1"))
+    with pytest.raises(RadlibError, match="has changed"):
+        publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
+
+
+def test_a_failing_cell_leaves_a_log_and_no_notebook(project: Path) -> None:
+    source = chapter("first").source
+    source.write_text(source.read_text().replace("size=n)", "size=n) / undefined"))
+    with pytest.raises(RadlibError, match="NameError"):
+        run("first")
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="first")
+    assert "NameError" in (folder / "log.txt").read_text()
+    assert (folder / "failed.ipynb").is_file()
+    assert not (folder / "notebook.ipynb").exists()
+    assert not (folder / "results.json").exists()
+    page = publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
+    assert "has not run to its end" in page.read_text()
+
+
+def test_a_killed_run_resumes_to_the_same_tables(project: Path) -> None:
+    whole = run("first").parent
+    expected = {file.name: file.read_bytes() for file in (whole / "tables").iterdir()}
+    results = (whole / "results.json").read_bytes()
+    source = chapter("first").source
+    text = source.read_text()
+    source.write_text(text.replace("draws = rng", "import time; time.sleep(60)\ndraws = rng"))
+    job = subprocess.Popen(
+        [sys.executable, "-m", "radlib.cli", "chapter", "run", "first", "--profile", "smoke"],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while (whole / "notebook.ipynb").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not (whole / "notebook.ipynb").exists()
+    source.write_text(text)
+    run("first")
+    assert {file.name: file.read_bytes() for file in (whole / "tables").iterdir()} == expected
+    assert (whole / "results.json").read_bytes() == results
+
+
+def test_two_runs_at_once_are_refused(project: Path) -> None:
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="first")
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(RadlibError, match="another process"):
+        run("first")
+
+
+def test_the_gate() -> None:
+    def notebook(duration: float | None, *outputs: object) -> nbformat.NotebookNode:
+        cell = nbformat.v4.new_code_cell("x = 1", outputs=list(outputs), metadata={"papermill": {"duration": duration}})
+        return nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {"end_time": "now"}})
+
+    gate(notebook(0.1))
+    with pytest.raises(RadlibError, match="did not run"):
+        gate(notebook(None))
+    error = nbformat.v4.new_output("error", ename="KeyboardInterrupt", evalue="", traceback=[])
+    with pytest.raises(RadlibError, match="KeyboardInterrupt"):
+        gate(notebook(0.1, error))
+    killed = notebook(0.1)
+    killed.metadata["papermill"]["end_time"] = None
+    with pytest.raises(RadlibError, match="no end"):
+        gate(killed)
+
+
+def test_merge_keeps_the_injected_cell_behind_the_parameters(project: Path) -> None:
+    source = read_notebook(chapter("first").source)
+    executed = source.copy()
+    executed.cells = [cell.copy() for cell in source.cells]
+    for cell in executed.cells:
+        cell.metadata["papermill"] = {"duration": 0.1}
+    injected = nbformat.v4.new_code_cell(
+        "n = 5", metadata={"tags": ["injected-parameters"], "papermill": {"duration": 0}}
+    )
+    executed.cells.insert(2, injected)
+    executed.metadata["papermill"] = {"end_time": "now"}
+    assert [cell.source for cell in merge(executed, source).cells] == [cell.source for cell in executed.cells]

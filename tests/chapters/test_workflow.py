@@ -1,0 +1,76 @@
+"""What Snakemake decides to run."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from radlib.chapters.dependencies import code_of, imported_files, modules_of
+from radlib.chapters.registry import chapter
+from radlib.core.paths import project_root
+
+
+def snakemake(project: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "2", "--nolock",
+         "--rerun-incomplete", "--config", "profile=smoke", *arguments, "--", "chapters"],
+        cwd=project, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(project: Path) -> set[str]:
+    out = snakemake(project, "--dry-run")
+    return {name for name in ("first", "second") if f"rule chapter_{name}:" in out}
+
+
+def test_only_what_changed_runs_again(project: Path) -> None:
+    assert planned(project) == {"first", "second"}
+    snakemake(project)
+    assert planned(project) == set()
+
+    source = chapter("first").source
+    time.sleep(1.1)  # Snakemake compares times
+    source.write_text(source.read_text().replace("Some prose.", "Other prose."))
+    assert planned(project) == set()
+
+    second = chapter("second").source
+    second.write_text(second.read_text().replace('"sum"', '"total"'))
+    assert planned(project) == {"second"}
+
+    source.write_text(source.read_text().replace('draws.")', 'random draws.")'))
+    assert planned(project) == {"first", "second"}
+
+
+def test_a_profile_change_runs_the_chapter_again(project: Path) -> None:
+    snakemake(project)
+    (project / "notebooks/profiles/smoke.yml").write_text("chapters:\n  second: {n: 9}\n  first: {n: 5}\n")
+    assert planned(project) == {"second"}
+
+
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("import radlib.core.files", "core/files.py"),
+        ("from radlib.core import files", "core/files.py"),
+        ("def f():\n    from radlib.core.files import sha256", "core/files.py"),
+        ("from radlib.core.paths import run_dir", "core/errors.py"),  # one further
+    ],
+)
+def test_imports_are_followed(code: str, module: str) -> None:
+    root = project_root()
+    found = {str(file.relative_to(root / "radlib")) for file in imported_files(code)}
+    assert {module, "__init__.py", "core/__init__.py"} <= found
+    assert "reporting/report.py" not in found
+
+
+def test_other_imports_are_none_of_ours() -> None:
+    assert imported_files("import numpy\nfrom pathlib import Path\nimport radlibrary") == []
+
+
+def test_code_is_without_prose(project: Path) -> None:
+    assert "Some prose" not in code_of(chapter("first"))
+    assert any(file.name == "report.py" for file in modules_of(chapter("first")))

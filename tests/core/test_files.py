@@ -1,0 +1,50 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radlib.core.files import atomic_path, sha256, write_json, write_text, write_text_if_changed
+
+
+def test_target_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "x.nii.gz"
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(gzip.compress(b"whole"))
+    assert gzip.decompress(target.read_bytes()) == b"whole"
+
+
+def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    write_text(target, "old")
+    with pytest.raises(OSError, match="full"), atomic_path(target) as temporary:
+        temporary.write_text("new")
+        raise OSError("disk full")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_is_plain(tmp_path: Path) -> None:
+    value = {"b": np.float64(0.5), "a": [np.int64(3), float("nan"), float("inf")], "p": Path("x")}
+    write_json(tmp_path / "x.json", value)
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": [3, None, None], "b": 0.5, "p": "x"}
+
+
+def test_unchanged_text_keeps_its_time(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    assert write_text_if_changed(target, "a")
+    before = target.stat().st_mtime_ns
+    assert not write_text_if_changed(target, "a")
+    assert target.stat().st_mtime_ns == before
+    assert write_text_if_changed(target, "b")
+
+
+def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    assert sha256(tmp_path / "x") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -86,7 +86,14 @@ def scan(manifest: Manifest, root: Path) -> tuple[list[SubjectFiles], list[Findi
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+    """Files below ``folder`` in order, through links to folders too, but no folder twice."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders.sort()
         yield from (Path(parent) / name for name in sorted(names))
 
@@ -115,8 +122,6 @@ def check_subject(
         paths = subject.files.get(name, [])
         if not paths and not image.optional:
             add("missing-file", f"there is no {name} image ({image.meaning})")
-        if len(paths) > 1:
-            add("duplicate-id", f"{len(paths)} {name} images: {shorten(paths)}", file=paths[0], count=len(paths))
         for path in paths:
             result.images += 1
             content = _read(root / path, path, sums.get(path), add)
@@ -133,9 +138,11 @@ def check_subject(
             grids.setdefault(name, (data.shape, affine))
             constant = _check_voxels(data, image, path, add)
             if not constant:
-                result.hashes[name] = content_hash(data)
+                result.hashes.setdefault(name, content_hash(data))
             del data, volume
 
+    if twice := [path for paths in subject.files.values() if len(paths) > 1 for path in paths]:
+        add("duplicate-id", f"more than one file for the same image: {shorten(twice, limit=10)}", count=len(twice))
     if images.same_grid:
         _check_agreement(grids, add)
     by_hash = defaultdict(list)
@@ -184,11 +191,12 @@ def _decode_nifti(content: bytes, path: str, add: Add) -> Volume | None:
     version = nib.Nifti2Image if 540 in (_int32(content, "<"), _int32(content, ">")) else nib.Nifti1Image
     image = version.from_bytes(content)
     voxels = int(np.prod(image.shape, dtype=np.int64))
-    needed = int(image.header["vox_offset"]) + voxels * image.get_data_dtype().itemsize
+    proxy: Any = image.dataobj  # knows where in the content the voxels begin
+    needed = proxy.offset + voxels * image.get_data_dtype().itemsize
     if len(content) < needed:
         add("truncated-volume", f"{len(content)} bytes, the header asks for {needed}", file=path)
         return None
-    return np.asanyarray(image.dataobj), image.affine, image.header.get_zooms()[:3]
+    return np.asanyarray(proxy), image.affine, image.header.get_zooms()[:3]
 
 
 def _int32(content: bytes, order: str) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -42,13 +42,27 @@ def check_table_file(dataset: str, root: Path, file: File) -> tuple[list[Finding
 
 def _read_rows(content: bytes, table: Table) -> list[list[str]]:
     if table.format == "excel":
-        import pandas as pd
-
-        frame = pd.read_excel(io.BytesIO(content), header=None, dtype=object)
-        return [["" if pd.isna(cell) else str(cell) for cell in row] for row in frame.itertuples(index=False)]
+        return _read_excel(content)
     text = content.decode("utf-8-sig")
     delimiter = "," if table.format == "csv" else "\t"
     return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+
+
+def _read_excel(content: bytes) -> list[list[str]]:
+    """The first sheet of a workbook, old or new format, without empty rows."""
+    rows: Iterable[Iterable[object]]
+    if content.startswith(b"PK"):
+        import openpyxl
+
+        sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
+        rows = sheet.iter_rows(values_only=True)
+    else:
+        import xlrd  # type: ignore[import-untyped]
+
+        old = xlrd.open_workbook(file_contents=content).sheet_by_index(0)
+        rows = (old.row_values(number) for number in range(old.nrows))
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    return [row for row in cells if any(row)]
 
 
 def check_rows(dataset: str, path: str, rows: list[list[str]], table: Table) -> list[Finding]:

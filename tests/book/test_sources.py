@@ -1,0 +1,109 @@
+"""The lists that describe the book agree with each other and with what is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radlib.chapters.parameters import declared_parameters, load_profile, read_notebook, resolve
+from radlib.chapters.registry import chapters
+from radlib.core.paths import project_root
+from radlib.data.sources import ROLES
+
+ROOT = project_root()
+NAMES = list(chapters())
+
+
+def toc_files() -> list[str]:
+    toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+def test_table_of_contents_and_chapters_are_the_same_set() -> None:
+    listed = [Path(file).name for file in toc_files() if file.startswith("chapters/")]
+    assert listed == NAMES
+    sources = {file.stem for file in (ROOT / "notebooks").glob("*.py") if not file.stem.startswith("_")}
+    assert sources == set(NAMES)
+
+
+def test_every_page_is_listed() -> None:
+    pages = {file.stem for file in (ROOT / "book").glob("*.md")}
+    assert pages == {file for file in toc_files() if "/" not in file}
+
+
+@pytest.mark.parametrize("profile", ["smoke", "default", "paper"])
+@pytest.mark.parametrize("name", NAMES)
+def test_profiles_fit_the_chapters(name: str, profile: str) -> None:
+    resolve(chapters()[name], profile=profile)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "default", "paper"])
+def test_profiles_have_every_role_that_a_chapter_opens(profile: str) -> None:
+    opened = {role for chapter in chapters().values() for role in chapter.cohorts}
+    assert opened <= set(ROLES)
+    assert opened <= set(load_profile(profile)["cohorts"])
+
+
+@pytest.mark.parametrize("name", [*NAMES, "_template"])
+def test_a_chapter_has_its_parts(name: str) -> None:
+    source = ROOT / "notebooks" / f"{name}.py"
+    notebook = read_notebook(source)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.cells[0].source.startswith("# ")
+    assert "{cite" in text
+    for part in ("Choices", "Limits", "Summary"):
+        assert re.search(rf"^## .*{part}", text, re.MULTILINE | re.IGNORECASE), f"{name} has no part {part!r}"
+    assert f'Report.start("{name}"' in "\n".join(code)
+    assert code[-1].strip() == "report.finish()"
+    assert declared_parameters(source)["profile"].default == "default"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_are_short(name: str) -> None:
+    for cell in read_notebook(ROOT / "notebooks" / f"{name}.py").cells:
+        if cell.cell_type == "code" and not {"parameters"} & set(cell.metadata.get("tags", [])):
+            statements = [
+                node for node in ast.parse(cell.source).body if not isinstance(node, ast.Import | ast.ImportFrom)
+            ]
+            lines = sum((node.end_lineno or 0) - node.lineno + 1 for node in statements)
+            assert lines <= 20, f"{name}: a cell of {lines} lines belongs in radlib:\n{cell.source[:200]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_is_typed_in_prose(name: str) -> None:
+    """Decimals in prose come from results or are a paper's, cited in the same paragraph."""
+    for cell in read_notebook(ROOT / "notebooks" / f"{name}.py").cells:
+        if cell.cell_type != "markdown":
+            continue
+        for paragraph in re.split(r"\n\s*\n", cell.source):
+            bare = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\{[a-z]+\}`[^`]*`", "", paragraph, flags=re.DOTALL)
+            if re.search(r"(?<![\w.])\d+\.\d+(?![\w.])", bare):
+                assert "{cite" in paragraph or bare.lstrip().startswith("|"), f"{name}: typed number in {paragraph!r}"
+
+
+def test_environment_and_locks_agree() -> None:
+    pin = re.compile(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==([^ ;\\+]+)", re.MULTILINE)
+    cpu, cuda, conda = (
+        dict(pin.findall((ROOT / file).read_text()))
+        for file in ("requirements.lock", "requirements-cuda.lock", "environment.yml")
+    )
+    assert len(conda) > 40
+    for name, version in conda.items():
+        assert cuda[name] == version, name
+        assert name == "torch" or cpu[name] == version, name
+    assert "torch" not in cpu
+    assert not [name for name in cpu if name.startswith("nvidia")]
+
+
+def test_nothing_that_must_not_be_kept_is_kept() -> None:
+    import subprocess
+
+    files = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    names = [name for name in files.stdout.split("\0") if name]
+    assert len(names) > 50
+    forbidden = re.compile(r"\.(ipynb|nii|nii\.gz|nrrd|dcm|mha|pt|pth|ckpt|safetensors|pkl)$")
+    assert [name for name in names if forbidden.search(name)] == []
+    assert [name for name in names if (ROOT / name).is_file() and (ROOT / name).stat().st_size > 1_000_000] == []

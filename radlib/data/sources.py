@@ -43,7 +43,7 @@ def open_cohort(
             raise MissingDataError(
                 f"the simulated cohort {role!r} of profile {profile!r} has not been made",
                 file=folder,
-                remedy=f"run: radlib phantom make {role} --profile {profile}",
+                remedy=f"run: radlib chapter cohort {role} --profile {profile}",
             )
         return Cohort.load(folder)
     if cohort == "real":

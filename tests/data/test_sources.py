@@ -15,7 +15,7 @@ from radlib.data.sources import ROLES, open_cohort, simulated_dir
 def test_a_simulated_cohort_is_found_by_profile() -> None:
     folder = runs_root() / "simulated" / "smoke" / "cohorts" / "huashan"
     assert simulated_dir("huashan", profile="smoke") == folder
-    with pytest.raises(MissingDataError, match=r"has not been made.*radlib phantom make.*smoke"):
+    with pytest.raises(MissingDataError, match=r"has not been made.*radlib chapter cohort huashan --profile smoke"):
         open_cohort("huashan", cohort="simulated", profile="smoke")
     made = Cohort(name="huashan", source="simulated", root=folder, participants=participants_table([{"id": "s1"}]))
     made.save(folder)

@@ -26,7 +26,7 @@ _GUESSES: dict[str, str] = {
     "site": r"site|cent(er|re)|hospital|institution",
     "age": r"age.*",
     "sex": r"sex|gender",
-    "grade": r"(who[ _.-]?)?(cns[ _.-]?)?grade",
+    "grade": r"who|(who[ _.-]?)?(cns[ _.-]?)?grade",
     "idh": r"idh.*",
     "codel_1p19q": r".*1p.?19q.*|codel.*",
     "mgmt": r"mgmt.*",

@@ -17,13 +17,13 @@ from radlib.features.filters import ImageSource, derive, image_names
 from radlib.features.processing import (
     Volume,
     discretise,
+    normalise,
     resample,
-    resample_pyradiomics,
     resegment,
     whole_box,
 )
 from radlib.features.registry import IBSI_FAMILIES, aggregations_of, family_features, family_keys
-from radlib.features.roi import Layout, Levels, as_volume, bounding_box, check_spacing, grow, within
+from radlib.features.roi import Layout, Levels, as_volume, bounding_box, check_spacing, within
 from radlib.features.settings import FeatureSettings
 
 REGION_ONLY = ("morphology",)  # taken from the original image only
@@ -144,7 +144,7 @@ def _compute_ibsi(
                 shape = morphology.features(part, outline, inside, volume.spacing)
                 found |= {f"morphology_{key}": value for key, value in shape.items()}
             if layout.n_voxels:
-                bounds = (None, None)
+                bounds: tuple[float | None, float | None] = (None, None)
                 if original and settings.resegment is not None and settings.resegment_mode == "absolute":
                     bounds = settings.resegment
                 if "local_intensity" in families:
@@ -156,13 +156,6 @@ def _compute_ibsi(
             prefix = f"{name}_" if name else ""
             values |= {prefix + key: value for key, value in found.items()}
     return values
-
-
-def normalise(image: np.ndarray, scale: float) -> np.ndarray:
-    """The image as z-scores (sample standard deviation) times ``scale``; zero everywhere where it is constant."""
-    values = image.astype(np.float64)
-    deviation = values.std(ddof=1) if values.size > 1 else 0.0
-    return (values - values.mean()) * (scale / deviation) if deviation > 0 else np.zeros_like(values)
 
 
 def _region_features(

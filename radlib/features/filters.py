@@ -131,9 +131,7 @@ def point_operation(source: ImageSource, box: Box, kind: str) -> torch.Tensor:
     raise ValueError(f"unknown point operation {kind!r}")
 
 
-def wavelet_bands(
-    source: ImageSource, box: Box, wavelet: str, bands: Sequence[str]
-) -> dict[str, torch.Tensor]:
+def wavelet_bands(source: ImageSource, box: Box, wavelet: str, bands: Sequence[str]) -> dict[str, torch.Tensor]:
     """Bands of one level of the stationary wavelet transform, by name (letter k is the filter along axis k).
 
     The convention is PyRadiomics': ``pywt.swtn`` at level 1, periodic, an odd axis padded by one wrapped sample.
@@ -170,9 +168,7 @@ def _wavelet_matrices(size: int, wavelet: str) -> tuple[np.ndarray, np.ndarray]:
     return low[:size], high[:size]
 
 
-def laplacian_of_gaussian(
-    source: ImageSource, box: Box, sigma: float, *, recursive: bool = False
-) -> torch.Tensor:
+def laplacian_of_gaussian(source: ImageSource, box: Box, sigma: float, *, recursive: bool = False) -> torch.Tensor:
     """The Laplacian of Gaussian at ``sigma`` mm.
 
     By default with sampled Gaussians that end after four standard deviations, the image mirrored at its borders, in
@@ -185,9 +181,7 @@ def laplacian_of_gaussian(
         smooth, second = make(size, sigma / step)
         operators.append((smooth[part], second[part]))
     x, needed = source.through(operators)
-    cut = [
-        (smooth[:, part], second[:, part]) for (smooth, second), part in zip(operators, needed, strict=True)
-    ]
+    cut = [(smooth[:, part], second[:, part]) for (smooth, second), part in zip(operators, needed, strict=True)]
     scale = [sigma**2 / step**2 for step in source.spacing] if recursive else [1.0, 1.0, 1.0]
     # Smoothing along the last axes is shared: S0 S1 D2 + (S0 D1 + D0 S1) S2.
     by_smooth = apply_axis(x, cut[2][0], 2)
@@ -241,8 +235,6 @@ def gradient_magnitude(source: ImageSource, box: Box) -> torch.Tensor:
     x, needed = source.through(operators)
     total = torch.zeros([part.stop - part.start for part in box], dtype=torch.float64, device=x.device)
     for axis in range(3):
-        matrices = [
-            operators[other][0 if other == axis else 1][:, needed[other]] for other in range(3)
-        ]
+        matrices = [operators[other][0 if other == axis else 1][:, needed[other]] for other in range(3)]
         total += (apply_axes(x, matrices) / source.spacing[axis]) ** 2
     return total.sqrt()

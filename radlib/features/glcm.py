@@ -59,9 +59,7 @@ def features(counts: Counts, n_levels: int) -> dict[str, torch.Tensor]:
     width = n_levels + 1
     marginal = torch.bincount(group * width + counts.i, weights=p, minlength=groups * width)
     by_sum = torch.bincount(group * 2 * width + counts.i + counts.j, weights=p, minlength=groups * 2 * width)
-    by_difference = torch.bincount(
-        group * width + (counts.i - counts.j).abs(), weights=p, minlength=groups * width
-    )
+    by_difference = torch.bincount(group * width + (counts.i - counts.j).abs(), weights=p, minlength=groups * width)
     px = marginal[group * width + counts.i]
     py = marginal[group * width + counts.j]  # symmetric: row and column marginals are the same
     p_sum = by_sum.reshape(groups, 2 * width)
@@ -99,9 +97,7 @@ def features(counts: Counts, n_levels: int) -> dict[str, torch.Tensor]:
         "inverse_difference_moment": p_difference @ (1 / (1 + k**2)),
         "normalised_inverse_difference_moment": p_difference @ (1 / (1 + (k / n_levels) ** 2)),
         "inverse_variance": apart @ (1 / k[1:] ** 2),
-        "correlation": torch.where(
-            variance > 0, (total(p * (i - mean[group]) * (j - mean[group]))) / variance, nan
-        ),
+        "correlation": torch.where(variance > 0, (total(p * (i - mean[group]) * (j - mean[group]))) / variance, nan),
         "autocorrelation": total(p * i * j),
         "cluster_tendency": (p_sum * centred**2).sum(1),
         "cluster_shade": (p_sum * centred**3).sum(1),

@@ -33,7 +33,5 @@ def count(levels: Levels, *, in_plane: bool = False) -> Counts:
         per_slice = torch.bincount(layout.slices, minlength=n_slices).to(torch.float64)
         voxels = per_slice.repeat_interleave(len(steps))
     else:
-        voxels = torch.full(
-            (n_groups,), layout.n_voxels, dtype=torch.float64, device=levels.values.device
-        )
+        voxels = torch.full((n_groups,), layout.n_voxels, dtype=torch.float64, device=levels.values.device)
     return Counts(*entries, n_groups, voxels)

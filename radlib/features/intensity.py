@@ -56,9 +56,7 @@ def spread(x: torch.Tensor) -> dict[str, float]:
         "interquartile_range": p75 - p25,
         "range": maximum - minimum,
         "mean_absolute_deviation": float((x - mean).abs().mean()),
-        "robust_mean_absolute_deviation": float((robust - robust.mean()).abs().mean())
-        if robust.numel()
-        else math.nan,
+        "robust_mean_absolute_deviation": float((robust - robust.mean()).abs().mean()) if robust.numel() else math.nan,
         "median_absolute_deviation": float((x - median).abs().mean()),
         "coefficient_of_variation": math.sqrt(base["variance"]) / mean if mean else math.nan,
         "quartile_coefficient_of_dispersion": (p75 - p25) / (p75 + p25) if p75 + p25 else math.nan,
@@ -167,9 +165,7 @@ def intensity_volume_histogram(
 PEAK_RADIUS_MM = (3 / (4 * math.pi) * 1000) ** (1 / 3)  # of a sphere of 1 cm^3
 
 
-def peaks(
-    image: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]
-) -> dict[str, float]:
+def peaks(image: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]) -> dict[str, float]:
     """Local and global intensity peak (IBSI 3.2): mean intensity in a sphere of 1 cm^3.
 
     Args:

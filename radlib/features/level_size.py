@@ -11,7 +11,6 @@ import torch
 from radlib.features.counts import Counts, tally
 
 
-
 def features(counts: Counts) -> list[torch.Tensor]:
     """The 17 features in IBSI's order, each one value a non-empty matrix.
 

@@ -80,7 +80,7 @@ def features(
         result["area_density_ombb"] = area / box_area(oriented)
         enclosing = enclosing_ellipsoid(corners)
         result["volume_density_mvee"] = volume / (4 * math.pi / 3 * float(enclosing.prod()))
-        result["area_density_mvee"] = area / ellipsoid_area(enclosing)
+        result["area_density_mvee"] = area / ellipsoid_area(enclosing.tolist())
     if bool(inside.any()):
         values = image[inside]
         result["centre_of_mass_shift"] = centre_shift(image, outline, inside, spacing)
@@ -99,9 +99,7 @@ def box_area(sides: np.ndarray) -> float:
     return 2 * (a * b + b * c + a * c)
 
 
-def axis_lengths(
-    mask: torch.Tensor, spacing: Sequence[float], *, sample: bool = True
-) -> tuple[float, float, float]:
+def axis_lengths(mask: torch.Tensor, spacing: Sequence[float], *, sample: bool = True) -> tuple[float, float, float]:
     """Major, minor and least axis length in mm: four standard deviations along the principal axes of the voxels.
 
     ``sample`` divides by N - 1, which IBSI's reference values need; PyRadiomics divides by N.
@@ -111,22 +109,16 @@ def axis_lengths(
     return (lengths[0], lengths[1], lengths[2])
 
 
-def principal_variances(
-    mask: torch.Tensor, spacing: Sequence[float], *, sample: bool = True
-) -> list[float]:
+def principal_variances(mask: torch.Tensor, spacing: Sequence[float], *, sample: bool = True) -> list[float]:
     """Eigenvalues of the covariance of voxel centres, descending, in mm^2, never negative."""
-    points = mask.nonzero().to(torch.float64) * torch.as_tensor(
-        spacing, dtype=torch.float64, device=mask.device
-    )
+    points = mask.nonzero().to(torch.float64) * torch.as_tensor(spacing, dtype=torch.float64, device=mask.device)
     points = points - points.mean(0)
     eigenvalues = torch.linalg.eigvalsh(points.T @ points / max(len(points) - sample, 1)).flip(0)
     largest = float(eigenvalues[0])
     return [float(value) if float(value) > 1e-12 * largest else 0.0 for value in eigenvalues]
 
 
-def centre_shift(
-    image: torch.Tensor, outline: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]
-) -> float:
+def centre_shift(image: torch.Tensor, outline: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]) -> float:
     """Distance in mm between the outline's centre and the intensity-weighted centre; NaN where weights sum to 0."""
     weights = image[inside]
     total = float(weights.sum())
@@ -156,9 +148,7 @@ def ellipsoid_area(half: Sequence[float], *, terms: int = 20) -> float:
     return 4 * math.pi * a * b * total
 
 
-def autocorrelation(
-    image: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]
-) -> tuple[float, float]:
+def autocorrelation(image: torch.Tensor, inside: torch.Tensor, spacing: Sequence[float]) -> tuple[float, float]:
     """Moran's I and Geary's C with inverse distances as weights (IBSI 3.1.28 and 3.1.29).
 
     Sums over all pairs of voxels are sums over displacements of the image's autocorrelation, which a Fourier
@@ -175,7 +165,7 @@ def autocorrelation(
     mask = inside.to(torch.float64)
     centred = torch.where(inside, image - mean, 0.0)
     shape = [2 * size for size in image.shape]
-    squares = 0.0
+    squares = torch.zeros(shape, dtype=torch.float64, device=image.device)
     for axis, (size, step) in enumerate(zip(shape, spacing, strict=True)):
         k = torch.arange(size, dtype=torch.float64, device=image.device)
         k = torch.minimum(k, size - k) * step

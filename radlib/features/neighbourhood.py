@@ -11,9 +11,7 @@ from radlib.features.roi import Levels, neighbour_offsets
 from radlib.features.zones import group_voxels
 
 
-def dependence_counts(
-    levels: Levels, *, distance: int = 1, tolerance: int = 0, in_plane: bool = False
-) -> Counts:
+def dependence_counts(levels: Levels, *, distance: int = 1, tolerance: int = 0, in_plane: bool = False) -> Counts:
     """Dependence matrices: grey level against 1 + number of neighbours within ``tolerance`` grey levels."""
     layout = levels.layout
     alike = torch.ones_like(levels.values)
@@ -43,9 +41,7 @@ def _box_sum(volume: torch.Tensor, reach: tuple[int, int, int]) -> torch.Tensor:
     return volume
 
 
-def tone_difference(
-    levels: Levels, *, distance: int = 1, in_plane: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
+def tone_difference(levels: Levels, *, distance: int = 1, in_plane: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """For each slice (or once) and grey level: number of voxels and sum of absolute differences.
 
     A voxel counts where at least one neighbour lies in the region; its difference is to the mean of these.

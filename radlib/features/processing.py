@@ -52,9 +52,7 @@ def resample(
         whole: compute the whole grid.
         margin_mm: else, how much around the mask's box.
     """
-    new = tuple(
-        old if wanted is None else float(wanted) for old, wanted in zip(spacing, settings.spacing, strict=True)
-    )
+    new = tuple(old if wanted is None else float(wanted) for old, wanted in zip(spacing, settings.spacing, strict=True))
     box = bounding_box(mask)
     if box is None or whole:
         box = (slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2]))
@@ -97,9 +95,7 @@ def resample_pyradiomics(
     if np.allclose(spacing, new):
         cut = grow(box, (pad, pad, pad), image.shape)
         return Volume(image[cut], mask[cut], spacing)
-    return _on_grid(
-        image, mask, (new[0], new[1], new[2]), positions, settings, device=device, outside="zero"
-    )
+    return _on_grid(image, mask, (new[0], new[1], new[2]), positions, settings, device=device, outside="zero")
 
 
 def _on_grid(
@@ -134,9 +130,7 @@ def _on_grid(
     return Volume(new_image, new_mask >= settings.mask_threshold - 1e-6, spacing)
 
 
-def resegment(
-    values: torch.Tensor, inside: torch.Tensor, settings: FeatureSettings
-) -> torch.Tensor:
+def resegment(values: torch.Tensor, inside: torch.Tensor, settings: FeatureSettings) -> torch.Tensor:
     """The intensity mask: voxels of ``inside`` within the intensity range and without outliers (IBSI 2.5).
 
     The outlier range is mean plus and minus ``outlier_sigma`` population standard deviations of what the intensity
@@ -162,9 +156,7 @@ def resegment(
     return inside
 
 
-def discretise(
-    x: torch.Tensor, settings: Discretisation, *, lower: float | None = None
-) -> tuple[torch.Tensor, int]:
+def discretise(x: torch.Tensor, settings: Discretisation, *, lower: float | None = None) -> tuple[torch.Tensor, int]:
     """Grey levels 1 to N_g of a region's intensities (IBSI 2.7): int64 levels and N_g.
 
     Args:
@@ -200,9 +192,7 @@ def discretise(
     return levels, n_levels
 
 
-def discretise_pyradiomics(
-    x: torch.Tensor, settings: Discretisation
-) -> tuple[torch.Tensor, int]:
+def discretise_pyradiomics(x: torch.Tensor, settings: Discretisation) -> tuple[torch.Tensor, int]:
     """PyRadiomics' grey levels: bins of fixed width on multiples of the width, or NumPy's histogram bins."""
     low, high = float(x.min()), float(x.max())
     if settings.method == "fbn":
@@ -217,6 +207,13 @@ def discretise_pyradiomics(
     where = torch.from_numpy(edges).to(x.device)
     levels = torch.bucketize(x, where, right=True)
     return levels, int(levels.max())
+
+
+def normalise(image: np.ndarray, scale: float) -> np.ndarray:
+    """The image as z-scores (sample standard deviation) times ``scale``; zero everywhere where it is constant."""
+    values = image.astype(np.float64)
+    deviation = values.std(ddof=1) if values.size > 1 else 0.0
+    return (values - values.mean()) * (scale / deviation) if deviation > 0 else np.zeros_like(values)
 
 
 def _check_levels(number: float, settings: Discretisation) -> None:

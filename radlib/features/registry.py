@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (rows of the table are not broken)
 """Every feature by name: family, IBSI permanent identifier, IBSI tag and nearest PyRadiomics feature.
 
 The identifiers and tags are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al. 2020,
@@ -300,8 +301,5 @@ def registry_table() -> pd.DataFrame:
 def aggregation_table() -> pd.DataFrame:
     """The aggregations with IBSI identifier and meaning."""
     return pd.DataFrame(
-        [
-            {"aggregation": name, "IBSI": code, "meaning": meaning}
-            for name, (code, _, meaning) in AGGREGATIONS.items()
-        ]
+        [{"aggregation": name, "IBSI": code, "meaning": meaning} for name, (code, _, meaning) in AGGREGATIONS.items()]
     )

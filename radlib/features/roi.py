@@ -48,7 +48,7 @@ def check_spacing(spacing: Sequence[float]) -> tuple[float, float, float]:
             f"the voxel spacing {values} is not three positive numbers",
             remedy="give the voxel size in mm along each array axis",
         )
-    return values  # type: ignore[return-value]
+    return (values[0], values[1], values[2])
 
 
 def bounding_box(mask: np.ndarray) -> Box | None:
@@ -82,7 +82,7 @@ def within(inner: Box, outer: Box) -> Box:
 
 def directions(*, in_plane: bool, slice_axis: int = 2) -> list[Offset]:
     """One of each pair of opposite neighbour directions: 13 in three dimensions, 4 within a slice."""
-    half = [offset for offset in product((-1, 0, 1), repeat=3) if offset > (0, 0, 0)]
+    half = [(x, y, z) for x, y, z in product((-1, 0, 1), repeat=3) if (x, y, z) > (0, 0, 0)]
     if in_plane:
         half = [offset for offset in half if offset[slice_axis] == 0]
     return half
@@ -91,11 +91,8 @@ def directions(*, in_plane: bool, slice_axis: int = 2) -> list[Offset]:
 def neighbour_offsets(distance: int, *, in_plane: bool, slice_axis: int = 2) -> list[Offset]:
     """Every offset within a Chebyshev distance, without the centre: 26 at distance 1, 8 within a slice."""
     reach = range(-distance, distance + 1)
-    return [
-        offset
-        for offset in product(reach, repeat=3)
-        if any(offset) and not (in_plane and offset[slice_axis] != 0)
-    ]
+    offsets = [(x, y, z) for x, y, z in product(reach, repeat=3) if (x, y, z) != (0, 0, 0)]
+    return [offset for offset in offsets if not (in_plane and offset[slice_axis] != 0)]
 
 
 @dataclass(frozen=True)

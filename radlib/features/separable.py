@@ -60,7 +60,7 @@ def interpolation_matrix(n: int, positions: np.ndarray, order: str, *, outside: 
     inside = (positions >= -0.5 - 1e-6) & (positions <= n - 0.5 + 1e-6)
     if order == "nearest":
         matrix = np.zeros((len(positions), n))
-        nearest = np.clip(np.floor(positions + 0.5 - 1e-9).astype(int), 0, n - 1)
+        nearest = np.clip(np.floor(positions + 0.5 + 1e-9).astype(int), 0, n - 1)
         matrix[np.arange(len(positions)), nearest] = 1.0
     elif order == "linear":
         matrix = np.zeros((len(positions), n))

@@ -57,9 +57,7 @@ class DerivedImage(_Frozen):
     transform with ``wavelet_name``. The others are point operations as PyRadiomics defines them.
     """
 
-    kind: Literal[
-        "original", "wavelet", "log", "square", "square_root", "logarithm", "exponential", "gradient"
-    ]
+    kind: Literal["original", "wavelet", "log", "square", "square_root", "logarithm", "exponential", "gradient"]
     sigma_mm: Positive | None = None
     wavelet_name: str = "coif1"
     bands: tuple[str, ...] = ("LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH")
@@ -102,6 +100,7 @@ class FeatureSettings(_Frozen):
         merge_directions: PyRadiomics' ``weightingNorm: no_weighting``: directions summed into one matrix.
         in_plane: PyRadiomics' ``force2D``: neighbours within slices only.
         crop_margin: PyRadiomics' ``preCrop``: crop to the region's box and this many voxels before filters.
+        resampling_pad: PyRadiomics' ``padDistance``: voxels kept around the region when resampling.
     """
 
     definitions: Literal["ibsi", "pyradiomics"] = "ibsi"
@@ -123,6 +122,7 @@ class FeatureSettings(_Frozen):
     merge_directions: bool = False
     in_plane: bool = False
     crop_margin: Annotated[int, Field(ge=0)] | None = None
+    resampling_pad: Annotated[int, Field(ge=0)] = 5
 
     @field_validator("images")
     @classmethod
@@ -138,9 +138,7 @@ class FeatureSettings(_Frozen):
         known = IBSI_FAMILIES if self.definitions == "ibsi" else PYRADIOMICS_CLASSES
         for name in self.families:
             if name not in known:
-                raise ValueError(
-                    f"family {name!r} is not one of the {self.definitions} families {', '.join(known)}"
-                )
+                raise ValueError(f"family {name!r} is not one of the {self.definitions} families {', '.join(known)}")
         for name in self.aggregations:
             if name not in AGGREGATIONS:
                 raise ValueError(f"aggregation {name!r} is not one of {', '.join(AGGREGATIONS)}")

@@ -1,0 +1,71 @@
+"""From ``results.json`` files to entries of the ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from radlib.core.errors import RadlibError
+from radlib.data.papers import published_values
+from radlib.reporting.ledger.verdict import Entry, Result, judge
+
+
+def collect(runs: Path, published: Path) -> list[Entry]:
+    """Every published entry of the five papers, in the order of print, with its results and verdict.
+
+    Args:
+        runs: the folder of runs, ``<cohort>/<profile>/<chapter>/results.json``. It may be absent.
+        published: the folder of kept results, ``**/results.json``. It may be absent.
+
+    Raises:
+        RadlibError: if a file is no ``results.json``, or names a published entry that does not exist.
+    """
+    results: dict[str, dict[tuple[str, ...], Result]] = {}
+    missing: dict[str, dict[str, None]] = {}
+    # Kept results first: what was run anew in this checkout takes the place of what was kept.
+    files = [*((file, True) for file in published.glob("**/results.json"))]
+    files += [(file, False) for file in runs.glob("*/*/*/results.json")]
+    for file, kept in sorted(files, key=lambda item: (not item[1], item[0])):
+        content = _load(file)
+        for item in content["ledger"]:
+            result = _result(item, file=file, kept=kept)
+            identity = (result.source, result.profile, result.chapter, result.protocol, result.note)
+            results.setdefault(result.key, {})[identity] = result
+        for item in content["missing"]:
+            missing.setdefault(item["key"], {})[item["reason"]] = None
+    values = published_values()
+    unknown = sorted((results.keys() | missing.keys()) - values.keys())
+    if unknown:
+        raise RadlibError(
+            f"results name the published entry {unknown[0]!r}, which no paper has",
+            file=runs,
+            remedy="run the chapter again, or correct the key in data_manifests/papers",
+        )
+    entries = []
+    for key, value in values.items():
+        measured = tuple(results.get(key, {}).values())
+        judgement = judge(value, measured, missing="; ".join(missing.get(key, ())))
+        entries.append(Entry(value, measured, judgement.verdict, judgement.reason))
+    return entries
+
+
+def _result(item: dict[str, Any], *, file: Path, kept: bool) -> Result:
+    try:
+        return Result(**item, kept=kept)
+    except TypeError as error:
+        raise RadlibError(
+            f"a ledger record that is not one: {item!r:.120}", file=file, remedy="run the chapter again"
+        ) from error
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not (isinstance(content["ledger"], list) and isinstance(content["missing"], list)):
+            raise TypeError
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise RadlibError(
+            "not the results of a chapter", file=file, remedy="remove the file, or run the chapter again"
+        ) from error
+    return content

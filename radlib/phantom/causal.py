@@ -237,8 +237,8 @@ def draw_causal_graph(strengths: str | Mapping[str, float] | None = None) -> Fig
     for source, target, strength in graph.edges(data="strength"):
         colour, style = (
             ("#9a9a9a", ":") if strength is None
-            else ("#2b6cb0", "-") if strength > 0
-            else ("#c05621", "--")
+            else ("#0072B2", "-") if strength > 0
+            else ("#D55E00", "--")
         )  # fmt: skip
         axes.add_patch(
             FancyArrowPatch(

@@ -15,8 +15,9 @@ from scipy import optimize, stats
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed
+from radlib.data.cohort import Cohort
 from radlib.phantom.biology import Subjects, sample_subjects
-from radlib.phantom.causal import ARROWS, IMAGING
+from radlib.phantom.causal import ARROWS, IMAGING, resolve_strengths
 from radlib.phantom.equations import LOBE_SHARES, REFERENCE_AGE, survival_covariates
 from radlib.phantom.genes import AGEING, METHYLATOR, PROLIFERATION
 from radlib.phantom.survival import log_hazard_ratio
@@ -265,6 +266,19 @@ def part_volumes(subjects: Subjects) -> pd.DataFrame:
     return parts.assign(ED=traits["WT"] - parts.sum(axis=1), WT=traits["WT"]).rename_axis("id")
 
 
+def label_volumes(cohort: Cohort) -> pd.DataFrame:
+    """The volumes (ml) of the label maps of a cohort: ``ET``, ``NET``, ``ED``, ``WT``; zero where a part is absent.
+
+    Subjects without a segmentation are left out.
+    """
+    rows = {}
+    for subject in track(cohort.complete("seg").ids, description="label maps"):
+        volume = cohort.labels(subject)
+        counts = np.bincount(volume.data.ravel(), minlength=5) * float(np.prod(volume.spacing)) / 1000
+        rows[subject] = {"ET": counts[4], "NET": counts[1], "ED": counts[2], "WT": counts[[1, 2, 4]].sum()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["ET", "NET", "ED", "WT"]).rename_axis("id")
+
+
 def volume_agreement(volumes: pd.DataFrame, collection: pd.Series) -> pd.DataFrame:
     """Simulated quartiles of the tumour parts beside those of Bakas et al. 2017.
 
@@ -348,3 +362,27 @@ def template_table() -> pd.DataFrame:
             "genes": "1740" if template.expression else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("template")
+
+
+def scan_patterns(template: Template) -> pd.DataFrame:
+    """Which modalities how many subjects have: one row a pattern, the most frequent first."""
+    counts: dict[tuple[str, ...], int] = {}
+    for stratum in template.strata:
+        for scan in stratum.scans:
+            counts[scan.modalities] = counts.get(scan.modalities, 0) + scan.count
+    rows = [
+        {**{modality: "yes" if modality in scanned else "" for modality in template.modalities}, "subjects": count}
+        for scanned, count in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    return pd.DataFrame(rows)
+
+
+def arrow_table() -> pd.DataFrame:
+    """Every arrow of the graph with its strength in the presets ``signal`` and ``null``, and the unit."""
+    null = resolve_strengths("null")
+    return pd.DataFrame(
+        [
+            {"from": arrow.source, "to": arrow.target, "signal": arrow.strength, "null": null[name], "unit": arrow.unit}
+            for name, arrow in ARROWS.items()
+        ]
+    )

@@ -103,6 +103,19 @@ def publish(
 
 
 @app.command()
+def keep(
+    name: Annotated[str, typer.Argument(help="The chapter.")],
+    cohort: Cohort = "real",
+    profile: Profile = "default",
+) -> None:
+    """Keep a run's tables and provenance under published/, for readers who cannot run it."""
+    from radlib.chapters.registry import chapter
+    from radlib.reporting.kept import keep_run
+
+    typer.echo(keep_run(chapter(name).name, cohort=cohort, profile=profile))
+
+
+@app.command()
 def sync() -> None:
     """Make or update the paired .ipynb of every chapter, for JupyterLab."""
     from radlib.chapters.parameters import write_paired

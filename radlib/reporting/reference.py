@@ -19,6 +19,13 @@ PARTS = {
 }
 
 
+#: Methods that scikit-learn adds to every estimator; their text refers to pages of its own documentation.
+ADDED_BY_SKLEARN = ", ".join(
+    f"set_{method}_request"
+    for method in ("fit", "partial_fit", "predict", "predict_proba", "score", "transform", "decision_function")
+)
+
+
 def modules(part: str) -> list[str]:
     """The public modules of a part, sorted: those whose names have no leading underscore."""
     root = Path(radlib.__file__).parent
@@ -37,7 +44,8 @@ def api_page() -> str:
     for part, title in PARTS.items():
         lines += [f"## {title}", ""]
         for name in modules(part):
-            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "```", ""]
+            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:"]
+            lines += [f"   :exclude-members: {ADDED_BY_SKLEARN}", "```", ""]
     return "\n".join(lines)
 
 

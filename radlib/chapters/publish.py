@@ -127,12 +127,13 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
     Returns:
         The files, in ``book/generated/``.
     """
-    from radlib.reporting.ledger import ledger_frame, ledger_page
+    from radlib.reporting.ledger import claims_page, ledger_frame, ledger_page
     from radlib.reporting.reference import api_page, command_line_page
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
     pages = {
+        "claims.md": claims_page(runs_root(), published),
         "ledger.md": ledger_page(runs_root(), published),
         "status.md": status_page(cohort=cohort, profile=profile),
         "api.md": api_page(),

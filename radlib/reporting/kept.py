@@ -56,7 +56,8 @@ class KeptRun:
         """A sentence on where the run comes from."""
         versions = self.provenance["versions"]
         return (
-            f"Kept run: cohort {self.results['cohort']}, profile {self.results['profile']}, seed {self.results['seed']}, "
+            f"Kept run: cohort {self.results['cohort']}, profile {self.results['profile']}, "
+            f"seed {self.results['seed']}, "
             f"{self.provenance['device']}, torch {versions.get('torch', '–')}, scikit-learn "
             f"{versions.get('scikit-learn', '–')}, commit {self.provenance['commit']}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -110,7 +110,8 @@ def gallery(cohort: Cohort, subjects: Mapping[str, str]) -> Figure:
                 axes.imshow(overlay, cmap=colours, vmin=0, vmax=4, alpha=0.55, interpolation="nearest")
             if row == 0:
                 axes.set_title("labels" if column == "seg" else column.upper(), fontsize=10)
-        about = f"{reason}\n{table.at[subject, 'grade_group']}, {table.at[subject, 'idh']}"
+        group, status = table.loc[subject, ["grade_group", "idh"]].astype(str)
+        about = f"{reason}\n{group}, {status}"
         panels[row, 0].text(
             -0.04, 0.5, about, transform=panels[row, 0].transAxes, rotation=90, ha="right", va="center", fontsize=7.5
         )

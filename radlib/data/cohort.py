@@ -58,7 +58,8 @@ class Cohort:
             float64, everything else text; unknown is NaN in both. ``label_encoding`` says how ``seg`` writes its
             labels (:data:`radlib.data.nifti.LABEL_ENCODINGS`; empty is ``brats``).
         expression: subjects x genes, or None.
-        radiomics: subjects x features, or None. NaN is a missing feature.
+        radiomics: subjects x features, or None. NaN is a missing feature; a subject without any (no image, say) has a
+            row of NaN.
         truth: the folder with the truth of a simulated cohort, or None.
         notes: what the reader noticed and did, one sentence each; chapters show them.
     """
@@ -145,10 +146,19 @@ class Cohort:
         )
 
     def complete(self, *names: str) -> Cohort:
-        """The subjects that have all of the named columns; ``expression`` and ``radiomics`` may be named too."""
+        """The subjects that have all of the named columns.
+
+        ``expression`` and ``radiomics`` may be named too: a subject has them if any of its values is known.
+        """
         self.require(*names)
-        columns = [name for name in names if name in self.participants]
-        return self.subset(self.participants.index[self.participants[columns].notna().all(axis=1)])
+        there = pd.Series(True, index=self.participants.index)
+        for name in names:
+            beside = {"expression": self.expression, "radiomics": self.radiomics}.get(name)
+            if beside is not None:
+                there &= beside.notna().any(axis=1)
+            elif name in self.participants:
+                there &= self.participants[name].notna()
+        return self.subset(self.participants.index[there])
 
     def require(self, *names: str) -> None:
         """Check that the cohort has what the work at hand needs.
@@ -163,7 +173,7 @@ class Cohort:
         for name in names:
             if name in ("expression", "radiomics"):
                 table = getattr(self, name)
-                present = table is not None and table.size > 0
+                present = table is not None and bool(table.notna().any(axis=None))
             elif name == "truth":
                 present = self.truth is not None
             else:
@@ -284,6 +294,9 @@ class Cohort:
     def load(cls, folder: Path | str) -> Cohort:
         """Read a folder written by :meth:`save`.
 
+        An ``expression.parquet`` or ``radiomics.parquet`` that was put there afterwards is read too; subjects that it
+        lacks get a row of NaN.
+
         Raises:
             MissingDataError: if there is no ``cohort.json``.
             RadlibError: if a table named there is absent, unreadable or does not fit.
@@ -306,17 +319,12 @@ class Cohort:
             )
         participants = read_participants(folder / "participants.tsv")
         tables: dict[str, pd.DataFrame | None] = {"expression.parquet": None, "radiomics.parquet": None}
-        for name in about["tables"]:
-            if name not in tables:
-                raise RadlibError(f"unknown table {name!r}", file=about_file, remedy="make the cohort again")
-            if not (folder / name).is_file():
-                raise RadlibError("the table is absent", file=folder / name, remedy="make the cohort again")
-            try:
-                tables[name] = pd.read_parquet(folder / name)
-            except (OSError, ValueError) as error:
-                raise RadlibError(
-                    f"not a readable table ({error})", file=folder / name, remedy="make the cohort again"
-                ) from error
+        for name in tables:
+            path = folder / name
+            if path.is_file():
+                tables[name] = _read_table(path, participants.index)
+            elif name in about["tables"]:
+                raise RadlibError("the table is absent", file=path, remedy="make the cohort again")
         if len(participants) != about["n_subjects"]:
             raise RadlibError(
                 f"participants.tsv has {len(participants)} subjects, cohort.json says {about['n_subjects']}",
@@ -399,6 +407,26 @@ def read_participants(path: Path | str) -> pd.DataFrame:
         if known[column].notna().any() and numbers.notna().equals(known[column].notna()):
             known[column] = numbers
     return known
+
+
+def _read_table(path: Path, ids: pd.Index) -> pd.DataFrame:
+    """A Parquet table with a row for each of ``ids``, in their order."""
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise RadlibError(f"not a readable table ({error})", file=path, remedy="make the cohort again") from error
+    table.index = pd.Index([str(subject) for subject in table.index], name="id", dtype="str")
+    if unknown := [subject for subject in table.index if subject not in ids]:
+        raise RadlibError(
+            f"{len(unknown)} subject(s), {unknown[0]} first, are not in participants.tsv",
+            file=path,
+            remedy="make the table again from this cohort",
+        )
+    if table.index.has_duplicates:
+        raise RadlibError(
+            f"subject {table.index[table.index.duplicated()][0]} is there twice", file=path, remedy="keep one row"
+        )
+    return table if list(table.index) == list(ids) else table.reindex(ids)
 
 
 def _for_disk(table: pd.DataFrame) -> pd.DataFrame:

@@ -209,6 +209,22 @@ def test_tables_without_ids(tmp_path: Path, text: str, message: str) -> None:
         read_participants(tmp_path / "participants.tsv")
 
 
+def test_a_table_written_later_is_read_and_filled_up(cohort: Cohort) -> None:
+    replace(cohort, radiomics=None).save(cohort.root)
+    features = pd.DataFrame({"volume": [3.0, 1.0]}, index=pd.Index(["003", "a"], name="id"))
+    features.to_parquet(cohort.root / "radiomics.parquet")
+    loaded = Cohort.load(cohort.root)
+    assert loaded.radiomics is not None
+    assert loaded.radiomics["volume"].fillna(-1).tolist() == [1.0, -1.0, 3.0]
+    assert loaded.complete("radiomics").ids == ["a", "003"]
+    features.rename(index={"003": "stranger"}).to_parquet(cohort.root / "radiomics.parquet")
+    with pytest.raises(RadlibError, match=r"stranger first, are not in participants\.tsv.*radiomics\.parquet"):
+        Cohort.load(cohort.root)
+    features.rename(index={"003": "a"}).to_parquet(cohort.root / "radiomics.parquet")
+    with pytest.raises(RadlibError, match="a is there twice"):
+        Cohort.load(cohort.root)
+
+
 def test_loading_what_is_no_cohort(cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"no cohort\.json"):
         Cohort.load(tmp_path)

@@ -126,8 +126,8 @@ class PlattScaled(ClassifierMixin, BaseEstimator):
 
     Args:
         estimator: a binary classifier with ``decision_function``; a pipeline as a rule.
-        folds: folds inside the training set, reduced to the size of its smaller class. With a single patient in a
-            class, probabilities are the training frequency.
+        folds: folds inside the training set, reduced to the size of its smaller class. Where a fold would leave fewer
+            than two patients of a class to train on, probabilities are the training frequency.
         seed: of the folds.
     """
 
@@ -147,8 +147,9 @@ class PlattScaled(ClassifierMixin, BaseEstimator):
             )
         self.estimator_ = clone(self.estimator).fit(X, y)
         positive = labels == self.classes_[1]
-        folds = min(self.folds, int(positive.sum()), int((~positive).sum()))
-        if folds < 2:
+        smaller = min(int(positive.sum()), int((~positive).sum()))
+        folds = min(self.folds, smaller)
+        if folds < 2 or smaller - -(-smaller // folds) < 2:
             self.weights_ = (0.0, float(special.logit(positive.mean())))
             return self
         split = StratifiedKFold(folds, shuffle=True, random_state=self.seed)

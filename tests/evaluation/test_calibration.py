@@ -100,9 +100,9 @@ def test_platt_keeps_decisions_and_gives_honest_probabilities() -> None:
 
 
 def test_platt_targets_under_separation() -> None:
-    # two and two, perfectly parted: softened targets 3/4 and 1/4 keep the sigmoid finite
-    X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
-    scaled = PlattScaled(SVC(kernel="linear"), folds=2).fit(X, [0, 0, 1, 1])
+    # four and four, perfectly parted: softened targets 5/6 and 1/6 keep the sigmoid finite
+    X = np.array([-4.0, -3, -2, -1, 1, 2, 3, 4])[:, None]
+    scaled = PlattScaled(SVC(kernel="linear"), folds=2).fit(X, [0] * 4 + [1] * 4)
     p = scaled.predict_proba(X)[:, 1]
     assert (p > 0.05).all()
     assert (p < 0.95).all()

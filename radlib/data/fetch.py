@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from radlib.data.manifests import File, Manifest, downloadable
 if TYPE_CHECKING:
     import requests
 
-Outcome = Literal["downloaded", "already there", "by hand"]
+Outcome = Literal["downloaded", "already there", "by hand", "not needed"]
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = (20.0, 60.0)  # seconds to connect, and between two packets
@@ -36,17 +35,20 @@ def fetch(manifest: Manifest, root: Path | str, *, overwrite: bool = False) -> d
 
     Returns:
         what became of each path of the manifest. Files of data sets that are not open are all ``by hand``
-        unless they are there.
+        unless they are there; optional files, from which others are made, are ``not needed`` where those are there.
 
     Raises:
         RadlibError: on an error of the server, the connection, the checksum or the disk; files that were
             complete before stay.
     """
     outcomes: dict[str, Outcome] = {}
-    for file in manifest.files:
+    for file in sorted(manifest.files, key=lambda file: file.optional):
         target = Path(root) / file.path
+        whole = all(outcome != "by hand" for outcome in outcomes.values())
         if target.is_file() and _is_right(target, file):
             outcomes[file.path] = "already there"
+        elif file.optional and whole and outcomes:
+            outcomes[file.path] = "not needed"
         elif manifest.access != "open" or not downloadable(file):
             outcomes[file.path] = "by hand"
         else:
@@ -91,45 +93,52 @@ def _download(url: str, part: Path, name: str) -> None:
     import requests
 
     done = part.stat().st_size if part.exists() else 0
+    with _ask(url, done) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable and done:
+            return  # nothing is left to send; the checksum decides
+        if not response.ok:
+            raise RadlibError(
+                f"{url} answers {response.status_code} {response.reason}",
+                remedy="try again later; if it stays, obtain the file by hand (radlib data show)",
+            )
+        left = int(response.headers.get("Content-Length", 0))
+        free = shutil.disk_usage(part.parent).free
+        if left > free:
+            raise RadlibError(
+                f"{left} bytes are to come and {free} are free",
+                file=part,
+                remedy="make room or give another folder with --root",
+            )
+        continued = response.status_code == requests.codes.partial_content
+        chunks = track(response.iter_content(_CHUNK), description=f"{name} (MiB)", total=-(-left // _CHUNK) or None)
+        try:
+            with part.open("ab" if continued else "wb") as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+        except requests.RequestException as error:
+            raise RadlibError(
+                f"the download of {url} broke off after {part.stat().st_size} bytes: {type(error).__name__}",
+                file=part,
+                remedy="run again: it continues where it broke off",
+            ) from error
+
+
+def _ask(url: str, done: int) -> requests.Response:
+    """The server's answer to a request for what follows the first ``done`` bytes; its body is not read yet."""
+    import requests
+
     headers = {"Accept-Encoding": "identity"}  # ranges count the bytes of the file, not of a compressed form
     if done:
         headers["Range"] = f"bytes={done}-"
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            _check_origin(response)
-            if response.status_code == requests.codes.requested_range_not_satisfiable and done:
-                return  # nothing is left to send; the checksum decides
-            if not response.ok:
-                raise RadlibError(
-                    f"{url} answers {response.status_code} {response.reason}",
-                    remedy="try again later; if it stays, obtain the file by hand (radlib data show)",
-                )
-            continued = response.status_code == requests.codes.partial_content
-            if not continued:
-                done = 0
-            left = int(response.headers.get("Content-Length", 0))
-            free = shutil.disk_usage(part.parent).free
-            if left > free:
-                raise RadlibError(
-                    f"{left} bytes are to come and {free} are free",
-                    file=part,
-                    remedy="make room or give another folder with --root",
-                )
-            with part.open("ab" if continued else "wb") as stream:
-                total = -(-(done + left) // _CHUNK) if left else None
-                for chunk in track(_chunks(response), description=f"{name} (MiB)", total=total):
-                    stream.write(chunk)
+        response = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
     except requests.RequestException as error:
-        size = part.stat().st_size if part.exists() else 0
         raise RadlibError(
-            f"the download of {url} broke off after {size} bytes: {type(error).__name__}",
-            file=part,
-            remedy="run again: it continues where it broke off",
+            f"{url} cannot be reached: {type(error).__name__}",
+            remedy="check the connection (and HTTPS_PROXY), or obtain the file by hand (radlib data show)",
         ) from error
-
-
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    yield from response.iter_content(_CHUNK)
+    _check_origin(response)
+    return response
 
 
 def _check_origin(response: requests.Response) -> None:

@@ -129,7 +129,6 @@ class File(_Strict):
     path: RelativePath
     what: str
     sha256: Sha256 | None = None
-    bytes: int | None = None
     address: Address | None = None
     member: str | None = None  # the address is a zip archive and this is its member
     optional: bool = False

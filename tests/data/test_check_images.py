@@ -282,6 +282,12 @@ def test_images_are_found_in_the_folder_of_the_manifest(root: Path, tmp_path: Pa
     assert finding.file == f"brats2018/HGG/{ONE}/{ONE}_t1.nii.gz"
 
 
+def test_other_data_sets_below_the_root_are_no_extra_files(root: Path, tmp_path: Path) -> None:
+    write(tmp_path / "another set" / "brain.nii.gz", volume("x", "t1"))
+    write(root / "HGG" / "stray.nii.gz", volume("y", "t1"))
+    assert [finding.file for finding in check(tmp_path).findings] == ["images/HGG/stray.nii.gz"]
+
+
 def test_linked_folders_are_followed_and_loops_are_not(root: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import requests
 
 from radlib.core.errors import RadlibError
-from radlib.data.fetch import fetch
+from radlib.data.fetch import _check_origin, fetch
 from radlib.data.manifests import Manifest, load_manifest
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
@@ -160,7 +161,7 @@ def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
 
 def test_a_redirect_in_a_circle(server: Server, tmp_path: Path) -> None:
     server.redirects["/table.csv"] = "/table.csv"
-    with pytest.raises(RadlibError, match="TooManyRedirects"):
+    with pytest.raises(RadlibError, match="cannot be reached: TooManyRedirects"):
         fetch(manifest(server), tmp_path)
 
 
@@ -172,7 +173,7 @@ def test_not_found(server: Server, tmp_path: Path) -> None:
 
 def test_no_server(server: Server, tmp_path: Path) -> None:
     server.address = "http://127.0.0.1:9"
-    with pytest.raises(RadlibError, match="broke off after 0 bytes: ConnectionError"):
+    with pytest.raises(RadlibError, match="cannot be reached: ConnectionError"):
         fetch(manifest(server), tmp_path)
 
 
@@ -263,6 +264,26 @@ def test_what_is_not_open_or_not_confirmed_is_left_to_a_person(server: Server, t
     unsure = example.files[0].model_copy(update={"address": address.model_copy(update={"verified": False})})
     assert fetch(example.model_copy(update={"files": (unsure,)}), tmp_path) == {"a/table.csv": "by hand"}
     assert server.requests == []
+
+
+def test_optional_files_are_fetched_where_others_must_be_made_from_them(server: Server, tmp_path: Path) -> None:
+    example = manifest(server, path="a/source.xlsx", optional=True)
+    made = example.files[0].model_copy(update={"path": "a/table.csv", "address": None, "optional": False})
+    example = example.model_copy(update={"files": (example.files[0], made)})
+    assert fetch(example, tmp_path) == {"a/table.csv": "by hand", "a/source.xlsx": "downloaded"}
+    (tmp_path / "a/source.xlsx").rename(tmp_path / "a/table.csv")
+    assert fetch(example, tmp_path) == {"a/table.csv": "already there", "a/source.xlsx": "not needed"}
+
+
+@pytest.mark.parametrize(("last", "refused"), [("http://example.org/x", True), ("https://example.org/x", False)])
+def test_no_redirect_gives_up_protection(last: str, refused: bool) -> None:
+    hop, response = requests.Response(), requests.Response()
+    hop.url, response.url, response.history = "https://example.org/a", last, [hop]
+    if refused:
+        with pytest.raises(RadlibError, match="not protected"):
+            _check_origin(response)
+    else:
+        _check_origin(response)
 
 
 @pytest.mark.data

@@ -82,6 +82,10 @@ def scan(manifest: Manifest, root: Path) -> tuple[list[SubjectFiles], list[Findi
     if not subjects:  # another folder altogether: its files are not worth a line each
         message = f"no file fits the layout, such as {images.example}"
         return [], [Finding("error", "subject-count", manifest.name, message, count=0)]
+    if folder == root:  # other data sets may lie below it too
+        files = (path for subject in subjects.values() for paths in subject.files.values() for path in paths)
+        home = Path(os.path.commonpath([Path(path).parent for path in files]))
+        findings = [finding for finding in findings if Path(str(finding.file)).is_relative_to(home)]
     return [subjects[name] for name in sorted(subjects)], findings
 
 

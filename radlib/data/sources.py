@@ -57,6 +57,26 @@ def open_cohort(
     )
 
 
+def open_all(
+    *, cohort: str = "simulated", profile: str = "default", root: Path | str | None = None
+) -> tuple[dict[str, Cohort], dict[str, str]]:
+    """Every role that can be opened, and for each of the others why it cannot.
+
+    A user's description stands in for every role, so it is opened once, under its own name.
+    """
+    if cohort.endswith((".yml", ".yaml")):
+        own = open_cohort(next(iter(ROLES)), cohort=cohort)
+        return {own.name: own}, {}
+    opened: dict[str, Cohort] = {}
+    absent: dict[str, str] = {}
+    for role in ROLES:
+        try:
+            opened[role] = open_cohort(role, cohort=cohort, profile=profile, root=root)
+        except MissingDataError as error:
+            absent[role] = error.problem
+    return opened, absent
+
+
 def simulated_dir(role: str, *, profile: str) -> Path:
     """``runs/simulated/<profile>/cohorts/<role>``."""
     return runs_root() / "simulated" / profile / "cohorts" / role

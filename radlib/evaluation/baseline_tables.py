@@ -9,12 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from scipy import stats
 
 from radlib.core.errors import RadlibError
 from radlib.data.papers import PublishedValue, published, published_values
+from radlib.reporting.style import PALETTE
 
 GENOTYPES: Mapping[str, str] = {"mutant": "mutation", "wildtype": "wildtype"}
 """Our labels to the rows of the papers' tables."""
@@ -33,6 +37,42 @@ LI2017_BLOCKS: Mapping[str, tuple[str, ...]] = {
     "histology": ("astrocytoma", "oligodendroglioma", "oligoastrocytoma"),
     "diagnosis": ("before_2015", "after_2015"),
 }
+
+
+PAPER_COHORTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("Islam 2020", "BraTS 2017, training", "brats2017", ("islam2020.text.brats2017_training",)),
+    ("Islam 2020", "TCGA-GBM with expression and MRI", "tcga-gbm", ("islam2020.text.expression_and_mri_patients",)),
+    ("Ge 2020", "TCGA-GBM and TCGA-LGG", "tcga-idh", tuple(f"ge2020.table1a.{g}.patients" for g in GENOTYPES.values())),
+    ("Zhang 2021", "BraTS 2017 and 2018, training", "brats2017", ("zhang2021.text.training_subjects",)),
+    ("Li 2017", "Huashan Hospital", "huashan", ("li2017.table1.all.samples.total",)),
+    ("Mehra 2022", "REMBRANDT", "rembrandt", ("mehra2022.text.patients",)),
+)
+"""Paper, its cohort, our role for it, and the published counts that add up to its size."""
+
+
+def cohorts_of_the_papers(sizes: Mapping[str, int], *, absent: Mapping[str, str]) -> pd.DataFrame:
+    """What each paper had and what is at hand.
+
+    Args:
+        sizes: role to number of subjects at hand.
+        absent: role to the reason why there are none.
+
+    Returns:
+        One row a cohort of a paper: ``paper, cohort, role, published, at hand, remark``.
+    """
+    rows = []
+    for paper, name, role, keys in PAPER_COHORTS:
+        rows.append(
+            {
+                "paper": paper,
+                "cohort": name,
+                "role": role,
+                "published": int(sum(published(key).value for key in keys)),
+                "at hand": sizes.get(role, 0),
+                "remark": absent.get(role, ""),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 # From participants
@@ -114,6 +154,42 @@ def wildtype_contents(participants: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return table.value_counts().rename("patients").reset_index().sort_values(list(table.columns), ignore_index=True)
+
+
+def wildtype_figure(contents: pd.DataFrame) -> Figure:
+    """:func:`wildtype_contents` as one bar a collection, with the counts written into the pieces."""
+    colours = {"wildtype": PALETTE[0], "unknown": "#BDBDBD", "mutant": PALETTE[1]}
+    hatches = {"not mutated": "", "absent": "///"}
+    collections = sorted(contents["collection"].unique())
+    figure, axes = plt.subplots(figsize=(7.4, 0.8 * len(collections) + 1.7))
+    left = dict.fromkeys(collections, 0)
+    for status, colour in colours.items():
+        for listed, hatch in hatches.items():
+            piece = contents[(contents["IDH by Ceccarelli"] == status) & (contents["mutation table"] == listed)]
+            for collection, patients in zip(piece["collection"], piece["patients"], strict=True):
+                axes.barh(
+                    collection,
+                    patients,
+                    left=left[collection],
+                    color=colour,
+                    hatch=hatch,
+                    edgecolor="white",
+                    height=0.6,
+                )
+                box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+                middle = left[collection] + patients / 2
+                axes.text(middle, collection, str(patients), ha="center", va="center", fontsize="small", bbox=box)
+                left[collection] += patients
+    axes.set_xlabel("patients called wild-type")
+    axes.grid(visible=False, axis="y")
+    figure.legend(
+        handles=[
+            *(Patch(color=colour, label=f"{status} by Ceccarelli") for status, colour in colours.items()),
+            Patch(facecolor="#8C8C8C", hatch="///", edgecolor="white", label="not in the mutation table"),
+        ],
+        loc="outside lower center", ncols=2, fontsize="small",
+    )  # fmt: skip
+    return figure
 
 
 def grade_divisions(participants: pd.DataFrame, *, published_hgg: int, published_lgg: int) -> pd.DataFrame:

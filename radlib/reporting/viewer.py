@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -114,7 +115,7 @@ def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair")
             opacity=0.45,
             resampling_interpolation="nearest",
             cut_coords=_centre(labels),
-            title=f"{subject}, {_TITLES.get(modality, modality)}",
+            title=_TITLES.get(modality, modality),
         )
     document = str(view.get_standalone())
     if requests := external_resources(document):
@@ -125,17 +126,47 @@ def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair")
 
 
 def external_resources(document: str) -> list[str]:
-    """Addresses that a browser would load when it opens an HTML document: http(s), protocol-relative, ``@import``.
+    """What a browser might load when it opens an HTML document, beside the document itself.
 
-    Relative paths count too (the document would not stand alone); ``data:`` addresses and page anchors do not. Links
-    that only a click follows are not counted.
+    Addresses in ``src`` (and ``href`` of ``link``), in style sheets, and every http(s) address in a script, whatever
+    it is for. ``data:`` addresses, page anchors and XML namespaces are not counted, nor links that need a click.
     """
-    loads = re.findall(
-        r"<(?:script|img|iframe|source|embed|link)\b[^>]*?\b(?:src|href)\s*=\s*[\"']([^\"']+)", document, re.IGNORECASE
-    )
-    loads += re.findall(r"(?:@import\s+|url\()\s*[\"']?([^\"')\s]+)", document, re.IGNORECASE)
-    loads += re.findall(r"(?:fetch|importScripts|import)\(\s*[\"'](https?:[^\"']+)", document)
-    return [address for address in loads if not address.startswith(("data:", "#"))]
+    parser = _Resources()
+    parser.feed(document)
+    return [
+        address
+        for address in parser.found
+        if address and not address.startswith(("data:", "#", "about:", "http://www.w3.org/"))
+    ]
+
+
+class _Resources(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        for name, value in attrs:
+            if name == "src" or (name == "href" and tag == "link"):
+                self.found.append((value or "").strip())
+            elif name == "srcdoc" and value:
+                self.found += external_resources(value)
+            elif name == "style" and value:
+                self._style(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "style":
+            self._style(data)
+        elif self.inside == "script":
+            self.found += re.findall(r"https?://[^\s\"'`<>)]+", data)
+
+    def _style(self, text: str) -> None:
+        self.found += re.findall(r"(?:@import\s+|url\()\s*[\"']?([^\"')\s;]+)", text, re.IGNORECASE)
 
 
 def _only_simulated(cohort: Cohort) -> None:

@@ -57,7 +57,8 @@ def estimates(
     """:func:`metrics`, averaged over the repeats, with the bootstrap interval over patients (BCa, within classes).
 
     Where every patient of a class is always right (or always wrong) resampling shows no spread; the interval is then
-    Wilson's for that many patients, so that 16 of 16 does not pass for certainty.
+    Wilson's for that many patients, so that 16 of 16 does not pass for certainty. So it is for the accuracy of the
+    majority class, which only the class sizes decide.
 
     Raises:
         RadlibError: if a subject has another true class in another repeat (permuted labels: use
@@ -78,7 +79,7 @@ def estimates(
         bottom = pd.Series(among, index=by.index).groupby(by).mean().to_numpy(dtype=float)
         n = int(np.count_nonzero(bottom))
         result = bootstrap(_share(top, bottom), strata, level=level, n_boot=n_boot, seed=seed)
-        if result.value in (0.0, 1.0) and n:
+        if n and not np.isfinite(result.low):
             result = proportion(round(result.value * n), n, level=level)
         found[name] = Estimate(result.value, result.low, result.high, n, result.method)
     return found

@@ -184,7 +184,7 @@ def _read_atlas() -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
                     file=path,
                     remedy="install nilearn from its wheel (0.12 or later)",
                 )
-            image: nib.Nifti1Image = nib.load(path)
+            image = nib.Nifti1Image.from_filename(path)
             volumes[kind] = np.asarray(image.dataobj).astype(np.float32) / np.float32(255)
             origin = tuple(float(v) for v in image.affine[:3, 3])  # type: ignore[assignment]
     gm, wm, t1 = volumes["gm"], volumes["wm"], volumes["t1"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 Axes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """The coordinates of the planes of a grid along each axis, in mm of head space."""
@@ -61,9 +61,28 @@ class Lattice:
         return sample(self.values, voxels, padding="border")
 
 
-def lattice_shape(spacing: float) -> tuple[int, int, int]:
-    """Points along each axis of a lattice of ``spacing`` mm that covers :data:`EXTENT`."""
-    x, y, z = (math.ceil(extent / spacing) + 1 for extent in EXTENT)
+@dataclass(frozen=True)
+class Region:
+    """A box of head space: its centre and its size along each axis, mm."""
+
+    centre: tuple[float, float, float]
+    extent: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, axes: Axes) -> Region:
+        """The box that a rectilinear grid spans."""
+        ends = [(float(axis.min()), float(axis.max())) for axis in axes]
+        x, y, z = ((low + high) / 2 for low, high in ends)
+        width, depth, height = (high - low for low, high in ends)
+        return cls((x, y, z), (width, depth, height))
+
+
+HEAD = Region((0.0, 0.0, 0.0), EXTENT)
+
+
+def lattice_shape(spacing: float, extent: tuple[float, float, float] = EXTENT) -> tuple[int, int, int]:
+    """Points along each axis of a lattice of ``spacing`` mm that covers ``extent``."""
+    x, y, z = (math.ceil(size / spacing) + 1 for size in extent)
     return x, y, z
 
 
@@ -86,6 +105,7 @@ def noise_lattice(
     *,
     random: np.random.Generator,
     channels: int = 1,
+    region: Region = HEAD,
     device: torch.device | str = "cpu",
 ) -> Lattice:
     """Smooth random fields of zero mean and unit variance: white noise blurred by a Gaussian.
@@ -94,15 +114,16 @@ def noise_lattice(
         scale: standard deviation of the Gaussian in mm; bumps are about twice as wide.
         random: where the numbers come from.
         channels: independent fields.
+        region: what the lattice covers; it decides the numbers too, so it must not depend on the images' grid.
         device: where the lattice is returned.
     """
     spacing = scale / 1.2
-    shape = (channels, *lattice_shape(spacing))
+    shape = (channels, *lattice_shape(spacing, region.extent))
     values = torch.from_numpy(random.standard_normal(shape, dtype=np.float32)).to(device)
     values = gaussian_blur(values, 1.2)
     # In each dimension a normalised Gaussian of sigma s leaves 1 / (2 s sqrt(pi)) of the variance of white noise.
     values *= (2 * 1.2 * math.sqrt(math.pi)) ** 1.5
-    return Lattice(values, spacing)
+    return Lattice(values, spacing, region.centre)
 
 
 def octaves(
@@ -111,6 +132,7 @@ def octaves(
     scales: Sequence[float],
     exponent: float,
     random: np.random.Generator,
+    region: Region = HEAD,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """A random texture ``(X, Y, Z)`` of unit variance: smooth fields, amplitude as ``scale ** exponent``.
@@ -121,7 +143,8 @@ def octaves(
     weights /= np.sqrt((weights**2).sum())
     field = torch.zeros([len(a) for a in axes], device=device)
     for weight, scale in zip(weights, scales, strict=True):
-        field.add_(noise_lattice(scale, random=random, device=device).on(axes)[0], alpha=float(weight))
+        lattice = noise_lattice(scale, random=random, region=region, device=device)
+        field.add_(lattice.on(axes)[0], alpha=float(weight))
     return field
 
 
@@ -169,7 +192,9 @@ def sample(volume: torch.Tensor, voxels: torch.Tensor, *, padding: str = "zeros"
     sizes = volume.shape[1:]
     # grid_sample wants (z, y, x) in [-1, 1] for a volume that it sees as (D, H, W) = (X, Y, Z).
     grid = torch.stack([voxels[a] * (2.0 / (sizes[a] - 1)) - 1.0 for a in (2, 1, 0)], dim=-1)
-    return F.grid_sample(volume[None], grid[None], mode="bilinear", padding_mode=padding, align_corners=True)[0]
+    return functional.grid_sample(volume[None], grid[None], mode="bilinear", padding_mode=padding, align_corners=True)[
+        0
+    ]
 
 
 def integrate(velocity: Lattice, *, squarings: int = 6) -> Lattice:

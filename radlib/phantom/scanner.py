@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid, rotation_matrix
@@ -200,6 +200,6 @@ def acquire(
     noise = sigma / math.sqrt(volume)
     if coarse == shape:
         return rician(image, noise, generator=generator)
-    taken = F.interpolate(image[None, None], size=coarse, mode="area")[0, 0]
+    taken = functional.interpolate(image[None, None], size=coarse, mode="area")[0, 0]
     taken = rician(taken, noise, generator=generator)
-    return F.interpolate(taken[None, None], size=shape, mode="trilinear", align_corners=False)[0, 0]
+    return functional.interpolate(taken[None, None], size=shape, mode="trilinear", align_corners=False)[0, 0]

@@ -13,7 +13,7 @@ TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.
 STAMP := $(VENV)/.installed
 SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile --cores $(JOBS) --resources gpu=1 \
 	--nolock --rerun-incomplete --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
-RUN_TESTS = $(BIN)/python -m pytest
+RUN_TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install book chapters cohorts chapter notebooks lab test lint lock clean

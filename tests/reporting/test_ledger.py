@@ -225,7 +225,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag not in ("input", "br"):
+        if tag not in ("input", "wbr"):
             self.open.append(tag)
         if tag == "tr":
             self.row = found.get("id") or ""

@@ -288,6 +288,7 @@ def _entries(paper: Paper) -> dict[str, PublishedValue]:
             for key in matches:
                 remarks.setdefault(key, []).append(remark)
     for key, items in remarks.items():
+        items.sort(key=lambda item: not item.contradiction)  # what matters more stands first
         values[key] = values[key].model_copy(
             update={
                 "remarks": tuple(item.text for item in items),

@@ -38,7 +38,7 @@ def ledger_page(runs: Path, published: Path) -> str:
     sections = []
     for key in PAPERS:
         table = _table(key, [entry for entry in entries if entry.published.paper == key])
-        sections.append(f"## {load_paper(key).title}\n\n{_citation(key)}\n\n{_raw(table)}")
+        sections.append(f"## {_short(key)}\n\n{_citation(key)}\n\n{_raw(table)}")
     return "\n\n".join([
         "# Ledger",
         f"All {len(entries)} entries of the five papers: every number of every table, the numbers that only the text "
@@ -86,7 +86,7 @@ def _names(paper: str, keys: Iterable[str]) -> str:
 
 def _citation(key: str) -> str:
     paper = load_paper(key)
-    return f"{{cite:t}}`{paper.citation}`; {paper.venue}; read from the {paper.read_from}."
+    return f"*{paper.title}*, {{cite:t}}`{paper.citation}`; {paper.venue}; read from the {paper.read_from}."
 
 
 def _rules() -> str:
@@ -153,7 +153,7 @@ def _row(entry: Entry) -> str:
     mark = '<span class="ledger-mark">contradiction</span> ' if value.contradiction else ""
     remark = f'<p class="ledger-remark">{mark}{_e(value.remark)}</p>' if value.remark else ""
     cells = [
-        f'<th scope="row"><span>{_e(name)}</span><code>{_e(value.key)}</code>{remark}</th>',
+        f'<th scope="row"><span>{_e(name)}</span><code>{_e(value.key).replace(".", ".<wbr>")}</code>{remark}</th>',
         f"<td>{_published(entry)}</td>",
         *(f"<td>{_measured(entry, place)}</td>" for place in PLACES),
         f'<td><span class="ledger-verdict">{entry.verdict}</span>'

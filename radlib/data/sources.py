@@ -78,8 +78,8 @@ def open_all(
 
 
 def simulated_dir(role: str, *, profile: str) -> Path:
-    """``runs/simulated/<profile>/cohorts/<role>``."""
-    return runs_root() / "simulated" / profile / "cohorts" / role
+    """``runs/simulated/<profile>/_cohorts/<role>``."""
+    return runs_root() / "simulated" / profile / "_cohorts" / role
 
 
 def _real_reader(role: str) -> Callable[[Path], Cohort]:

@@ -13,7 +13,7 @@ from radlib.data.sources import ROLES, open_cohort, simulated_dir
 
 
 def test_a_simulated_cohort_is_found_by_profile() -> None:
-    folder = runs_root() / "simulated" / "smoke" / "cohorts" / "huashan"
+    folder = runs_root() / "simulated" / "smoke" / "_cohorts" / "huashan"
     assert simulated_dir("huashan", profile="smoke") == folder
     with pytest.raises(MissingDataError, match=r"has not been made.*radlib chapter cohort huashan --profile smoke"):
         open_cohort("huashan", cohort="simulated", profile="smoke")

@@ -44,7 +44,7 @@ def api_page() -> str:
     for part, title in PARTS.items():
         lines += [f"## {title}", ""]
         for name in modules(part):
-            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:"]
+            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :ignore-module-all:"]
             lines += [f"   :exclude-members: {ADDED_BY_SKLEARN}", "```", ""]
     return "\n".join(lines)
 

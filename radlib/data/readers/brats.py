@@ -2,15 +2,15 @@
 
 Layouts (one folder a subject, anywhere under the root, also inside ``HGG/`` and ``LGG/``):
 
-==================  ============================================================  =================
-layout              files                                                         labels
-==================  ============================================================  =================
-``brats2015``       ``VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.<n>.mha``, ``*.OT.*``   0 1 2 3 4
-``brats2015z``      ``{Flair,T1,T1c,T2}_subtrMeanDivStd.nii.gz``, OTMultiClass    0 1 2 3 4
-``brats2017``       ``<id>_{t1,t1ce,t2,flair,seg}.nii[.gz]`` (2017 to 2021)       0 1 2 4
-``brats2023``       ``<id>-{t1n,t1c,t2w,t2f,seg}.nii.gz`` (2023)                  0 1 2 3
-``brats-tcga``      ``<TCGA id>_<date>_{t1,t1Gd,t2,flair,GlistrBoost...}.nii.gz`` 0 1 2 4
-==================  ============================================================  =================
+==================  ================================================================  =================
+layout              files                                                             labels
+==================  ================================================================  =================
+``brats2015``       ``VSD.Brain.XX.O.MR_{Flair,T1,T1c,T2}.<n>.mha``, ``*.OT.*``       0 1 2 3 4
+``brats2015z``      ``{Flair,T1,T1c,T2}_subtrMeanDivStd.nii.gz``, OTMultiClass        0 1 2 3 4
+``brats2017``       ``<id>_{t1,t1ce,t2,flair,seg}.nii[.gz]`` (2017 to 2021)           0 1 2 4
+``brats2023``       ``<id>-{t1n,t1c,t2w,t2f,seg}.nii.gz`` (2023)                      0 1 2 3
+``brats-tcga``      ``<TCGA id>_<date>_{t1,t1Gd,t2,flair,GlistrBoost...}.nii.gz``     0 1 2 4
+==================  ================================================================  =================
 """
 
 from __future__ import annotations

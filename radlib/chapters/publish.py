@@ -128,7 +128,7 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
         The files, in ``book/generated/``.
     """
     from radlib.reporting.ledger import claims_page, ledger_frame, ledger_page
-    from radlib.reporting.reference import api_page, command_line_page
+    from radlib.reporting.reference import api_pages, command_line_page
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
@@ -136,7 +136,7 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
         "claims.md": claims_page(runs_root(), published),
         "ledger.md": ledger_page(runs_root(), published),
         "status.md": status_page(cohort=cohort, profile=profile),
-        "api.md": api_page(),
+        **api_pages(),
         "command_line.md": command_line_page(),
     }
     for name, text in pages.items():

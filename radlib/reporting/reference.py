@@ -38,15 +38,23 @@ def modules(part: str) -> list[str]:
     return found
 
 
-def api_page() -> str:
-    """``generated/api.md``: every public module of radlib through autodoc."""
-    lines = ["# API reference", "", "What the chapters call. Shapes are in voxels, distances in mm, times in days.", ""]
+def api_pages() -> dict[str, str]:
+    """``generated/api.md`` and a page a part, by file name: every public module of radlib through autodoc."""
+    pages = {}
+    overview = [
+        "# API reference",
+        "",
+        "What the chapters call. Shapes are in voxels, distances in mm, times in days.",
+        "",
+    ]
     for part, title in PARTS.items():
-        lines += [f"## {title}", ""]
+        overview.append(f"- [`radlib.{part}`](api_{part}.md): {title[0].lower()}{title[1:]}")
+        lines = [f"# radlib.{part}", "", f"{title}.", ""]
         for name in modules(part):
-            lines += [f"### `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :ignore-module-all:"]
-            lines += [f"   :exclude-members: {ADDED_BY_SKLEARN}", "```", ""]
-    return "\n".join(lines)
+            lines += [f"## `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:"]
+            lines += ["   :ignore-module-all:", f"   :exclude-members: {ADDED_BY_SKLEARN}", "```", ""]
+        pages[f"api_{part}.md"] = "\n".join(lines)
+    return {"api.md": "\n".join([*overview, ""]), **pages}
 
 
 def command_line_page() -> str:

@@ -1,12 +1,12 @@
-from radlib.reporting.reference import PARTS, api_page, command_line_page, modules
+from radlib.reporting.reference import PARTS, api_pages, command_line_page, modules
 
 
 def test_every_part_has_modules_and_each_is_on_the_page() -> None:
-    page = api_page()
+    pages = api_pages()
     for part in PARTS:
         found = modules(part)
         assert len(found) > 1
-        assert all(f".. automodule:: {name}\n" in page for name in found)
+        assert all(f".. automodule:: {name}\n" in pages[f"api_{part}.md"] for name in found)
 
 
 def test_every_command_is_on_the_page() -> None:

@@ -1,0 +1,25 @@
+"""Leave out the scripts of sphinx-thebe, which Jupyter Book always loads.
+
+They offer to run code on a remote server, declare the same constant twice (an error in every reader's console) and name
+a host that the book must not ask.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Remove the scripts of sphinx-thebe from the page."""
+
+    def is_thebe(script: Any) -> bool:
+        body = getattr(script, "attributes", {}).get("body") or ""
+        return "THEBE_JS_URL" in body or "sphinx-thebe" in str(getattr(script, "filename", script))
+
+    context["script_files"] = [script for script in context.get("script_files", []) if not is_thebe(script)]
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

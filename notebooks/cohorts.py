@@ -62,8 +62,8 @@ if not real_tables:
         "*Ge 2020, Table 1(a)* and *what its wild-type contains* need the BraTS-TCGA radiomic tables, the TCGA "
         "Clinical Data Resource, the molecular table of Ceccarelli 2016 and the TCGA mutation table; *Islam 2020* "
         "needs the unified expression table too; *Mehra 2022* needs the REMBRANDT clinical and VASARI tables. Run the "
-        "chapter with `cohort='real'` to see them. The recomputation of Li 2017 needs nothing but the printed numbers, and is "
-        "complete here.",
+        "chapter with `cohort='real'` to see them. The recomputation of Li 2017 needs nothing but the printed numbers, "
+        "and is complete here.",
         kind="important",
     )
 for role, reason in absent.items():
@@ -301,10 +301,10 @@ if rembrandt is not None and real_tables:
     scored = int(rembrandt.radiomics.notna().any(axis=1).sum())
     possible = divisions.loc[divisions["could hold the published"], "definition"].tolist()
     report.sentence(
-        f"No reading gives {mehra['hgg']} and {mehra['lgg']} exactly. "
-        f"{len(possible)} of {len(divisions)} can contain them: *{'*; *'.join(possible)}*, with {first['HGG']} HGG and "
-        f"{first['LGG']} LGG. The paper's patients are then those of this table whose images were used, all but "
-        f"{first['HGG'] - mehra['hgg']} HGG and {first['LGG'] - mehra['lgg']} LGG; the table alone does not say which. "
+        f"No reading gives {mehra['hgg']} HGG and {mehra['lgg']} LGG. {len(possible)} of {len(divisions)} has enough "
+        f"of both: *{'*; *'.join(possible)}*, with {first['HGG']} HGG and {first['LGG']} LGG. If the paper drew its "
+        f"patients from this table, it left out {first['HGG'] - mehra['hgg']} HGG and {first['LGG'] - mehra['lgg']} "
+        "LGG, perhaps for want of images; the table does not say which. "
         f"VASARI scores {{cite}}`gutman2013vasari` exist for {scored} patients, by three radiologists each."
     )
 else:
@@ -324,8 +324,8 @@ if gbm is not None and real_tables:
     report.record(with_mri.key, len(gbm), n=len(gbm), unit="patients", note=counted)
     report.sentence(
         f"{len(gbm)} patients have radiomic features, {gbm.expression.shape[1]} genes and survival ({deaths} deaths); "
-        f"the paper counts {with_mri.printed} with MRI and genes. The published radiomic features exist for fewer patients "
-        "than have scans."
+        f"the paper counts {with_mri.printed} with MRI and genes. The published radiomic features exist for fewer "
+        "patients than have scans."
     )
 else:
     report.sentence("The counts of Islam 2020 need the real tables.")

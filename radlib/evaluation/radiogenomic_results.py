@@ -1,0 +1,264 @@
+"""Tables and figures of the radiogenomic survival study (:mod:`radlib.evaluation.radiogenomics`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from radlib.data.papers import published
+from radlib.evaluation import multiclass
+from radlib.evaluation.intervals import Estimate, proportion
+from radlib.evaluation.protocols import (
+    AS_PUBLISHED,
+    LEAKAGE_FREE,
+    PERMUTED,
+    PUBLISHED_PERMUTED,
+    ProtocolRun,
+    corrected_resampled_interval,
+    permutation_interval,
+)
+from radlib.evaluation.radiogenomics import ARMS, Study, days_rows
+from radlib.evaluation.survival import CLASSES, concordance, kaplan_meier, mean_squared_error
+from radlib.reporting.style import PALETTE
+
+TABLE = "islam2020.table2"
+SHUFFLED = (PERMUTED, PUBLISHED_PERMUTED)
+COLOURS = {
+    "published": PALETTE[6],
+    AS_PUBLISHED: PALETTE[1],
+    LEAKAGE_FREE: PALETTE[0],
+    "control": PALETTE[2],
+    PERMUTED: PALETTE[5],
+    PUBLISHED_PERMUTED: PALETTE[4],
+}
+
+
+def published_folds() -> pd.DataFrame:
+    """Table II of Islam 2020 and the smallest class sizes of a test fold that fit the percentages of all its folds.
+
+    Returns:
+        One row a fold: ``MSE``, the class metrics in per cent, ``short``, ``medium``, ``long`` and ``right`` patients.
+    """
+    names = multiclass.metric_names(CLASSES)
+    cells = pd.DataFrame(
+        {
+            fold: {name: published(f"{TABLE}.fold{fold}.{name}").value for name in ["mse", *names]}
+            for fold in range(1, 5)
+        }
+    ).T
+    fitting = [
+        set(
+            multiclass.counts_from_percentages(
+                sensitivity=[row[f"sensitivity.{name}"] for name in CLASSES.values()],
+                specificity=[row[f"specificity.{name}"] for name in CLASSES.values()],
+                accuracy=row["accuracy"],
+                max_class=15,
+            )
+        )
+        for _, row in cells.iterrows()
+    ]
+    sizes = min(set.intersection(*fitting), key=sum)
+    for name, size in zip(CLASSES.values(), sizes, strict=True):
+        cells[name] = size
+    cells["right"] = (cells["accuracy"] * sum(sizes) / 100).round().astype(int)
+    return cells.rename_axis("fold")
+
+
+def published_accuracy() -> Estimate:
+    """The published accuracy with Wilson's interval for the patients that Table II implies."""
+    folds = published_folds()
+    n = int(folds[list(CLASSES.values())].to_numpy().sum())
+    return proportion(int(folds["right"].sum()), n)
+
+
+def class_estimates(rows: pd.DataFrame, *, n_boot: int, seed: int) -> dict[str, Estimate]:
+    """Metrics with intervals of one protocol and model: over patients, or over permutations for shuffled labels."""
+    if rows["protocol"].iloc[0] in SHUFFLED:
+        return multiclass.permuted_estimates(rows, CLASSES)
+    return multiclass.estimates(rows, CLASSES, n_boot=n_boot, seed=seed)
+
+
+def accuracy_table(runs: Mapping[str, ProtocolRun], *, n_boot: int, seed: int) -> pd.DataFrame:
+    """Accuracy of every reading, protocol and model.
+
+    Returns:
+        ``reading, protocol, model, accuracy, low, high, chance, n``, and ``low (folds), high (folds)``: the interval of
+        Nadeau and Bengio over the folds of all repeats (NaN for shuffled labels).
+    """
+    table = []
+    for reading, run in runs.items():
+        for (protocol, model), rows in run.predictions.groupby(["protocol", "model"], sort=False):
+            found = class_estimates(rows, n_boot=n_boot, seed=seed)["accuracy"]
+            over_folds = Estimate(float("nan"))
+            if protocol not in SHUFFLED:
+                folds = multiclass.fold_table(rows, CLASSES)
+                n_test = folds["n"].mean()
+                over_folds = corrected_resampled_interval(
+                    folds["accuracy"], n_train=rows["subject"].nunique() - n_test, n_test=n_test
+                )
+            table.append({
+                "reading": reading, "protocol": protocol, "model": model, "accuracy": found.value, "low": found.low,
+                "high": found.high, "chance": multiclass.chance_accuracy(rows), "n": found.n,
+                "low (folds)": over_folds.low, "high (folds)": over_folds.high,
+            })  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def table_2(rows: pd.DataFrame, study: Study, *, n_boot: int, seed: int) -> tuple[pd.DataFrame, dict[str, Estimate]]:
+    """The layout of Table II for the first repeat, then the mean of all repeats and its interval.
+
+    Args:
+        rows: predictions of one protocol and model in the reading ``days``.
+
+    Returns:
+        The table (MSE in days² over deaths, the rest in per cent), and the estimates of its last rows by metric.
+    """
+    names = multiclass.metric_names(CLASSES)
+    first = rows[rows["repeat"] == rows["repeat"].min()]
+    table = 100 * multiclass.fold_table(first, CLASSES)[names]
+    table.index = pd.Index([f"fold {fold + 1}" for _, fold in table.index])
+    days = days_rows(first)
+    died = days[days["subject"].map(study.event).to_numpy() == 1]
+    squared = ((died["true"] - died["predicted"]) ** 2).groupby(died["fold"]).mean()
+    table.insert(0, "mse", squared.reindex(range(len(table))).to_numpy())
+    found = class_estimates(rows, n_boot=n_boot, seed=seed)
+    found = {
+        name: Estimate(100 * one.value, 100 * one.low, 100 * one.high, one.n, one.method) for name, one in found.items()
+    }
+    found["mse"] = mean_squared_error(days_rows(rows), study.event, n_boot=n_boot, seed=seed)
+    for label, part in (("all repeats", "value"), ("lower limit", "low"), ("upper limit", "high")):
+        table.loc[label] = [getattr(found[name], part) for name in table.columns]
+    table.loc["published"] = [published(f"{TABLE}.avg.{name}").value for name in table.columns]
+    return table, found
+
+
+def concordance_table(rows: Mapping[str, pd.DataFrame], study: Study, *, n_boot: int, seed: int) -> pd.DataFrame:
+    """Concordance of named predictions (larger is longer survival): ``concordance, low, high``."""
+    table = {}
+    for name, part in rows.items():
+        found = concordance(part, study.days, study.event, n_boot=n_boot, seed=seed)
+        table[name] = {"concordance": found.value, "low": found.low, "high": found.high, "n": found.n}
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def protocols_figure(
+    table: pd.DataFrame, *, model: str, reference: Estimate, extra: Sequence[tuple[str, Estimate]] = ()
+) -> Figure:
+    """Accuracy of one model under every protocol, beside the published number and the controls, with intervals.
+
+    Args:
+        table: of :func:`accuracy_table`.
+        model: which model, e.g. ``SVM, fused``.
+        reference: the published accuracy.
+        extra: further results as published (label, estimate).
+    """
+    points: list[tuple[str, str, Any, Any, Any, Any]] = [
+        ("published", "published (interval from its counts)", reference.value, reference.low, reference.high, np.nan)
+    ]
+    for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
+        for row in table[(table["protocol"] == protocol) & (table["model"] == model)].itertuples():
+            label = f"{protocol}, {row.reading}"
+            points.append((protocol, label, row.accuracy, row.low, row.high, row.chance))
+        if protocol == AS_PUBLISHED:
+            points += [(AS_PUBLISHED, label, one.value, one.low, one.high, np.nan) for label, one in extra]
+    controls = table[(table["protocol"] == "control") & (table["reading"] == "classes")]
+    for row in controls.itertuples():
+        points.append(("control", f"control: {row.model}", row.accuracy, row.low, row.high, np.nan))
+    for protocol in SHUFFLED:
+        for row in table[(table["protocol"] == protocol) & (table["model"] == model)].itertuples():
+            points.append((protocol, f"{protocol}, {row.reading}", row.accuracy, row.low, row.high, row.chance))
+    figure, axes = plt.subplots(figsize=(7.4, 0.42 * len(points) + 1.3))
+    axes.axvline(100 * reference.value, color=COLOURS["published"], linestyle=":", linewidth=1)
+    for y, (kind, _, value, low, high, chance) in enumerate(points):
+        axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[kind], linewidth=2, solid_capstyle="butt")
+        axes.plot(100 * value, y, "o", color=COLOURS[kind], markersize=7)
+        axes.plot(100 * chance, y, marker="|", color="black", markersize=14, markeredgewidth=1.5)
+        end = value if high != high else high
+        axes.annotate(
+            f"{100 * value:.1f}", (100 * max(end, value), y), xytext=(6, 0), textcoords="offset points", va="center",
+            fontsize="x-small",
+        )  # fmt: skip
+    axes.set_yticks(range(len(points)), [point[1] for point in points], fontsize="small")
+    axes.invert_yaxis()
+    axes.set(xlabel="accuracy of three classes, % (bar: 95 % interval; tick: chance)", xlim=(0, 109))
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def arms_figure(table: pd.DataFrame, *, reading: str) -> Figure:
+    """Figure 9 A and B: accuracy of SVM and ANN by feature set, as published and leakage-free, with chance."""
+    figure, panels = plt.subplots(1, 2, figsize=(7.4, 3.4), sharey=True)
+    for axes, protocol in zip(panels, (AS_PUBLISHED, LEAKAGE_FREE), strict=True):
+        part = table[(table["protocol"] == protocol) & (table["reading"] == reading)].set_index("model")
+        for k, (machine, marker) in enumerate((("SVM", "o"), ("ANN", "s"))):
+            rows = part.loc[[f"{machine}, {arm}" for arm in ARMS]]
+            x = np.arange(len(ARMS)) + (k - 0.5) * 0.24
+            value = 100 * rows["accuracy"].to_numpy()
+            below = np.nan_to_num(value - 100 * rows["low"].to_numpy())
+            above = np.nan_to_num(100 * rows["high"].to_numpy() - value)
+            axes.errorbar(x, value, yerr=np.abs([below, above]), fmt=marker, color=PALETTE[k], label=machine, capsize=3)
+            axes.plot(x, 100 * rows["chance"].to_numpy(), "_", color="black", markersize=14, label=None)
+        axes.set_xticks(range(len(ARMS)), ARMS)
+        axes.set(title=protocol, ylim=(0, 103))
+    panels[0].set_ylabel("accuracy, % (dash: chance)")
+    panels[1].legend(loc="upper right")
+    return figure
+
+
+def kaplan_meier_figure(groups: Mapping[str, pd.Series], study: Study, p_values: Mapping[str, float]) -> Figure:
+    """Kaplan-Meier curves of predicted classes, one panel a protocol."""
+    figure, panels = plt.subplots(1, len(groups), figsize=(7.4, 3.5), sharey=True, squeeze=False)
+    for axes, (title, group) in zip(panels[0], groups.items(), strict=True):
+        curves = kaplan_meier(study.days, study.event, group)
+        for label, curve in curves.groupby(curves["group"].astype(int)):
+            k = int(str(label))
+            colour, line = PALETTE[k], ("-", "--", "-.")[k]
+            name = f"{CLASSES[k]} (n={int((group == k).sum())})"
+            axes.step(curve["days"], curve["survival"], where="post", color=colour, linestyle=line, label=name)
+            axes.fill_between(
+                curve["days"], curve["low"], curve["high"], step="post", color=colour, alpha=0.13, linewidth=0
+            )
+        p = p_values[title]
+        text = "log-rank: one group" if p != p else "log-rank p < 0.001" if p < 0.001 else f"log-rank p = {p:.3f}"
+        axes.set(title=f"{title}\n{text}", xlabel="days", ylim=(0, 1.02))
+        axes.legend(title="predicted", fontsize="x-small", title_fontsize="x-small")
+    panels[0][0].set_ylabel("share alive")
+    return figure
+
+
+def frequency_figure(
+    frequency: pd.Series, null: pd.Series | None, names: Sequence[str], *, chance: float, what: str
+) -> Figure:
+    """How often genes are selected: all of them in descending order, the named ones marked, shuffled labels beside."""
+    figure, axes = plt.subplots(figsize=(7.4, 3.6))
+    lines = [(frequency, "true labels", PALETTE[0], "-"), (null, "shuffled labels", PALETTE[4], "--")]
+    for values, label, colour, line in lines:
+        if values is not None:
+            descending = np.sort(values.to_numpy())[::-1]
+            axes.plot(np.arange(1, len(descending) + 1), 100 * descending, line, color=colour, label=label)
+    axes.axhline(100 * chance, color="black", linewidth=1, linestyle=":", label=f"chance, {100 * chance:.1f} %")
+    ordered = frequency.sort_values(ascending=False, kind="stable")
+    there = [name for name in names if name in ordered.index]
+    offset = {name: 12 + 13 * (k % 3) for k, name in enumerate(sorted(there, key=list(ordered.index).index))}
+    for name in there:
+        x, y = list(ordered.index).index(name) + 1, 100 * ordered[name]
+        axes.plot(x, y, "v", color=PALETTE[1], markersize=6)
+        axes.annotate(
+            name, (x, y), xytext=(0, offset[name]), textcoords="offset points", ha="center", fontsize="x-small",
+            arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
+        )  # fmt: skip
+    axes.set(xscale="log", xlabel=f"{what}, most often selected first", ylabel="training sets, %")
+    axes.set_ylim(bottom=-2, top=max(30.0, 100 * float(frequency.max()) * 1.25))
+    axes.legend()
+    return figure
+
+
+def permuted_mean_squared_error(rows: pd.DataFrame) -> Estimate:
+    """Mean squared error of every permutation (days²), averaged, with the interval of that mean."""
+    days = days_rows(rows)
+    return permutation_interval(((days["true"] - days["predicted"]) ** 2).groupby(days["repeat"]).mean())

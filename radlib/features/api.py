@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -73,13 +74,28 @@ def compute_features(
     if region.dtype.kind == "f" and not np.isfinite(region).all():
         raise RadlibError("the mask holds NaN or infinite values", remedy="give a mask of zeros and ones")
     region = region if region.dtype == bool else region != 0
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread(target):
         if settings.definitions == "pyradiomics":
             values = pyradiomics.compute(intensities, region, size, settings, target)
         else:
             values = _compute_ibsi(intensities, region, size, settings, target)
     names = feature_names(settings)
     return pd.Series([values.get(name, math.nan) for name in names], index=names, dtype=float)
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """One torch thread on the CPU: the tensors are too small to share, and waiting for threads costs several times
+    the work. Cohorts are spread over processes instead."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def feature_names(settings: FeatureSettings) -> list[str]:

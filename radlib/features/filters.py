@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 import pywt
-import SimpleITK as sitk
+import SimpleITK
 import torch
 
 from radlib.core.errors import RadlibError
@@ -18,6 +18,7 @@ from radlib.features.separable import apply_axes, apply_axis, support
 from radlib.features.settings import DerivedImage
 
 WIDTH = 4.0  # a Gaussian kernel ends after this many standard deviations
+NEGLIGIBLE = 1e-10  # weights below this are left out; ITK's recursive filters never quite reach zero
 
 
 class ImageSource:
@@ -47,7 +48,7 @@ class ImageSource:
             bad = int((~torch.isfinite(values)).sum())
             raise RadlibError(
                 f"the image holds {bad} NaN or infinite values in or near the region",
-                remedy="mend the image (for example numpy.nan_to_num) or leave those voxels out of the mask's surroundings",
+                remedy="mend the image, for example with numpy.nan_to_num",
             )
         return values
 
@@ -65,7 +66,7 @@ class ImageSource:
 
     def through(self, matrices: Sequence[Sequence[np.ndarray]]) -> tuple[torch.Tensor, list[slice]]:
         """The part of the image that these operators (some for each axis) need, and where it lies."""
-        needed = [support(operators) for operators in matrices]
+        needed = [support(operators, tolerance=NEGLIGIBLE) for operators in matrices]
         return self.crop((needed[0], needed[1], needed[2])), needed
 
 
@@ -216,11 +217,11 @@ def _recursive_matrices(size: int, sigma: float) -> tuple[np.ndarray, np.ndarray
             f"ITK's recursive Gaussian needs 4 voxels along each axis, and the image has {size}",
             remedy="use the IBSI definitions, whose filter takes any size",
         )
-    unit = sitk.GetImageFromArray(np.eye(size))
+    unit = SimpleITK.GetImageFromArray(np.eye(size))
     result = []
-    for order in (sitk.RecursiveGaussianImageFilter.ZeroOrder, sitk.RecursiveGaussianImageFilter.SecondOrder):
-        response = sitk.RecursiveGaussian(unit, sigma=sigma, normalizeAcrossScale=False, order=order, direction=0)
-        result.append(sitk.GetArrayFromImage(response).T.copy())
+    for order in (SimpleITK.RecursiveGaussianImageFilter.ZeroOrder, SimpleITK.RecursiveGaussianImageFilter.SecondOrder):
+        response = SimpleITK.RecursiveGaussian(unit, sigma=sigma, normalizeAcrossScale=False, order=order, direction=0)
+        result.append(SimpleITK.GetArrayFromImage(response).T.copy())
     return result[0], result[1]
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 
 from radlib.features.counts import Counts, group_sum, tally
+from radlib.features.registry import family_features
 from radlib.features.roi import Levels, directions
 
 
@@ -46,6 +47,8 @@ def features(counts: Counts, n_levels: int) -> dict[str, torch.Tensor]:
     """
     counts = counts.occupied()
     groups = counts.n_groups
+    if groups == 0:  # no voxel has a neighbour
+        return {feature.name: counts.n.new_zeros(0) for feature in family_features("glcm")}
     p = counts.n / counts.total()[counts.group]
     i, j = counts.i.to(torch.float64), counts.j.to(torch.float64)
     group = counts.group

@@ -32,7 +32,7 @@ def quantiles(ordered: torch.Tensor, fractions: Sequence[float]) -> list[float]:
     result = []
     for fraction in fractions:
         position = fraction * (ordered.numel() - 1)
-        low = int(math.floor(position))
+        low = math.floor(position)
         high = min(low + 1, ordered.numel() - 1)
         below, above = float(ordered[low]), float(ordered[high])
         result.append(below + (above - below) * (position - low))
@@ -128,9 +128,9 @@ def intensity_volume_histogram(
     else:
         step = settings.bin_width if settings.method == "fbs" else 1.0
         bins = ((x - low) / step + 1e-9).floor()
-        n_bins = int(math.floor((high - low) / step + 1e-9)) + 1
+        n_bins = math.floor((high - low) / step + 1e-9) + 1
         if settings.method == "fbs":
-            n_bins = max(int(math.ceil((high - low) / step - 1e-9)), 1)
+            n_bins = max(math.ceil((high - low) / step - 1e-9), 1)
             bins = bins.clamp(max=n_bins - 1)
         start = low + (step / 2 if settings.method == "fbs" else 0.0)
     if n_bins > 10_000_000:

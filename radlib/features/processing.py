@@ -58,7 +58,7 @@ def resample(
         box = (slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2]))
     positions = []
     for size, old, step, part in zip(image.shape, spacing, new, box, strict=True):
-        count = int(math.ceil(size * old / step - 1e-9))
+        count = math.ceil(size * old / step - 1e-9)
         at = ((size - 1) * old / 2 - (count - 1) * step / 2 + np.arange(count) * step) / old
         if not whole:
             reach = 1 + (margin_mm + step) / old
@@ -174,7 +174,7 @@ def discretise(x: torch.Tensor, settings: Discretisation, *, lower: float | None
     if settings.method == "none":
         if low < 1 or not bool((x == x.round()).all()):
             raise RadlibError(
-                f"discretisation 'none' needs grey levels 1, 2, ..., and the region has values from {low:g} to {high:g}",
+                f"discretisation 'none' needs grey levels 1, 2, ..., and the region has {low:g} to {high:g}",
                 remedy="choose discretisation fbs or fbn",
             )
         levels = x.to(torch.int64)

@@ -133,7 +133,7 @@ glcm | difference_variance | Difference variance | D3YU | cm_diff_var | glcm_Dif
 glcm | difference_entropy | Difference entropy | NTRS | cm_diff_entr | glcm_DifferenceEntropy
 glcm | sum_average | Sum average | ZGXS | cm_sum_avg | glcm_SumAverage
 glcm | sum_variance | Sum variance | OEEB | cm_sum_var |
-glcm | sum_entropy | Sum entropy | P6QZ1 | cm_sum_entr | glcm_SumEntropy
+glcm | sum_entropy | Sum entropy | P6QZ | cm_sum_entr | glcm_SumEntropy
 glcm | angular_second_moment | Angular second moment | 8ZQL | cm_energy | glcm_JointEnergy
 glcm | contrast | Contrast | ACUI | cm_contrast | glcm_Contrast
 glcm | dissimilarity | Dissimilarity | 8S9J | cm_dissimilarity |

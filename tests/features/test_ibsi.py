@@ -1,0 +1,207 @@
+"""Conformity with the consensus reference values of IBSI 1: digital phantom and CT phantom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from radlib.features.api import compute_features, feature_names
+from radlib.features.differences import SPACING, digital_phantom, pyradiomics_differences_table
+from radlib.features.processing import resample, resegment
+from radlib.features.registry import AGGREGATIONS, FEATURES, aggregation_table, registry_table
+from radlib.features.roi import bounding_box
+from radlib.features.settings import FeatureSettings
+
+IN_PLANE = tuple(name for name in AGGREGATIONS if name.startswith("2"))
+IN_SPACE = tuple(name for name in AGGREGATIONS if name.startswith("3"))
+PHANTOM = FeatureSettings.create(aggregations=tuple(AGGREGATIONS), discretisation={"method": "none"})
+CONFIGURATIONS = {
+    "A": FeatureSettings.create(
+        aggregations=IN_PLANE, resegment=(-500, 400), discretisation={"method": "fbs", "bin_width": 25}
+    ),
+    "B": FeatureSettings.create(
+        aggregations=IN_PLANE,
+        resampling={"spacing": (2, 2, None)},
+        round_intensities=True,
+        resegment=(-500, 400),
+        discretisation={"method": "fbn", "bin_count": 32},
+    ),
+    "C": FeatureSettings.create(
+        aggregations=IN_SPACE,
+        resampling={"spacing": (2, 2, 2)},
+        round_intensities=True,
+        resegment=(-1000, 400),
+        discretisation={"method": "fbs", "bin_width": 25},
+        ivh={"method": "fbs", "bin_width": 2.5},
+    ),
+    "D": FeatureSettings.create(
+        aggregations=IN_SPACE,
+        resampling={"spacing": (2, 2, 2)},
+        round_intensities=True,
+        outlier_sigma=3,
+        discretisation={"method": "fbn", "bin_count": 32},
+    ),
+    "E": FeatureSettings.create(
+        aggregations=IN_SPACE,
+        resampling={"spacing": (2, 2, 2), "image": "cubic"},
+        round_intensities=True,
+        resegment=(-1000, 400),
+        outlier_sigma=3,
+        discretisation={"method": "fbn", "bin_count": 32},
+        ivh={"method": "fbn", "bin_count": 1000},
+    ),
+}
+
+
+def by_tag(values: pd.Series) -> dict[str, float]:
+    return {
+        feature.ibsi_tag(aggregation): values[feature.key(aggregation)]
+        for feature in FEATURES
+        for aggregation in (feature.aggregations or (None,))
+        if feature.key(aggregation) in values.index
+    }
+
+
+def disagreements(values: dict[str, float], references: pd.DataFrame) -> list[str]:
+    """Rows whose value is outside the tolerance, rounded to the three digits in which IBSI gives references."""
+    wrong = []
+    for row in references.itertuples():
+        value = values[row.tag]
+        near = abs(float(f"{value:.3g}") - row.reference) <= row.tolerance + 1e-9 * abs(row.reference)
+        if not (near or abs(value - row.reference) <= row.tolerance):
+            wrong.append(f"{row.tag}: {value:.5g}, reference {row.reference} within {row.tolerance}")
+    return wrong
+
+
+def references(folder: Path, name: str) -> tuple[pd.DataFrame, set[str]]:
+    """Standardised feature rows, and the tags of all feature rows."""
+    table = pd.read_csv(folder / f"ibsi/reference/ibsi_1_reference_values_{name}.csv", encoding="utf-8-sig")
+    table = table.rename(columns={"reference value": "reference"})
+    table = table[~table["family"].str.startswith("Diagnostics")]
+    return table[table["consensus"] != "not standardized"], set(table["tag"])
+
+
+def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+    image = nibabel.load(folder / f"ibsi/{name}/image/phantom.nii.gz")
+    mask = nibabel.load(folder / f"ibsi/{name}/mask/mask.nii.gz")
+    spacing = tuple(float(size) for size in image.header.get_zooms())
+    return np.asarray(image.dataobj), np.asarray(mask.dataobj), spacing
+
+
+@pytest.mark.data
+def test_digital_phantom_meets_every_reference_value(real_data: Path) -> None:
+    table, tags = references(real_data, "digital_phantom")
+    values = by_tag(compute_features(*load(real_data, "digital_phantom"), PHANTOM))
+    assert tags - set(values) == set(), "reference values that no feature covers"
+    assert len(table) == 482
+    assert disagreements(values, table) == []
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "rows"), [("A", 346), ("B", 346), ("C", 210)])
+def test_ct_phantom_meets_every_reference_value(real_data: Path, name: str, rows: int) -> None:
+    table, tags = references(real_data, f"config_{name}")
+    values = by_tag(compute_features(*load(real_data, "ct_phantom"), CONFIGURATIONS[name]))
+    assert tags - set(values) == set(), "reference values that no feature covers"
+    assert len(table) == rows
+    assert disagreements(values, table) == []
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["D", "E"])
+def test_ct_phantom_with_outlier_filtering_and_splines(real_data: Path, name: str) -> None:
+    settings, case = CONFIGURATIONS[name], load(real_data, "ct_phantom")
+    values = compute_features(*case, settings)
+    assert values.notna().all()
+    assert values["histogram_maximum"] == 32
+    unfiltered = compute_features(*case, settings.model_copy(update={"outlier_sigma": None}), families=["statistics"])
+    allowed = unfiltered["statistics_mean"] - 3 * np.sqrt(unfiltered["statistics_variance"])
+    assert unfiltered["statistics_minimum"] < allowed <= values["statistics_minimum"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["A", "B", "C"])
+def test_ct_phantom_diagnostics_after_processing(real_data: Path, name: str) -> None:
+    """Voxel counts, boxes and intensities after interpolation and re-segmentation."""
+    import torch
+
+    table = pd.read_csv(real_data / f"ibsi/reference/ibsi_1_reference_values_config_{name}.csv", encoding="utf-8-sig")
+    table = table.rename(columns={"reference value": "reference"})
+    table = table[table["family"].str.startswith("Diagnostics")]
+    image, mask, spacing = load(real_data, "ct_phantom")
+    settings = CONFIGURATIONS[name]
+    before = (image, mask > 0, spacing)
+    after = before
+    if settings.resampling is not None:
+        volume = resample(image, mask > 0, spacing, settings.resampling, device=torch.device("cpu"), whole=True)
+        after = (np.round(volume.image), volume.mask, volume.spacing)
+    left = resegment(torch.from_numpy(after[0].astype(float)), torch.from_numpy(after[1]), settings).numpy()
+    found: dict[str, float] = {}
+    for stage, (values, _, size) in (("init", before), ("interp", after)):
+        found |= {f"img_dim_{axis}_{stage}_img": n for axis, n in zip("xyz", values.shape, strict=True)}
+        found |= {f"vox_dim_{axis}_{stage}_img": s for axis, s in zip("xyz", size, strict=True)}
+        for word, number in (("mean", values.mean()), ("min", values.min()), ("max", values.max())):
+            found[f"{word}_int_{stage}_img"] = number
+    stages = (("init", before, before[1]), ("interp", after, after[1]), ("reseg", after, left))
+    for stage, (values, outline, _), inside in stages:
+        for kind, region in (("int", inside), ("morph", outline)):
+            box = bounding_box(region)
+            assert box is not None
+            for axis, part, n in zip("xyz", box, region.shape, strict=True):
+                found[f"{kind}_mask_dim_{axis}_{stage}_roi"] = n
+                found[f"{kind}_mask_bb_dim_{axis}_{stage}_roi"] = part.stop - part.start
+            found[f"{kind}_mask_vox_count_{stage}_roi"] = region.sum()
+        for word, number in (
+            ("mean", values[inside].mean()),
+            ("min", values[inside].min()),
+            ("max", values[inside].max()),
+        ):
+            found[f"int_mask_{word}_int_{stage}_roi"] = number
+    assert set(table["tag"]) - set(found) == set()
+    assert disagreements(found, table) == []
+
+
+def test_digital_phantom_without_the_data_folder() -> None:
+    """A reference value of every family and aggregation (IBSI reference manual, digital phantom)."""
+    image, mask = digital_phantom()
+    values = by_tag(compute_features(image, mask, SPACING, PHANTOM))
+    expected = {
+        "morph_volume": (556, 4), "morph_area_mesh": (388, 3), "morph_moran_i": (0.0397, 0.0003),
+        "loc_peak_loc": (2.6, 0), "loc_peak_glob": (3.1, 0), "stat_var": (3.05, 0), "ih_max_grad": (8, 0),
+        "ivh_v10": (0.324, 0), "cm_joint_entr_2D_avg": (2.05, 0), "cm_joint_entr_2D_comb": (2.24, 0),
+        "cm_joint_entr_2_5D_avg": (2.48, 0), "cm_joint_entr_2_5D_comb": (2.61, 0), "cm_joint_entr_3D_avg": (2.4, 0),
+        "cm_joint_entr_3D_comb": (2.57, 0), "rlm_glnu_3D_comb": (281, 0), "rlm_r_perc_3D_comb": (0.68, 0),
+        "szm_lze_2D": (43.9, 0), "szm_lze_2_5D": (34.2, 0), "szm_lze_3D": (550, 0), "dzm_zd_entr_2D": (1.73, 0),
+        "dzm_zd_entr_2_5D": (2, 0), "dzm_zd_entr_3D": (1.92, 0), "ngt_strength_2D": (2.88, 0),
+        "ngt_strength_2_5D": (0.741, 0), "ngt_strength_3D": (0.763, 0), "ngl_dc_var_2D": (2.73, 0),
+        "ngl_dc_var_2_5D": (3.27, 0), "ngl_dc_var_3D": (22.1, 0),
+    }  # fmt: skip
+    table = pd.DataFrame([{"tag": tag, "reference": a, "tolerance": b} for tag, (a, b) in expected.items()])
+    assert disagreements(values, table) == []
+
+
+def test_registry_is_complete_and_unique() -> None:
+    table = registry_table()
+    assert len(table) == len(FEATURES) == 174
+    assert table["key"].is_unique
+    assert table["IBSI tag"].is_unique
+    assert table["IBSI"].str.fullmatch("[0-9A-Z]{4}").all()
+    shared = {"BC2M", "GBPN"}  # one identifier each for two volume or intensity fractions
+    assert set(table.loc[table["IBSI"].duplicated(), "IBSI"]) == shared
+    assert len(aggregation_table()) == 9
+    assert len(feature_names(PHANTOM)) == 487
+
+
+def test_differences_table_names_a_reason_for_every_difference() -> None:
+    table = pyradiomics_differences_table().set_index("feature")
+    assert ((table["relative_difference"] > 1e-9) == (table["why"] != "")).all()
+    kurtosis = table.loc["statistics_excess_kurtosis"]
+    assert kurtosis["pyradiomics_value"] - kurtosis["ibsi_value"] == pytest.approx(3)
+    assert table.loc["statistics_mean", "why"] == ""
+    assert table.loc["morphology_major_axis_length", "ibsi_value"] ** 2 * 73 == pytest.approx(
+        table.loc["morphology_major_axis_length", "pyradiomics_value"] ** 2 * 74
+    )

@@ -1,0 +1,623 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # IDH from radiomic tables
+#
+# **The claims.** {cite:t}`li2017dlr` report that conventional radiomics, that is hand-crafted features, a t-test, a
+# ranking by F-score and a linear support vector machine, tells IDH1-mutant from wild-type grade II glioma with an
+# AUC of 86 %, and that deep features do better. {cite:t}`ge2020pairwise` report 88.82 % accuracy for IDH1 on 167
+# patients of TCGA with a network trained on synthesised images.
+#
+# **What this chapter does.** It puts the conventional arm of Li 2017 to the cohort of Ge 2020, for which a public
+# table of radiomic features exists {cite}`bakas2017tcga`, under the [three protocols](three-protocols). Beside
+# *every* model stand two baselines that look at no image: the rule "the collection is LGG, so the tumour is
+# mutant", and the patient's age. Then it asks three questions that neither paper asks: what is left within one
+# collection, what the selection outside the cross-validation adds, and how far wrong labels can move the result.
+
+# %% tags=["parameters"]
+cohort: str = "simulated"  # simulated, real, or the path of a cohort description
+profile: str = "default"  # smoke, default or paper
+seed: int = 0  # seed of every random number
+alpha: float = 0.05  # level of the t-test (Li 2017)
+n_selected: int = 100  # features kept by the F-score ranking, at most
+C: float = 1.0  # box constraint of the linear SVM (Li 2017)
+n_folds: int = 5  # patient-level folds of the repeated cross-validation
+n_repeats: int = 10  # repeats of these folds
+feature_numbers: list[int] = [1, 2, 5, 10, 20, 50, 100, 200]  # numbers of features for the curve
+n_permutations: int = 40  # shuffles of the labels
+n_boot: int = 2000  # resamples of the patient bootstrap
+n_noise: int = 20  # draws of noisy labels on which the models are trained again
+unknown_share: float = 0.114  # simulated patients who lose their status: 19 of 167, as in the real cohort
+missed_share: float = 0.035  # simulated mutants with a status who are overlooked: 2 of 57, as in the real cohort
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+
+from radlib.data.papers import published
+from radlib.data.sources import open_cohort
+from radlib.evaluation import idh
+from radlib.evaluation.binary import (
+    SVM,
+    Recipe,
+    number_chosen_in_folds,
+    number_of_features,
+    permuted,
+    results_table,
+    run_protocols,
+    selected_features,
+)
+from radlib.evaluation.classification import Confusion, evaluate, tidy
+from radlib.evaluation.noise import refit_under_noise
+from radlib.evaluation.plots import METRIC_LABELS, calibration_figure, curve_figure, dot_plot, roc_figure
+from radlib.evaluation.protocols import (
+    AS_PUBLISHED,
+    CONTROL,
+    LEAKAGE_FREE,
+    PERMUTED,
+    PUBLISHED_PERMUTED,
+    LeaveOneOutFolds,
+    RepeatedFolds,
+)
+from radlib.evaluation.stability import nogueira_stability, selection_matrix
+from radlib.reporting.report import Report
+
+report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
+
+# %% [markdown]
+# ## Data
+#
+# The role is `tcga-idh`: the patients of BraTS-TCGA, 102 of the GBM and 65 of the LGG collection, with the radiomic
+# features of their expert segmentations. The features are used as published; values that are no finite number are
+# gaps. Ge 2020's 55 mutant and 112 wild-type patients follow from a table of mutations if *everyone without an IDH1
+# mutation on record counts as wild-type*. By the molecular table of {cite:t}`ceccarelli2016molecular` the status of
+# 19 of these 112 is not known and two are mutant. Labels "as counted" and "known status" are kept apart throughout.
+# The simulated cohort has the same composition; its features are measured on simulated images, and the same share
+# of patients loses its status.
+
+# %% tags=["hide-input"]
+data = open_cohort("tcga-idh", cohort=cohort, profile=profile)
+labels = idh.labels_of(data, unknown_share=unknown_share, missed_share=missed_share, seed=seed)
+questions = idh.questions_of(data, labels)
+everyone = questions["all"]
+report.table(
+    "patients",
+    idh.composition(data, labels),
+    index=False,
+    caption="Patients by collection: how they are counted, and what is known of their IDH status.",
+)
+
+# %% tags=["remove-input"]
+positives, negatives = everyone.counts
+gaps = everyone.features.isna()
+report.sentence(
+    f"{len(everyone)} patients, {positives} counted as mutant and {negatives} as wild-type; "
+    f"the status of {labels.uncertain.sum()} is not known. {everyone.features.shape[1]} features, "
+    f"{100 * gaps.to_numpy().mean():.1f} % of the values missing, in {int(gaps.any().sum())} features. "
+    + " ".join(data.notes)
+)
+
+# %% [markdown]
+# ## Method
+#
+# **Selection** (Li 2017). Student's t-test keeps features with $p < \alpha$; those are ranked by the F-score
+# {cite}`chen2006fscore`
+#
+# $$ F_j = \frac{(\bar x_j^{+} - \bar x_j)^2 + (\bar x_j^{-} - \bar x_j)^2}{s_{j+}^2 + s_{j-}^2}, $$
+#
+# where $\bar x_j^{\pm}$ and $s_{j\pm}^2$ are mean and variance of feature $j$ among mutant and wild-type patients.
+# **Classifier**: a linear support vector machine, $\min_w \tfrac12 \lVert w\rVert^2 + C\sum_i \xi_i$, with $C = 1$.
+# Gaps become the training median, features without variation are dropped, the rest is standardised.
+#
+# **As published**: all of this preparation sees all patients and their labels, and only the machine is
+# cross-validated. **Leakage-free**: every step is fitted anew in each training fold. **Controls**: the majority
+# class, the collection rule, a logistic regression on age, one on age and collection, and the procedure on permuted
+# labels. Li 2017 leave one patient out; repeated stratified folds are added, because leave-one-out scores come from
+# models whose class balance differs by the very patient left out, which pushes the pooled AUC of a useless model
+# *below* one half.
+#
+# **Probabilities** come from Platt's sigmoid, fitted on inner folds of the training set. **Intervals** (95 %):
+# DeLong for the AUC {cite}`delong1988`, Wilson for proportions {cite}`wilson1927`, BCa bootstrap over patients
+# within classes for the rest {cite}`efron1987bca`; for repeated folds BCa throughout, with all predictions of a
+# patient resampled together. All hold the fitted models fixed. A metric without a denominator is shown as a dash.
+
+# %%
+recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
+smaller = min(everyone.counts)
+loo, folds = LeaveOneOutFolds(), RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=n_repeats, seed=seed)
+left_out = run_protocols(everyone, loo, recipe)
+repeated = run_protocols(everyone, folds, recipe)
+tables = {
+    "leave-one-out": results_table(left_out, n_boot=n_boot, seed=seed),
+    "repeated folds": results_table(repeated, n_boot=n_boot, seed=seed),
+}
+
+# %% [markdown]
+# ## Results on all patients
+
+# %% tags=["hide-input"]
+MAIN, REST = ("auc", "accuracy", "sensitivity", "specificity"), ("ppv", "npv", "mcc", "balanced_accuracy", "brier")
+for scheme, table in tables.items():
+    slug = scheme.replace(" ", "-")
+    report.table(
+        slug,
+        idh.display_table(table, MAIN, names=METRIC_LABELS),
+        index=False,
+        caption=f"All {len(everyone)} patients, labels as counted, {scheme}: value and 95 % interval.",
+    )
+    report.table(
+        f"{slug}-more",
+        idh.display_table(table, REST, names=METRIC_LABELS),
+        index=False,
+        caption=f"The other metrics of the same predictions, {scheme}.",
+    )
+
+# %% tags=["hide-input"]
+shown = pd.concat([table.assign(scheme=scheme) for scheme, table in tables.items()])
+shown["line"] = np.where(shown["model"] == SVM, shown["model"] + ", " + shown["protocol"], shown["model"])
+ge = float(published("ge2020.table2.prop_a.accuracy").number) / 100
+figure = dot_plot(
+    shown,
+    metrics=["auc", "accuracy", "mcc"],
+    rows="line",
+    colour="scheme",
+    references={"accuracy": [("accuracy of Ge 2020's network", ge)]},
+)
+report.figure(
+    "models",
+    figure,
+    caption=f"All models on all {len(everyone)} patients, with 95 % intervals. "
+    "The dotted line is the accuracy that Ge 2020 prints, a mean over five test sets of 34 patients.",
+    alt="Dots with intervals for AUC, accuracy and MCC of the radiomics SVM under two protocols and of four "
+    "baselines; the collection rule and the SVM lie close together.",
+)
+
+# %% tags=["hide-input"]
+rules = {name: p for (_, name), p in left_out.items() if name == "collection rule"}
+points = {
+    name: (1 - float(c.specificity), float(c.sensitivity))
+    for name, p in rules.items()
+    for c in [Confusion.count(p.truth, p.predicted[0])]
+}
+curves = {
+    f"{model}, {protocol}" if model == SVM else model: p
+    for (protocol, model), p in left_out.items()
+    if model not in ("majority class", "collection rule")
+}
+figure = roc_figure(curves, bands=[f"{SVM}, {LEAKAGE_FREE}"], rules=points, seed=seed)
+report.figure(
+    "roc",
+    figure,
+    caption="ROC curves of leave-one-out predictions, with a pointwise 95 % band for the "
+    "leakage-free SVM. The collection rule has one operating point.",
+    alt="ROC curves of the SVM under two protocols and of age models, with the collection rule as a point.",
+)
+figure = calibration_figure(
+    {(f"{m},\n{p}" if m == SVM else m): v for (p, m), v in repeated.items() if m != "majority class"}
+)
+report.figure(
+    "calibration",
+    figure,
+    caption="Calibration of the probabilities, averaged over repeated folds: observed "
+    "frequency in groups of similar probability with Wilson's interval; grey bars count patients.",
+    alt="One panel a model with observed against predicted frequency of mutation around the diagonal.",
+)
+
+# %% tags=["hide-input"]
+reference = left_out[LEAKAGE_FREE, SVM]
+comparison = idh.paired_comparisons(left_out, reference, n_boot=n_boot, seed=seed)
+report.table(
+    "paired",
+    comparison,
+    index=False,
+    caption="The leakage-free SVM minus each other model, leave-one-out, on the same patients.",
+)
+
+# %% [markdown]
+# ## How many features, and what choosing them on all patients adds
+#
+# Neither the text nor the tables of Li 2017 say how many features remained. Each number is therefore tried, on all
+# patients and within LGG, the group that is closest to the cohort of Li 2017.
+
+# %%
+curve_parts = []
+for name in [name for name in ("all", "LGG") if name in questions and not questions[name].obstacle]:
+    question = questions[name]
+    splitter = RepeatedFolds(n_folds=min(n_folds, *question.counts), n_repeats=max(1, n_repeats // 2), seed=seed)
+    numbers = sorted({min(k, question.features.shape[1]) for k in feature_numbers})
+    for (protocol, k), predictions in number_of_features(question, splitter, recipe, numbers).items():
+        row = tidy({str(k): evaluate(predictions, intervals="percentile", n_boot=500, seed=seed)})
+        curve_parts.append(row.assign(features=k, protocol=protocol, group=question.name))
+by_number = pd.concat(curve_parts, ignore_index=True)
+by_number["line"] = by_number["group"] + ", " + by_number["protocol"]
+
+# %% tags=["hide-input"]
+figure = curve_figure(
+    by_number[by_number["metric"] == "auc"],
+    x="features",
+    colour="line",
+    logarithmic=True,
+    xlabel="Features kept, at most",
+    ylabel="AUC",
+    references=[("no skill", 0.5), ("radiomics of Li 2017", float(published("li2017.table2.a.radiomics.auc").number))],
+)
+report.figure(
+    "number",
+    figure,
+    caption="AUC against the number of features, repeated folds, with 95 % percentile bands. "
+    "The distance between the two protocols of a group is what selection on all patients adds.",
+    alt="Four curves of AUC over the number of features; within LGG the published protocol lies far above "
+    "the leakage-free one.",
+)
+inner = number_chosen_in_folds(
+    everyone, RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=1, seed=seed), recipe, numbers=feature_numbers[::2]
+)
+chosen = evaluate(inner, n_boot=n_boot, seed=seed)
+report.value("chosen_auc", **chosen["auc"].as_dict())
+report.value("chosen_accuracy", **chosen["accuracy"].as_dict())
+picked = selected_features(everyone, RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=2, seed=seed), recipe)
+matrix = selection_matrix(picked, list(everyone.features.columns))
+stability = nogueira_stability(matrix)
+report.sentence(
+    f"With the number of features chosen inside the folds, the SVM has an AUC of {report.text('chosen_auc')} and an "
+    f"accuracy of {report.text('chosen_accuracy')} on all patients. The selection of at most {n_selected} features has a "
+    f"stability of {stability.value:.2f} (Nogueira; 1 is the same features in every training fold, 0 is chance)."
+)
+
+# %% [markdown]
+# ## Permuted labels
+#
+# On shuffled labels nothing can be predicted, and what a protocol finds is its own doing. *Within collections*
+# shuffles only between patients of the same collection: then the label depends on the collection and on nothing
+# else, and the AUC is what the features can read off the collection alone.
+
+# %%
+permutation_parts, null_lines = [], []
+for name in [name for name in ("all", "LGG") if name in questions and not questions[name].obstacle]:
+    splitter = RepeatedFolds(n_folds=min(n_folds, *questions[name].counts), n_repeats=n_repeats, seed=seed)
+    shuffled = permuted(questions[name], splitter, recipe, permutations=n_permutations, seed=seed)
+    permutation_parts.append(shuffled.assign(group=questions[name].name))
+if "LGG" in questions:
+    inside = permuted(
+        everyone,
+        folds,
+        recipe,
+        permutations=n_permutations,
+        within=data.participants["collection"],
+        protocols=[PERMUTED],
+        seed=seed,
+    )
+    permutation_parts.append(inside.assign(group=f"{everyone.name}, within collections"))
+permutations = pd.concat(permutation_parts, ignore_index=True)
+
+# %% tags=["hide-input"]
+summary = (
+    permutations.groupby(["group", "protocol", "metric"], sort=False)["value"]
+    .agg(value="mean", low=lambda v: v.quantile(0.025), high=lambda v: v.quantile(0.975), n="count")
+    .reset_index()
+)
+figure = dot_plot(
+    summary,
+    metrics=["auc", "accuracy"],
+    rows="group",
+    colour="protocol",
+    references={"auc": [("no skill", 0.5)]},
+    row_height=0.6,
+)
+report.figure(
+    "permuted",
+    figure,
+    caption=f"What each protocol finds on shuffled labels: mean and central 95 % of {n_permutations} shuffles.",
+    alt="The published protocol finds AUC above one half on shuffled labels, the "
+    "leakage-free protocol is centred near one half.",
+)
+report.table("permuted", summary, index=False, caption="The same as numbers.")
+conditional = permutations[(permutations["group"].str.contains("within")) & (permutations["metric"] == "auc")]["value"]
+observed = (
+    tables["repeated folds"].query("model == @SVM and protocol == @LEAKAGE_FREE and metric == 'auc'")["value"].item()
+)
+if len(conditional):
+    p = (1 + (conditional >= observed).sum()) / (1 + conditional.notna().sum())
+    report.sentence(
+        f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {conditional.mean():.3f} "
+        f"({conditional.quantile(0.025):.3f} to {conditional.quantile(0.975):.3f}); on the labels as counted it reaches "
+        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(conditional)} shuffles allow no p below {1 / (1 + len(conditional)):.3f})."
+    )
+
+# %% [markdown]
+# ## Known status, LGG alone, GBM alone
+#
+# Within one collection the collection rule has nothing to say: it calls everyone in LGG mutant and everyone in GBM
+# wild-type, which is the majority class of either. What is left there is what the images add.
+
+# %%
+groups = {name: questions[name] for name in ("known", "LGG", "GBM") if name in questions}
+one_by_one = dict.fromkeys(groups, loo)
+in_folds = {
+    name: RepeatedFolds(n_folds=max(2, min(n_folds, *q.counts)), n_repeats=n_repeats, seed=seed)
+    for name, q in groups.items()
+}
+by_group_loo, predictions_by_group, reasons = idh.group_table(groups, one_by_one, recipe, n_boot=n_boot, seed=seed)
+by_group, _, _ = idh.group_table(groups, in_folds, recipe, n_boot=n_boot, seed=seed)
+
+# %% tags=["hide-input"]
+for reason in reasons:
+    report.note(f"Not cross-validated: {reason}.")
+for name in predictions_by_group:
+    part = by_group[by_group["group"] == questions[name].name]
+    report.table(
+        f"group-{name.lower()}",
+        idh.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_LABELS),
+        index=False,
+        caption=f"{questions[name].name}: {questions[name].counts[0]} mutant, {questions[name].counts[1]} wild-type, repeated folds.",
+    )
+    alone = by_group_loo[by_group_loo["group"] == questions[name].name]
+    report.table(
+        f"group-{name.lower()}-loo",
+        idh.display_table(alone, MAIN, names=METRIC_LABELS),
+        index=False,
+        caption=f"{questions[name].name}, leave-one-out.",
+    )
+if len(by_group):
+    lines = by_group[by_group["model"] != "majority class"].copy()
+    lines["line"] = lines["group"] + ": " + lines["model"]
+    lines["line"] = lines["line"].str.replace(" only", "")
+    figure = dot_plot(
+        lines, metrics=["auc", "accuracy"], rows="line", colour="protocol", references={"auc": [("no skill", 0.5)]}
+    )
+    report.figure(
+        "groups",
+        figure,
+        caption="AUC and accuracy among patients of known status, and within each collection "
+        "(repeated folds). Intervals within GBM rest on very few mutant patients.",
+        alt="Dots with intervals by group of patients, model and protocol.",
+    )
+
+# %% [markdown]
+# ## What wrong labels can do
+#
+# The predictions stay as they are (leave-one-out) and the labels of the patients of unknown status vary: over *all*
+# labellings (bounds, exact), and at random with the share of mutants among known patients of the same collection
+# (plausible).
+
+# %%
+doubts = idh.doubt_table(left_out, labels, idh.rate_by_collection(data, labels), seed=seed)
+
+# %% tags=["hide-input"]
+report.table(
+    "doubt",
+    doubts,
+    index=False,
+    caption=f"Accuracy and AUC as counted; their bounds over every labelling of the "
+    f"{labels.uncertain.sum()} patients of unknown status; mean and central 95 % under plausible labels.",
+)
+both = pd.concat(
+    [
+        doubts.assign(kind="bounds over all labellings"),
+        doubts.assign(
+            kind="plausible labels", value=doubts["mean"], low=doubts["plausible low"], high=doubts["plausible high"]
+        ),
+    ]
+)
+both["line"] = np.where(both["model"] == SVM, both["model"] + ", " + both["protocol"], both["model"])
+figure = dot_plot(
+    both,
+    metrics=["accuracy", "auc"],
+    rows="line",
+    colour="kind",
+    references={"accuracy": [("accuracy of Ge 2020's network", ge)]},
+    row_height=0.45,
+)
+report.figure(
+    "doubt",
+    figure,
+    caption="How far the labels in doubt can move each model: dots of the bounds are the values as "
+    "counted, dots of the plausible labels their mean.",
+    alt="Intervals of accuracy and AUC under other labels of the uncertain patients, by model.",
+)
+
+# %% [markdown]
+# The same noise also reaches the *training*. Among patients of known status the truth is at hand; status is taken
+# away from as many of them, at random and by collection, a share of mutants is overlooked, all count as wild-type,
+# and the models are trained and judged on these labels, then judged by the truth.
+
+# %%
+known = questions["known"]
+collection = data.participants["collection"].fillna("unknown")
+share = pd.Series(labels.uncertain, index=collection.index).groupby(collection).mean()
+known_mutants = labels.known == 1
+overlooked = float((known_mutants & ~labels.counted).sum() / max(known_mutants.sum(), 1))
+few = RepeatedFolds(n_folds=max(2, min(n_folds, *known.counts)), n_repeats=1, seed=seed)
+refits = []
+for model in (SVM, *(name for name in ("collection rule",) if (CONTROL, name) in left_out)):
+    noisy = refit_under_noise(
+        idh.refitter(known, few, recipe, model),
+        known.truth,
+        missed=overlooked,
+        draws=n_noise,
+        seed=seed,
+        unknown=collection[known.truth.index].map(share).to_numpy(),
+    )
+    refits.append(noisy[noisy["metric"].isin(["accuracy", "auc", "mcc"])].assign(model=model))
+refit = pd.concat(refits).groupby(["model", "metric"], sort=False)[["flipped", "by label", "by truth"]].mean()
+report.table(
+    "refit",
+    refit.reset_index(),
+    index=False,
+    caption=f"Means over {n_noise} draws of noisy labels on the patients of "
+    "known status: patients with a wrong label, and metrics by the noisy labels and by the truth.",
+)
+
+# %% [markdown]
+# ## The truth of the simulation
+#
+# In a simulated cohort the traits that an image had to show are known. An SVM on these traits is the best that
+# perfectly measured features of this kind could do; the strengths of the arrows from IDH to the image are planted.
+
+# %% tags=["hide-input"]
+if data.truth is not None and labels.truth is not None:
+    traits = idh.planted_traits(data)
+    report.table(
+        "planted",
+        idh.planted_table(traits, labels.truth, data.participants["collection"]),
+        index=False,
+        caption="AUC of each planted trait alone for the true IDH status (direction ignored).",
+    )
+    ideal = idh.Question(
+        name="planted traits", features=traits, truth=labels.truth.astype(bool), clinical=everyone.clinical
+    )
+    ceiling = evaluate(idh.leakage_free(ideal, folds, Recipe(alpha=alpha, C=C, seed=seed)), n_boot=n_boot, seed=seed)
+    by_truth = evaluate(
+        repeated[LEAKAGE_FREE, SVM].relabelled(labels.truth.to_numpy(dtype=bool)), n_boot=n_boot, seed=seed
+    )
+    report.value("ceiling_auc", **ceiling["auc"].as_dict())
+    report.value("by_truth_auc", **by_truth["auc"].as_dict())
+    report.sentence(
+        f"On the planted traits the SVM reaches an AUC of {report.text('ceiling_auc')}; on measured features, "
+        f"trained on the labels as counted and judged by the truth, {report.text('by_truth_auc')}."
+    )
+else:
+    report.sentence("This cohort is not simulated: no truth is planted in it.")
+
+# %% [markdown]
+# ## Agreement with the papers
+#
+# Nothing here repeats Ge 2020's network: what is compared is what the *same patients and labels* give to a rule and
+# to conventional radiomics. Li 2017's patients are private, all of grade II, from one scanner; the closest group at
+# hand is LGG (grades II and III, many sites).
+
+# %% tags=["hide-input"]
+rows = []
+
+
+def compare(key: str, estimate, protocol: str, note: str) -> None:
+    scale = 100 if published(key).unit == "%" else 1
+    value, low, high = (scale * x for x in (estimate.value, estimate.low, estimate.high))
+    rows.append(
+        {
+            "published": key,
+            "printed": published(key).printed,
+            "protocol": protocol,
+            "here": value,
+            "low": low,
+            "high": high,
+            "n": estimate.n,
+            "note": note,
+        }
+    )
+    if np.isfinite(value):
+        report.record(key, value, low=low, high=high, n=estimate.n, protocol=protocol, note=note)
+
+
+for metric in ("accuracy", "sensitivity", "specificity"):
+    key = f"ge2020.table2.prop_a.{metric}"
+    if (CONTROL, "collection rule") in left_out:
+        compare(
+            key,
+            idh.estimate_of(tables["leave-one-out"], CONTROL, "collection rule", metric),
+            CONTROL,
+            "Not the network: the rule 'LGG means mutant' on the cohort that the paper describes.",
+        )
+    compare(
+        key,
+        idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, metric),
+        LEAKAGE_FREE,
+        "Not the network: conventional radiomics on the cohort that the paper describes, repeated folds.",
+    )
+if "LGG" in predictions_by_group:
+    lgg_table = by_group_loo[by_group_loo["group"] == questions["LGG"].name]
+    for metric in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc"):
+        for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
+            compare(
+                f"li2017.table2.a.radiomics.{metric}",
+                idh.estimate_of(lgg_table, protocol, SVM, metric),
+                protocol,
+                "Other patients: LGG of grades II and III from many sites, other features, leave-one-out.",
+            )
+report.table(
+    "agreement",
+    pd.DataFrame(rows),
+    index=False,
+    caption="Published values and what was found here, in the unit of the paper.",
+)
+
+# %% [markdown]
+# ## Choices the papers leave open
+#
+# | open | chosen | why |
+# |---|---|---|
+# | how many features the ranking keeps (Li 2017) | `n_selected`, and a curve | the supplement is not at hand |
+# | is selection inside the leave-one-out (Li 2017) | both readings | the text tells it first, of "all" features |
+# | "paired" t-test or Student's (Li 2017 says both) | Student's, two samples | different patients make no pairs |
+# | scaling and gaps | standardised, training median | a linear SVM needs one scale and no gaps |
+# | the threshold of the classifier | zero of the decision function | the SVM's own |
+# | what "wild-type" contains (Ge 2020) | all without a mutation on record | it gives Table 1(a); known status apart |
+# | probabilities | Platt's sigmoid on inner folds | neither paper gives any; calibration needs them |
+#
+# ## Limits
+#
+# - The collections differ in more than IDH status: years, sites, scanners, and what was recruited. A classifier
+#   over both can read the collection instead of the mutation. For the same reason **an external validation across
+#   collections is not meaningful**: training on LGG and testing on GBM would exchange a cohort that is mostly
+#   mutant for one with four mutant patients, and its accuracy would measure the shift in prevalence.
+# - Within GBM the mutant patients can be counted on one hand; the intervals there say so, and no conclusion rests
+#   on them.
+# - Intervals hold the fitted models fixed: they speak of other patients under these models, not of other training
+#   sets.
+# - Several comparisons are made; p-values are not corrected for their number.
+# - The features come from expert segmentations. A segmentation that errs differently in the two classes is not
+#   studied.
+#
+# ## Summary
+
+# %% tags=["remove-input"]
+svm_loo, svm_cv = (idh.estimate_of(tables[s], LEAKAGE_FREE, SVM, "auc") for s in ("leave-one-out", "repeated folds"))
+leaky = idh.estimate_of(tables["repeated folds"], AS_PUBLISHED, SVM, "auc")
+report.value("svm_accuracy", **idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "accuracy").as_dict())
+report.value("svm_auc", **svm_cv.as_dict())
+report.value("svm_auc_published", **leaky.as_dict())
+sentences = [
+    f"On all {len(everyone)} patients the radiomics SVM has an AUC of {report.text('svm_auc_published')} as published and "
+    f"{report.text('svm_auc')} leakage-free (repeated folds), and a leakage-free accuracy of {report.text('svm_accuracy')}."
+]
+for name in [n for n in ("collection rule", "age model", "age + collection") if (CONTROL, n) in left_out]:
+    for metric in ("auc", "accuracy"):
+        report.value(f"{name}_{metric}", **idh.estimate_of(tables["leave-one-out"], CONTROL, name, metric).as_dict())
+    sentences.append(
+        f"Without any image, the {name} has an AUC of {report.text(f'{name}_auc')} and an accuracy of "
+        f"{report.text(f'{name}_accuracy')}."
+    )
+for name in [n for n in ("LGG", "GBM") if n in predictions_by_group]:
+    part = by_group[by_group["group"] == questions[name].name]
+    for protocol, tag in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
+        report.value(f"{name}_{tag}", **idh.estimate_of(part, protocol, SVM, "auc").as_dict())
+    sentences.append(
+        f"Within {name} the SVM's AUC is {report.text(f'{name}_published')} as published and "
+        f"{report.text(f'{name}_clean')} leakage-free."
+    )
+null = summary[(summary["metric"] == "auc") & (summary["protocol"] == PUBLISHED_PERMUTED)]
+sentences += [
+    f"On shuffled labels ({row.group}) the published protocol finds an AUC of {row.value:.3f}."
+    for row in null.itertuples()
+]
+worst = doubts[(doubts["model"] == SVM) & (doubts["protocol"] == LEAKAGE_FREE) & (doubts["metric"] == "accuracy")].iloc[
+    0
+]
+sentences.append(
+    f"The patients of unknown status alone could move the SVM's leave-one-out accuracy between {worst['low']:.3f} and "
+    f"{worst['high']:.3f}; plausible labels between {worst['plausible low']:.3f} and {worst['plausible high']:.3f}."
+)
+report.sentence(" ".join(sentences))
+
+# %% tags=["remove-input"]
+report.finish()

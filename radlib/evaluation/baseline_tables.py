@@ -176,9 +176,13 @@ def wildtype_figure(contents: pd.DataFrame) -> Figure:
                     edgecolor="white",
                     height=0.6,
                 )
-                box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
                 middle = left[collection] + patients / 2
-                axes.text(middle, collection, str(patients), ha="center", va="center", fontsize="small", bbox=box)
+                # Beside a piece that is narrower than its number, the number stands above the bar.
+                narrow = patients < 0.05 * contents["patients"].sum()
+                height = collections.index(collection) + (0.34 if narrow else 0)
+                box = {} if narrow else {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
+                side = "bottom" if narrow else "center"
+                axes.text(middle, height, str(patients), ha="center", va=side, fontsize="small", **box)
                 left[collection] += patients
     axes.set_xlabel("patients called wild-type")
     axes.grid(visible=False, axis="y")

@@ -15,13 +15,13 @@
 #
 # **The claim.** A linear SVM on 51 fused features (8 radiomic, 43 genomic, chosen by recursive feature elimination)
 # predicts short, medium or long survival of glioblastoma patients with an accuracy of 71.15 % over four folds and a
-# mean squared error of 18 275; genes almost double the accuracy of radiomic features alone, and the network with six
-# hidden nodes is worse than the SVM {cite}`islam2020radiogenomic` (Table II, Figure 9).
+# mean squared error of 18 275; genes almost double the accuracy of radiomic features alone, and the network with
+# six hidden nodes is worse than the SVM {cite}`islam2020radiogenomic` (Table II, Figure 9).
 #
 # **What this chapter does.** It repeats the study on TCGA patients with radiomic features, 1740 genes and survival,
 # under three protocols: *as published*, with the features selected once on all patients before the folds;
-# *leakage-free*, with everything fitted inside the training folds; and *controls*: the majority class, age alone, and the
-# whole pipeline on shuffled labels.
+# *leakage-free*, with everything fitted inside the training folds; and *controls*: the majority class, age alone,
+# and the whole pipeline on shuffled labels.
 
 # %% tags=["parameters"]
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
@@ -68,11 +68,11 @@ report = Report.start("survival_tcga", cohort=cohort, profile=profile, seed=seed
 # %% [markdown]
 # ## Data
 #
-# The expression is the unified table of {cite:t}`verhaak2010subtypes`; survival is that of the TCGA Clinical Data Resource
-# {cite}`liu2018cdr`. The paper segments the TCGA images with its own network and extracts 71 features; those images and
-# segmentations are not published. On real data the radiomic features are therefore those that
-# {cite:t}`bakas2017tcga` published for expert segmentations of the same collection; on the simulated cohort they are the
-# 71 features of the paper, extracted from the simulated images.
+# The expression is the unified table of {cite:t}`verhaak2010subtypes`; survival is that of the TCGA Clinical Data
+# Resource {cite}`liu2018cdr`. The paper segments the TCGA images with its own network and extracts 71 features;
+# those images and segmentations are not published. On real data the radiomic features are therefore those that
+# {cite:t}`bakas2017tcga` published for expert segmentations of the same collection; on the simulated cohort they
+# are the 71 features of the paper, extracted from the simulated images.
 
 # %%
 data = open_cohort("tcga-gbm", cohort=cohort, profile=profile)
@@ -110,32 +110,35 @@ report.sentence(
 # %% [markdown]
 # ## Method
 #
-# **Classes.** With limits $a$ and $b$ (days), a death at $t$ is short for $t < a$, medium for $a \le t \le b$, long for
-# $t > b$. A patient censored at $t > b$ is long for certain; one censored earlier has no known class and is left out.
+# **Classes.** With limits $a$ and $b$ (days), a death at $t$ is short for $t < a$, medium for $a \le t \le b$, long
+# for $t > b$. A patient censored at $t > b$ is long for certain; one censored earlier has no known class and is
+# left out.
 #
 # **Elimination.** A linear machine has weights $w = \sum_i \alpha_i x_i$ from its dual variables. Recursive feature
 # elimination {cite}`guyon2002rfe` drops the feature with the smallest
 #
 # $$ c_j = \sum_m w_{mj}^2 $$
 #
-# over the machines $m$ (one for each pair of classes, or one regression), and fits again. Only inner products of patients enter the
-# fit, so that the kernel is computed once and loses $x_j x_j^\top$ as feature $j$ leaves; this gives the support of
-# scikit-learn's elimination, one feature at a time.
+# over the machines $m$ (one for each pair of classes, or one regression), and fits again. Only inner products of
+# patients enter the fit, so that the kernel is computed once and loses $x_j x_j^\top$ as feature $j$ leaves; this
+# gives the support of scikit-learn's elimination, one feature at a time.
 #
-# **Two readings.** The paper prints, for one model, the error of predicted *days* and the accuracy of *classes*, and
-# speaks of training "regression models". Both ways to read this are run. In the reading *days*, a support vector regression
-# eliminates features and predicts days, and the class is the one into which the predicted days fall. In the reading
-# *classes*, a support vector classifier eliminates features and predicts classes. The regression minimises
+# **Two readings.** The paper prints, for one model, the error of predicted *days* and the accuracy of *classes*,
+# and speaks of training "regression models". Both ways to read this are run. In the reading *days*, a support
+# vector regression eliminates features and predicts days, and the class is the one into which the predicted days
+# fall. In the reading *classes*, a support vector classifier eliminates features and predicts classes. The
+# regression minimises
 #
 # $$ \tfrac12 \lVert w \rVert^2 + C \sum_i \max\bigl(0, \lvert y_i - w^\top x_i - b \rvert - \varepsilon\bigr) $$
 #
 # on days standardised over the training patients; its error is given in days².
 #
-# **Intervals.** Folds of a repeated cross-validation share patients. Patients are therefore resampled, each with all
-# their out-of-fold predictions (BCa bootstrap {cite}`efron1987bca`, within classes); results are averages over the repeats. This holds the fitted
-# models fixed. The interval of {cite:t}`nadeau2003inference`, over folds, is given beside it. For shuffled labels
-# the interval is that of the mean over independent shuffles. *Chance* is what predictions that know nothing would reach,
-# $\sum_k p_k q_k$ with the true shares $p_k$ and the predicted shares $q_k$.
+# **Intervals.** Folds of a repeated cross-validation share patients. Patients are therefore resampled, each with
+# all their out-of-fold predictions (BCa bootstrap {cite}`efron1987bca`, within classes); results are averages over
+# the repeats. This holds the fitted models fixed. The interval of {cite:t}`nadeau2003inference`, over folds, is
+# given beside it. For shuffled labels the interval is that of the mean over independent shuffles. *Chance* is what
+# predictions that know nothing would reach, $\sum_k p_k q_k$ with the true shares $p_k$ and the predicted shares
+# $q_k$.
 
 # %%
 folds = RepeatedFolds(n_folds=n_folds, n_repeats=n_repeats, seed=seed)
@@ -231,9 +234,9 @@ if n_permutations >= 2:
 # %% [markdown]
 # ### Table II
 #
-# Folds of the paper are not known, so that single folds cannot be matched; the average can. The four folds of the first
-# repeat are shown, then the average of all repeats with its interval. The squared error counts patients whose death was
-# observed.
+# Folds of the paper are not known, so that single folds cannot be matched; the average can. The four folds of the
+# first repeat are shown, then the average of all repeats with its interval. The squared error counts patients whose
+# death was observed.
 
 # %% tags=["remove-input"]
 tables = {
@@ -313,10 +316,10 @@ report.sentence(
 # %% [markdown]
 # ### Figure 9 C: SHAP values
 #
-# For a linear SVM the score of class $k$ is the mean margin of its pairwise machines, linear in the features, and its
-# SHAP values {cite}`lundberg2017shap` are exact: $\phi_{kj} = w_{kj} (x_j - \bar x_j)$. For the network they are estimated by kernel SHAP on
-# its probabilities. Both explain models fitted, features and all, on **all** patients, as in the paper. They say what the model uses, not
-# what determines survival.
+# For a linear SVM the score of class $k$ is the mean margin of its pairwise machines, linear in the features, and
+# its SHAP values {cite}`lundberg2017shap` are exact: $\phi_{kj} = w_{kj} (x_j - \bar x_j)$. For the network they
+# are estimated by kernel SHAP on its probabilities. Both explain models fitted, features and all, on **all**
+# patients, as in the paper. They say what the model uses, not what determines survival.
 
 # %% tags=["hide-input"]
 table, svm, network = rg.fit_on_all(study, **settings)
@@ -350,9 +353,10 @@ report.sentence(
 # %% [markdown]
 # ### Survival with censoring
 #
-# The concordance index is the share of comparable pairs of patients (the earlier death is known to be earlier) whose predictions
-# are in the right order {cite}`harrell1982cindex`; pairs are compared within a test fold. Curves are those of
-# {cite:t}`kaplan1958`; the groups are the classes predicted out of fold most often over the repeats, and the test is the log-rank test {cite}`peto1972logrank`.
+# The concordance index is the share of comparable pairs of patients (the earlier death is known to be earlier)
+# whose predictions are in the right order {cite}`harrell1982cindex`; pairs are compared within a test fold. Curves
+# are those of {cite:t}`kaplan1958`; the groups are the classes predicted out of fold most often over the repeats,
+# and the test is the log-rank test {cite}`peto1972logrank`.
 
 # %% tags=["hide-input"]
 cox = survival.cox_out_of_fold(study.X[["age"]], study.days, study.event, splitter=folds, strata=study.classes)
@@ -397,9 +401,9 @@ report.sentence(
 # %% [markdown]
 # ### Which genes are selected, and how often
 #
-# A gene that matters should be selected again from another sample of patients. The stability index is 1 for identical and 0 for
-# random selections (Nogueira, Sechidis and Brown, 2018). The training sets here share two thirds of their patients, so that even noise
-# is selected repeatedly; the shuffled labels show how often.
+# A gene that matters should be selected again from another sample of patients. The stability index is 1 for
+# identical and 0 for random selections (Nogueira, Sechidis and Brown, 2018). The training sets here share two
+# thirds of their patients, so that even noise is selected repeatedly; the shuffled labels show how often.
 
 # %% tags=["hide-input"]
 stability = {}
@@ -558,12 +562,15 @@ report.record("islam2020.text.most_important_genes", sum(gene in tops["SVM"].ind
 #
 # ## Limits
 #
-# - The patients are not the paper's 104: its segmentations are not published. On real data the radiomic features differ too (expert segmentations, 724 features, not 71).
-# - That the reading *days* with the selection outside the folds comes close to the published accuracy and error shows that this protocol suffices to produce
-#   such numbers; it does not prove that the authors worked so.
-# - Leakage-free results near chance do not show that genes and images carry no information on survival; they show that this pipeline does not find it in this many patients.
-# - An interval that holds the models fixed can lie below chance: a class that is rarer in the training folds is, by construction, commoner in the test fold, and a
-#   model that found nothing but noise is then wrong more often than chance. The interval over folds in {numref}`tbl-survival-tcga-accuracy` is wider.
+# - The patients are not the paper's 104: its segmentations are not published. On real data the radiomic features
+#   differ too (expert segmentations, 724 features, not 71).
+# - That the reading *days* with the selection outside the folds comes close to the published accuracy and error
+#   shows that this protocol suffices to produce such numbers; it does not prove that the authors worked so.
+# - Leakage-free results near chance do not show that genes and images carry no information on survival; they show
+#   that this pipeline does not find it in this many patients.
+# - An interval that holds the models fixed can lie below chance: a class that is rarer in the training folds is, by
+#   construction, commoner in the test fold, and a model that found nothing but noise is then wrong more often than
+#   chance. The interval over folds in {numref}`tbl-survival-tcga-accuracy` is wider.
 # - The log-rank test takes the groups as given; cross-validated groups are not quite that.
 #
 # ## Summary

@@ -60,8 +60,8 @@ def class_scores(model: SVC) -> tuple[FloatArray, FloatArray]:
 
     A linear SVC of K classes is K (K - 1) / 2 machines :math:`f_{kl}`, positive for class k. The score of class k is
     the mean of its machines' outputs towards it, :math:`s_k = \\frac{1}{K-1} \\sum_{l \\ne k} f_{kl}` with
-    :math:`f_{lk} = -f_{kl}`: a linear function, so that its SHAP values are exact. scikit-learn predicts by the votes of
-    the machines instead, which is no smooth function; where classes lie in a row the two can choose differently.
+    :math:`f_{lk} = -f_{kl}`: a linear function, so that its SHAP values are exact. scikit-learn predicts by the votes
+    of the machines instead, which is no smooth function; where classes lie in a row the two can choose differently.
 
     Raises:
         RadlibError: if the kernel is not linear.

@@ -8,6 +8,7 @@ All functions take the prediction rows of :class:`radlib.evaluation.protocols.Pr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,12 @@ def estimates(
 def permuted_estimates(rows: pd.DataFrame, classes: Mapping[Any, str], *, level: float = 0.95) -> dict[str, Estimate]:
     """:func:`metrics` of every permutation (``repeat``), averaged, with the interval of the mean over permutations."""
     table = pd.DataFrame([metrics(part, classes) for _, part in rows.groupby("repeat")], columns=metric_names(classes))
-    return {name: permutation_interval(table[name].dropna(), level=level) for name in metric_names(classes)}
+    found = {name: permutation_interval(table[name].dropna(), level=level) for name in metric_names(classes)}
+    # A t interval over few permutations may leave the range of a share.
+    return {
+        name: replace(one, low=float(np.clip(one.low, 0, 1)), high=float(np.clip(one.high, 0, 1)))
+        for name, one in found.items()
+    }
 
 
 def chance_accuracy(rows: pd.DataFrame) -> float:

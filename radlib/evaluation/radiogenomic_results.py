@@ -104,7 +104,7 @@ def accuracy_table(runs: Mapping[str, ProtocolRun], *, n_boot: int, seed: int) -
             table.append({
                 "reading": reading, "protocol": protocol, "model": model, "accuracy": found.value, "low": found.low,
                 "high": found.high, "chance": multiclass.chance_accuracy(rows), "n": found.n,
-                "low (folds)": over_folds.low, "high (folds)": over_folds.high,
+                "low (folds)": np.clip(over_folds.low, 0, 1), "high (folds)": np.clip(over_folds.high, 0, 1),
             })  # fmt: skip
     return pd.DataFrame(table)
 

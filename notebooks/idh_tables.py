@@ -44,6 +44,7 @@ missed_share: float = 0.035  # simulated mutants with a status who are overlooke
 import numpy as np
 import pandas as pd
 
+from radlib.core.files import atomic_path
 from radlib.data.papers import published
 from radlib.data.sources import open_cohort
 from radlib.evaluation import idh
@@ -164,6 +165,8 @@ for scheme, table in tables.items():
 
 # %% tags=["hide-input"]
 shown = pd.concat([table.assign(scheme=scheme) for scheme, table in tables.items()])
+with atomic_path(report.directory / "tables" / "metrics.csv") as file:
+    shown.to_csv(file, index=False)  # all of the above at full precision, one row a metric
 shown["line"] = np.where(shown["model"] == SVM, shown["model"] + ", " + shown["protocol"], shown["model"])
 ge = float(published("ge2020.table2.prop_a.accuracy").number) / 100
 figure = dot_plot(
@@ -242,6 +245,8 @@ by_number = pd.concat(curve_parts, ignore_index=True)
 by_number["line"] = by_number["group"] + ", " + by_number["protocol"]
 
 # %% tags=["hide-input"]
+lines = [("no skill", 0.5), ("radiomics of Li 2017", float(published("li2017.table2.a.radiomics.auc").number))]
+lines += [(f"{name}, all patients", auc(p.truth, p.score)) for name, p in rules.items()]
 figure = curve_figure(
     by_number[by_number["metric"] == "auc"],
     x="features",
@@ -249,7 +254,7 @@ figure = curve_figure(
     logarithmic=True,
     xlabel="Features kept, at most",
     ylabel="AUC",
-    references=[("no skill", 0.5), ("radiomics of Li 2017", float(published("li2017.table2.a.radiomics.auc").number))],
+    references=lines,
 )
 report.figure(
     "number",
@@ -270,7 +275,8 @@ matrix = selection_matrix(picked, list(everyone.features.columns))
 stability = nogueira_stability(matrix)
 report.sentence(
     f"With the number of features chosen inside the folds, the SVM has an AUC of {report.text('chosen_auc')} and an "
-    f"accuracy of {report.text('chosen_accuracy')} on all patients. The selection of at most {n_selected} features has a "
+    f"accuracy of {report.text('chosen_accuracy')} on all patients. "
+    f"The selection of at most {n_selected} features has a "
     f"stability of {stability.value:.2f} (Nogueira; 1 is the same features in every training fold, 0 is chance)."
 )
 
@@ -330,8 +336,10 @@ if len(conditional):
     p = (1 + (conditional >= observed).sum()) / (1 + conditional.notna().sum())
     report.sentence(
         f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {conditional.mean():.3f} "
-        f"({conditional.quantile(0.025):.3f} to {conditional.quantile(0.975):.3f}); on the labels as counted it reaches "
-        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(conditional)} shuffles allow no p below {1 / (1 + len(conditional)):.3f})."
+        f"({conditional.quantile(0.025):.3f} to {conditional.quantile(0.975):.3f}); "
+        f"on the labels as counted it reaches "
+        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(conditional)} shuffles "
+        f"allow no p below {1 / (1 + len(conditional)):.3f})."
     )
 
 # %% [markdown]
@@ -359,7 +367,7 @@ for name in predictions_by_group:
         f"group-{name.lower()}",
         idh.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_LABELS),
         index=False,
-        caption=f"{questions[name].name}: {questions[name].counts[0]} mutant, {questions[name].counts[1]} wild-type, repeated folds.",
+        caption="{}: {} mutant, {} wild-type, repeated folds.".format(questions[name].name, *questions[name].counts),
     )
     alone = by_group_loo[by_group_loo["group"] == questions[name].name]
     report.table(
@@ -587,15 +595,18 @@ report.value("svm_accuracy", **idh.estimate_of(tables["repeated folds"], LEAKAGE
 report.value("svm_auc", **svm_cv.as_dict())
 report.value("svm_auc_published", **leaky.as_dict())
 sentences = [
-    f"On all {len(everyone)} patients the radiomics SVM has an AUC of {report.text('svm_auc_published')} as published and "
-    f"{report.text('svm_auc')} leakage-free (repeated folds), and a leakage-free accuracy of {report.text('svm_accuracy')}."
+    f"On all {len(everyone)} patients the radiomics SVM has an AUC of "
+    f"{report.text('svm_auc_published')} as published and "
+    f"{report.text('svm_auc')} leakage-free (repeated folds), "
+    f"and a leakage-free accuracy of {report.text('svm_accuracy')}."
 ]
 for name in [n for n in ("collection rule", "age model", "age + collection") if (CONTROL, n) in left_out]:
+    slug = name.replace(" + ", "_").replace(" ", "_")
     for metric in ("auc", "accuracy"):
-        report.value(f"{name}_{metric}", **idh.estimate_of(tables["leave-one-out"], CONTROL, name, metric).as_dict())
+        report.value(f"{slug}_{metric}", **idh.estimate_of(tables["leave-one-out"], CONTROL, name, metric).as_dict())
     sentences.append(
-        f"Without any image, the {name} has an AUC of {report.text(f'{name}_auc')} and an accuracy of "
-        f"{report.text(f'{name}_accuracy')}."
+        f"Without any image, *{name}* has an AUC of {report.text(f'{slug}_auc')} and an accuracy of "
+        f"{report.text(f'{slug}_accuracy')}."
     )
 for name in [n for n in ("LGG", "GBM") if n in predictions_by_group]:
     part = by_group[by_group["group"] == questions[name].name]

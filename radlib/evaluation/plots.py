@@ -92,6 +92,8 @@ def calibration_figure(models: Mapping[str, Predictions], *, bins: int = 5, colu
     )
     for panel in panels.flat[len(shown) :]:
         panel.set_visible(False)
+    for panel in panels.flat[max(0, len(shown) - columns) : len(shown)]:
+        panel.tick_params(labelbottom=True)  # the lowest panel of a column, whether or not its row is full
     for number, (panel, (name, predictions)) in enumerate(zip(panels.flat, shown.items(), strict=False)):
         _calibration_panel(panel, predictions, name, PALETTE[number % len(PALETTE)], bins)
     figure.supxlabel("Predicted probability of the positive class", fontsize=11)
@@ -211,7 +213,7 @@ def _calibration_panel(panel: Axes, predictions: Predictions, name: str, colour:
     slope, large = fit.slope.value, fit.in_the_large.value
     words = [f"slope {slope:.2f}" if np.isfinite(slope) else "no slope"]
     if np.isfinite(large):
-        words.append(f"in the large {large:+.2f}".replace("-", "−"))
+        words.append(f"in the large {round(large, 2) + 0.0:+.2f}".replace("-", "−"))
     panel.set_title(f"{name}\n{', '.join(words)}", fontsize=10)
     panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     panel.set_aspect("equal")

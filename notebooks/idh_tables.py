@@ -70,6 +70,7 @@ from radlib.evaluation.protocols import (
     LeaveOneOutFolds,
     RepeatedFolds,
 )
+from radlib.evaluation.roc import auc
 from radlib.evaluation.stability import nogueira_stability, selection_matrix
 from radlib.reporting.report import Report
 
@@ -288,7 +289,7 @@ report.sentence(
 # else, and the AUC is what the features can read off the collection alone.
 
 # %%
-permutation_parts, null_lines = [], []
+permutation_parts = []
 for name in [name for name in ("all", "LGG") if name in questions and not questions[name].obstacle]:
     splitter = RepeatedFolds(n_folds=min(n_folds, *questions[name].counts), n_repeats=n_repeats, seed=seed)
     shuffled = permuted(questions[name], splitter, recipe, permutations=n_permutations, seed=seed)

@@ -25,6 +25,9 @@ from typing import Any
 
 import numpy as np
 
+if sys.path[0] == str(Path(__file__).resolve().parent):
+    del sys.path[0]  # this file would hide PyRadiomics, whose package is called radiomics
+
 SHAPE = (240, 240, 155)
 SIGMAS = (1.0, 3.0, 5.0)
 CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "ngtdm", "gldm")

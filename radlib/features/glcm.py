@@ -9,6 +9,7 @@ import torch
 from radlib.features.counts import Counts, group_sum, tally
 from radlib.features.registry import family_features
 from radlib.features.roi import Levels, directions
+from radlib.features.zones import group_voxels
 
 
 def count(levels: Levels, *, distance: int = 1, in_plane: bool = False) -> Counts:
@@ -21,23 +22,19 @@ def count(levels: Levels, *, distance: int = 1, in_plane: bool = False) -> Count
     present, number = levels.present
     table = torch.zeros(levels.n_levels + 1, dtype=torch.int64, device=number.device)
     table[present] = torch.arange(1, present.numel() + 1, device=number.device)
-    n_slices = layout.n_slices if in_plane else 1
+    own = number + 1
+    where = layout.slices if in_plane else torch.zeros_like(own)
+    voxels = group_voxels(layout, in_plane=in_plane)
+    n_groups = voxels.numel() * len(steps)
     parts = []
-    for step in steps:
-        neighbour = levels.neighbour((step[0] * distance, step[1] * distance, step[2] * distance))
-        parts.append(table[neighbour])
-    second = torch.stack(parts, dim=1)  # (N, D); 0 outside the region
-    first = (number + 1)[:, None].expand_as(second)
-    group = torch.arange(len(steps), device=number.device).expand_as(second)
-    if in_plane:
-        group = group + layout.slices[:, None] * len(steps)
-    n_groups = n_slices * len(steps)
-    g, i, j, n = tally(group.reshape(-1), first.reshape(-1), second.reshape(-1), n_groups)
-    inside = j > 0
-    g, i, j, n = g[inside], i[inside], j[inside], n[inside]
+    for direction, step in enumerate(steps):  # one at a time: tables of one direction stay in the cache
+        neighbour = table[levels.neighbour((step[0] * distance, step[1] * distance, step[2] * distance))]
+        g, i, j, n = tally(where, own, neighbour, voxels.numel())
+        inside = j > 0
+        parts.append((g[inside] * len(steps) + direction, i[inside], j[inside], n[inside]))
+    g, i, j, n = (torch.cat(column) for column in zip(*parts, strict=True))
     g, i, j, n = tally(torch.cat((g, g)), torch.cat((i, j)), torch.cat((j, i)), n_groups, weights=torch.cat((n, n)))
-    voxels = torch.bincount(group.reshape(-1), minlength=n_groups).to(torch.float64)
-    return Counts(g, present[i - 1], present[j - 1], n, n_groups, voxels)
+    return Counts(g, present[i - 1], present[j - 1], n, n_groups, voxels.repeat_interleave(len(steps)))
 
 
 def features(counts: Counts, n_levels: int) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import torch
 
 from radlib.features.counts import Counts, tally
 from radlib.features.roi import Levels, directions
+from radlib.features.zones import group_voxels
 
 
 def count(levels: Levels, *, in_plane: bool = False) -> Counts:
@@ -15,23 +16,17 @@ def count(levels: Levels, *, in_plane: bool = False) -> Counts:
     """
     layout = levels.layout
     steps = directions(in_plane=in_plane, slice_axis=layout.slice_axis)
-    n_slices = layout.n_slices if in_plane else 1
-    groups, rows, lengths = [], [], []
-    for number, step in enumerate(steps):
+    voxels = group_voxels(layout, in_plane=in_plane)
+    parts = []
+    for direction, step in enumerate(steps):
         order, joined = layout.lines(step)
         along = levels.values[order]
         last = torch.ones(along.numel(), dtype=torch.bool, device=along.device)  # of its run
         last[:-1] = ~(joined & (along[1:] == along[:-1]))
         end = last.nonzero().squeeze(1)
-        rows.append(along[end])
-        lengths.append(torch.diff(end, prepend=end.new_full((1,), -1)))
-        group = torch.full_like(end, number)
-        groups.append(group + layout.slices[order[end]] * len(steps) if in_plane else group)
-    n_groups = n_slices * len(steps)
-    entries = tally(torch.cat(groups), torch.cat(rows), torch.cat(lengths), n_groups)
-    if in_plane:
-        per_slice = torch.bincount(layout.slices, minlength=n_slices).to(torch.float64)
-        voxels = per_slice.repeat_interleave(len(steps))
-    else:
-        voxels = torch.full((n_groups,), layout.n_voxels, dtype=torch.float64, device=levels.values.device)
-    return Counts(*entries, n_groups, voxels)
+        length = torch.diff(end, prepend=end.new_full((1,), -1))
+        where = layout.slices[order[end]] if in_plane else torch.zeros_like(end)
+        g, i, j, n = tally(where, along[end], length, voxels.numel())
+        parts.append((g * len(steps) + direction, i, j, n))
+    g, i, j, n = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Counts(g, i, j, n, voxels.numel() * len(steps), voxels.repeat_interleave(len(steps)))

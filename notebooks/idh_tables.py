@@ -213,9 +213,9 @@ report.figure(
     "calibration",
     figure,
     caption="Calibration of the probabilities, averaged over repeated folds: observed "
-    "frequency in groups of similar probability with Wilson's interval; grey bars count patients. The collection rule has "
-    "two answers; its four groups come from training frequencies that lack the patient judged, so that a mutant patient "
-    "is given slightly less.",
+    "frequency in groups of similar probability with Wilson's interval; grey bars count patients. "
+    "The collection rule has two answers; its four groups come from training frequencies without the patient "
+    "judged, so that a mutant patient is given slightly less.",
     alt="One panel a model with observed against predicted frequency of mutation around the diagonal.",
 )
 

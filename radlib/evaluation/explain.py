@@ -167,5 +167,5 @@ def plot_importance(
             label.set_fontweight("bold")
     axes.set_xlabel("mean |SHAP value|")
     axes.grid(visible=False, axis="y")
-    axes.legend(title="class", fontsize="small")
+    axes.legend(title="class", fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.1), ncols=len(found.classes))
     return table

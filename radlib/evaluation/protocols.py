@@ -25,7 +25,7 @@ section 3) over fold results, which allows for the training sets but trusts a t 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -122,8 +122,8 @@ class ProtocolRun:
         predictions: one row a prediction of a test subject: ``protocol``, ``model``, ``repeat``, ``fold``,
             ``subject``, ``true``, ``predicted``; for classifiers also ``score`` and ``probability`` (binary, of the
             positive class) or ``score_<class>`` and ``probability_<class>``, NaN where a model gives none.
-        selected: one row a selected feature: ``protocol``, ``repeat``, ``fold`` (-1 where the selection saw all
-            subjects), ``feature``.
+        selected: one row a selected feature: ``protocol``, ``repeat``, ``fold``, ``feature``. Where the selection saw
+            all subjects ``fold`` is -1, and ``repeat`` too unless one repeat was run alone (a permutation).
     """
 
     predictions: pd.DataFrame
@@ -162,7 +162,7 @@ def out_of_fold(
     positive: Any = None,
     strata: pd.Series | None = None,
     fit_on: npt.ArrayLike | None = None,
-    repeats: Iterable[int] | None = None,
+    repeats: Sequence[int] | None = None,
 ) -> ProtocolRun:
     """Predict every subject from models that did not see it.
 
@@ -202,7 +202,8 @@ def out_of_fold(
         fitted = clone(before).fit(X[trains], y[trains])
         features = fitted.transform(X)
         if within is None:
-            selected.append(_selected(fitted, protocol, -1, -1))
+            only = repeats[0] if repeats is not None and len(repeats) == 1 else -1
+            selected.append(_selected(fitted, protocol, only, -1))
         elif not isinstance(features, pd.DataFrame):
             features = pd.DataFrame(features, index=X.index, columns=fitted.get_feature_names_out())
     rows: list[pd.DataFrame] = []
@@ -275,7 +276,7 @@ def three_protocols(
             raise RadlibError("there are rules and no clinical table", remedy="give clinical=, what the rules see")
         run += out_of_fold(clinical.loc[X.index], y, models=rules, **rest)
     for permutation in track(range(n_permutations), description="permutations"):
-        order = rng(seed, "permutation", permutation).permutation(len(y))
+        order = permutation_order(len(y), permutation=permutation, seed=seed)
         shuffled = pd.Series(y.to_numpy()[order], index=y.index, name=y.name)
         moved: dict[str, Any] = {
             "models": models,
@@ -290,6 +291,11 @@ def three_protocols(
             X, shuffled, splitter=splitter, repeats=[permutation], protocol=PUBLISHED_PERMUTED, outside=steps, **moved
         )  # fmt: skip
     return run
+
+
+def permutation_order(n: int, *, permutation: int, seed: int = 0) -> IntArray:
+    """Whose label each of ``n`` subjects gets in one permutation of :func:`three_protocols`."""
+    return rng(seed, "permutation", permutation).permutation(n)
 
 
 def permutation_interval(values: npt.ArrayLike, *, level: float = 0.95) -> Estimate:

@@ -21,8 +21,10 @@ from radlib.evaluation.protocols import (
     ProtocolRun,
     corrected_resampled_interval,
     permutation_interval,
+    permutation_order,
 )
 from radlib.evaluation.radiogenomics import ARMS, Study, days_rows
+from radlib.evaluation.stability import nogueira_stability, selection_matrix
 from radlib.evaluation.survival import CLASSES, concordance, kaplan_meier, mean_squared_error
 from radlib.reporting.style import PALETTE
 
@@ -182,10 +184,11 @@ def protocols_figure(
         axes.annotate(
             f"{100 * value:.1f}", (100 * max(end, value), y), xytext=(6, 0), textcoords="offset points", va="center",
             fontsize="x-small",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
     axes.set_yticks(range(len(points)), [point[1] for point in points], fontsize="small")
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy of three classes, % (bar: 95 % interval; tick: chance)", xlim=(0, 109))
+    axes.set(xlabel="accuracy, % (tick: chance)", xlim=(0, 112))
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -231,25 +234,18 @@ def kaplan_meier_figure(groups: Mapping[str, pd.Series], study: Study, p_values:
     return figure
 
 
-def frequency_figure(
-    frequency: pd.Series, null: pd.Series | None, names: Sequence[str], *, chance: float, what: str
-) -> Figure:
-    """How often genes are selected: all of them in descending order, the named ones marked, shuffled labels beside."""
+def frequency_figure(frequency: pd.Series, names: Sequence[str], *, chance: float, what: str) -> Figure:
+    """How often features are selected: all of them in descending order, the named ones marked, and chance."""
     figure, axes = plt.subplots(figsize=(7.4, 3.6))
-    lines = [(frequency, "true labels", PALETTE[0], "-"), (null, "shuffled labels", PALETTE[4], "--")]
-    for values, label, colour, line in lines:
-        if values is not None:
-            descending = np.sort(values.to_numpy())[::-1]
-            axes.plot(np.arange(1, len(descending) + 1), 100 * descending, line, color=colour, label=label)
-    axes.axhline(100 * chance, color="black", linewidth=1, linestyle=":", label=f"chance, {100 * chance:.1f} %")
     ordered = frequency.sort_values(ascending=False, kind="stable")
-    there = [name for name in names if name in ordered.index]
-    offset = {name: 12 + 13 * (k % 3) for k, name in enumerate(sorted(there, key=list(ordered.index).index))}
-    for name in there:
-        x, y = list(ordered.index).index(name) + 1, 100 * ordered[name]
-        axes.plot(x, y, "v", color=PALETTE[1], markersize=6)
+    place = {name: k + 1 for k, name in enumerate(ordered.index)}
+    axes.plot(np.arange(1, len(ordered) + 1), 100 * ordered.to_numpy(), color=PALETTE[0], label="all")
+    axes.axhline(100 * chance, color="black", linewidth=1, linestyle=":", label=f"chance, {100 * chance:.1f} %")
+    for k, name in enumerate(sorted((name for name in names if name in place), key=lambda name: place[name])):
+        x, y = place[name], 100 * float(ordered[name])
+        axes.plot(x, y, "v", color=PALETTE[1], markersize=6, label="named by the paper" if k == 0 else None)
         axes.annotate(
-            name, (x, y), xytext=(0, offset[name]), textcoords="offset points", ha="center", fontsize="x-small",
+            name, (x, y), xytext=(0, 12 + 13 * (k % 3)), textcoords="offset points", ha="center", fontsize="x-small",
             arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
         )  # fmt: skip
     axes.set(xscale="log", xlabel=f"{what}, most often selected first", ylabel="training sets, %")
@@ -258,7 +254,42 @@ def frequency_figure(
     return figure
 
 
-def permuted_mean_squared_error(rows: pd.DataFrame) -> Estimate:
-    """Mean squared error of every permutation (days²), averaged, with the interval of that mean."""
-    days = days_rows(rows)
-    return permutation_interval(((days["true"] - days["predicted"]) ** 2).groupby(days["repeat"]).mean())
+def stability_table(run: ProtocolRun, features: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Stability of the selection over the folds of one repeat, for true and for shuffled labels, like for like.
+
+    Args:
+        run: one reading under all protocols.
+        features: name of the table -> its candidates.
+
+    Returns:
+        For every table: ``true labels`` and ``shuffled labels``, the mean over repeats and over permutations of the
+        index of Nogueira, Sechidis and Brown; NaN without permutations; and ``all training sets``, over all repeats.
+    """
+    table = {}
+    for name, candidates in features.items():
+        row = {}
+        for label, protocol in (("true labels", LEAKAGE_FREE), ("shuffled labels", PERMUTED)):
+            chosen = run.selected[run.selected["protocol"] == protocol]
+            each = [
+                nogueira_stability(selection_matrix(part, candidates)).value for _, part in chosen.groupby("repeat")
+            ]
+            row[label] = float(np.mean(each)) if each else float("nan")
+        chosen = run.selected[run.selected["protocol"] == LEAKAGE_FREE]
+        row["all training sets"] = nogueira_stability(selection_matrix(chosen, candidates)).value
+        table[name] = row
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def permuted_mean_squared_error(rows: pd.DataFrame, study: Study, *, seed: int) -> Estimate:
+    """Mean squared error (days²) of every permutation over the deaths that the shuffled labels hold, averaged.
+
+    Args:
+        rows: predictions of one permuted protocol and model in the reading ``days``.
+        seed: the seed of the shuffles, which says whose label is whose.
+    """
+    found = []
+    for permutation, part in days_rows(rows).groupby("repeat"):
+        order = permutation_order(len(study), permutation=int(str(permutation)), seed=seed)
+        event = pd.Series(study.event.to_numpy()[order], index=study.X.index)
+        found.append(mean_squared_error(part, event, n_boot=1).value)
+    return permutation_interval(found)

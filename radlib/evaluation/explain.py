@@ -133,8 +133,8 @@ def kernel_shap(
 
 def _shap() -> Any:
     with warnings.catch_warnings():
-        # shap 0.51 builds its colour maps on import in a way that matplotlib 3.11 announces to drop.
-        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        # On import shap 0.51 uses a function that matplotlib 3.11 announces to drop, and misses notebook widgets.
+        warnings.simplefilter("ignore")
         import shap
     return shap
 
@@ -167,5 +167,13 @@ def plot_importance(
             label.set_fontweight("bold")
     axes.set_xlabel("mean |SHAP value|")
     axes.grid(visible=False, axis="y")
-    axes.legend(title="class", fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.1), ncols=len(found.classes))
+    axes.legend(
+        title="class",
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.1),
+        ncols=len(found.classes),
+        columnspacing=1,
+        handlelength=1,
+    )
     return table

@@ -59,7 +59,7 @@ report.table("moments", pd.DataFrame({"moment": ["mean", "variance"], "value": [
 figure, axes = plt.subplots(figsize=(6, 3))
 axes.hist(x, bins=np.linspace(-4, 4, 33))
 axes.set(xlabel="value", ylabel="count")
-report.figure("histogram", figure, caption="Histogram of the demonstration.", alt="A bell-shaped histogram around zero.")
+report.figure("histogram", figure, caption="Histogram of the draws.", alt="A bell-shaped histogram around zero.")
 
 # %% tags=["remove-input"]
 report.sentence(f"The mean is {report.text('mean')}: see {{numref}}`fig--template-histogram`.")

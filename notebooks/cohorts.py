@@ -284,9 +284,7 @@ report.sentence(
 rembrandt = opened.get("rembrandt")
 mehra = {name: int(published(f"mehra2022.text.patients.{name}").value) for name in ("hgg", "lgg")}
 if rembrandt is not None:
-    divisions = tables.grade_divisions(
-        rembrandt.participants, published_hgg=mehra["hgg"], published_lgg=mehra["lgg"]
-    )
+    divisions = tables.grade_divisions(rembrandt.participants, published_hgg=mehra["hgg"], published_lgg=mehra["lgg"])
     report.table("rembrandt", divisions, index=False,
                  caption=f"REMBRANDT by readings of low and high grade ({report.source} cohort). Mehra 2022 prints "
                  f"{mehra['hgg']} HGG and {mehra['lgg']} LGG.")  # fmt: skip

@@ -77,7 +77,7 @@ def test_protocols() -> None:
     for name, protocol in PROTOCOLS.items():
         assert load_protocol(name) is protocol
         assert protocol.t1ce.contrast
-        assert not (protocol.t1.contrast or protocol.t2.contrast or protocol.flair.contrast)
+        assert not any(getattr(protocol, name).contrast for name in ("t1", "t2", "flair"))
         assert protocol.sequence("flair").kind == "ir"
     with pytest.raises(RadlibError, match="no scanner protocol is called 'x'"):
         load_protocol("x")

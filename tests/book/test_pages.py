@@ -97,7 +97,7 @@ def test_the_ledger_filters(browser) -> None:  # type: ignore[no-untyped-def]
     total = page.evaluate(f"[...{rows}].length")
     visible = f"[...{rows}].filter(r => r.offsetParent !== null).length"
     before = page.evaluate(visible)
-    page.locator("input[type=search], input[type=text]").last.fill("accuracy")
+    page.locator("form.ledger-filter input[name=text]").fill("accuracy")
     page.wait_for_timeout(300)
     after = page.evaluate(visible)
     page.close()

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from radlib.data.cohort import MODALITIES, Cohort
+from radlib.phantom.validation import BAKAS_QUARTILES
 
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 LABEL_COLOURS = {1: "#D55E00", 2: "#56B4E9", 4: "#F0E442"}
@@ -58,13 +59,15 @@ def quantile_plot(p: pd.DataFrame, *, groups: Sequence[tuple[str, str]]) -> Figu
     return figure
 
 
-def gallery_choice(cohort: Cohort, traits: pd.DataFrame) -> dict[str, str]:
+def gallery_choice(cohort: Cohort) -> dict[str, str]:
     """Subjects that show what the traits do: reason -> subject, each subject once, all with every modality.
 
-    Args:
-        cohort: a simulated cohort.
-        traits: its ``truth/traits.tsv``, indexed by subject.
+    Raises:
+        MissingDataError: if the cohort has no truth, so is not a simulated one.
     """
+    cohort.require("truth")
+    assert cohort.truth is not None
+    traits = pd.read_csv(cohort.truth / "traits.tsv", sep="\t", index_col="id")
     left = traits.loc[cohort.complete(*MODALITIES, "seg").ids]
     picks: dict[str, str] = {}
     for reason, column, largest in (
@@ -125,27 +128,22 @@ def _upright(image: np.ndarray) -> np.ndarray:
     return image.T
 
 
-def volume_figure(
-    volumes: dict[str, pd.DataFrame], collection: pd.Series, quartiles: dict[str, dict[str, tuple[float, float, float]]]
-) -> Figure:
-    """Tumour-part volumes by collection (boxes of the simulated) over the published quartiles (bars).
+def volume_figure(volumes: Mapping[str, pd.DataFrame]) -> Figure:
+    """Tumour-part volumes by collection, boxes, over the quartiles and medians of Bakas et al. 2017, bands and lines.
 
     Args:
-        volumes: title -> table of ml with columns ``ET``, ``NET``, ``ED``.
-        collection: ``GBM`` or ``LGG`` by subject.
-        quartiles: published, by collection and part.
+        volumes: title -> table of :func:`radlib.phantom.validation.part_volumes` or ``label_volumes``; up to three.
     """
-    figure, panels = plt.subplots(1, len(quartiles), figsize=(4.5 * len(quartiles), 3.8), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(1, len(BAKAS_QUARTILES), figsize=(9, 3.8), sharey=True, squeeze=False)
     width = 0.8 / len(volumes)
-    for axes, (name, parts) in zip(panels[0], quartiles.items(), strict=True):
+    for axes, (name, parts) in zip(panels[0], BAKAS_QUARTILES.items(), strict=True):
         for column, (part, (low, middle, high)) in enumerate(parts.items()):
             axes.fill_between([column - 0.42, column + 0.42], low, high, color=_ORANGE, alpha=0.25, linewidth=0)
             axes.hlines(middle, column - 0.42, column + 0.42, color=_ORANGE, linewidth=2)
             for number, (title, table) in enumerate(volumes.items()):
-                values = table.loc[collection.reindex(table.index) == name, part]
                 box = axes.boxplot(
-                    [values], positions=[column - 0.4 + width * (number + 0.5)], widths=0.8 * width, showfliers=False,
-                    patch_artist=True, medianprops={"color": "black"},
+                    [table.loc[table["collection"] == name, part]], positions=[column - 0.4 + width * (number + 0.5)],
+                    widths=0.8 * width, showfliers=False, patch_artist=True, medianprops={"color": "black"},
                 )  # fmt: skip
                 shade = (_BLUE, "#56B4E9", "#009E73")[number]
                 box["boxes"][0].set(facecolor=shade, alpha=0.7, label=title if column == 0 else None)

@@ -5,6 +5,7 @@ Everything here works on :class:`radlib.phantom.biology.Subjects`, so without an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from radlib.core.errors import RadlibError
+from radlib.core.paths import project_root
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed
 from radlib.data.cohort import Cohort
@@ -257,17 +259,19 @@ def uniformity(p: pd.DataFrame) -> pd.DataFrame:
 
 
 def part_volumes(subjects: Subjects) -> pd.DataFrame:
-    """The volumes (ml) that the traits ask for: columns ``ET``, ``NET``, ``ED``, ``WT``."""
+    """The volumes (ml) that the traits ask for: ``collection``, ``ET``, ``NET``, ``ED``, ``WT``."""
     traits = pd.DataFrame(
         {key: (t.volume_ml, t.fraction_et, t.fraction_core) for key, t in subjects.traits.items()},
         index=["WT", "ET", "NET"],
     ).T
     parts = traits[["ET", "NET"]].mul(traits["WT"], axis=0)
-    return parts.assign(ED=traits["WT"] - parts.sum(axis=1), WT=traits["WT"]).rename_axis("id")
+    table = parts.assign(ED=traits["WT"] - parts.sum(axis=1), WT=traits["WT"]).rename_axis("id")
+    table.insert(0, "collection", subjects.participants["collection"])
+    return table
 
 
 def label_volumes(cohort: Cohort) -> pd.DataFrame:
-    """The volumes (ml) of the label maps of a cohort: ``ET``, ``NET``, ``ED``, ``WT``; zero where a part is absent.
+    """The volumes (ml) of the label maps: ``collection``, ``ET``, ``NET``, ``ED``, ``WT``; zero where a part is absent.
 
     Subjects without a segmentation are left out.
     """
@@ -276,15 +280,16 @@ def label_volumes(cohort: Cohort) -> pd.DataFrame:
         volume = cohort.labels(subject)
         counts = np.bincount(volume.data.ravel(), minlength=5) * float(np.prod(volume.spacing)) / 1000
         rows[subject] = {"ET": counts[4], "NET": counts[1], "ED": counts[2], "WT": counts[[1, 2, 4]].sum()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["ET", "NET", "ED", "WT"]).rename_axis("id")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["ET", "NET", "ED", "WT"]).rename_axis("id")
+    table.insert(0, "collection", cohort.participants["collection"])
+    return table
 
 
-def volume_agreement(volumes: pd.DataFrame, collection: pd.Series) -> pd.DataFrame:
+def volume_agreement(volumes: pd.DataFrame) -> pd.DataFrame:
     """Simulated quartiles of the tumour parts beside those of Bakas et al. 2017.
 
     Args:
-        volumes: ml, columns ``ET``, ``NET``, ``ED``; one row a subject.
-        collection: ``GBM`` or ``LGG`` by subject.
+        volumes: of :func:`part_volumes` or :func:`label_volumes`.
 
     Returns:
         One row a collection and part: published and simulated quartiles, and ``inside``: whether the simulated
@@ -292,7 +297,7 @@ def volume_agreement(volumes: pd.DataFrame, collection: pd.Series) -> pd.DataFra
     """
     rows = []
     for name, published in BAKAS_QUARTILES.items():
-        of = volumes[collection == name]
+        of = volumes[volumes["collection"] == name]
         if of.empty:
             continue
         for part, (low, middle, high) in published.items():
@@ -386,3 +391,23 @@ def arrow_table() -> pd.DataFrame:
             for name, arrow in ARROWS.items()
         ]
     )
+
+
+def transfer_attempts() -> pd.DataFrame:
+    """The kept attempts of ``benchmarks/phantom_transfer.py``; empty where there are none."""
+    file = project_root() / "published" / "phantom_transfer.json"
+    attempts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return pd.DataFrame([
+        {
+            "simulated subjects": item["settings"]["n"],
+            "steps": item["settings"]["steps"],
+            "augmentation": not item["settings"]["no_augment"],
+            "Dice, simulated": item["simulated_dice"]["mean"],
+            "Dice, real": item["real_dice"]["mean"],
+            "smallest": item["real_dice"]["min"],
+            "largest": item["real_dice"]["max"],
+            "real subjects": item["real_dice"]["n"],
+            "seconds": item["training_seconds"],
+        }
+        for item in attempts
+    ])  # fmt: skip

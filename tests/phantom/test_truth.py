@@ -198,10 +198,11 @@ def test_score_test_by_hand() -> None:
 
 
 def test_tumour_parts_have_the_published_medians(many: Subjects) -> None:
-    table = volume_agreement(part_volumes(many), many.participants["collection"])
+    volumes = part_volumes(many)
+    table = volume_agreement(volumes)
     assert len(table) == 6
     assert table["inside"].all()
-    none = (part_volumes(many)["ET"] == 0).groupby(many.participants["collection"]).mean()
+    none = (volumes["ET"] == 0).groupby(volumes["collection"]).mean()
     assert none.to_dict() == pytest.approx(NO_ENHANCEMENT_SHARE, abs=0.07)
 
 

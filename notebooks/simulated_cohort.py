@@ -106,7 +106,7 @@ report.sentence(
 # **Aggressiveness** is a latent score, $a = 0.35\,(g - 4) - 0.6\,m + \varepsilon$, with grade $g$, IDH
 # mutation $m$ and $\varepsilon \sim N(0, 1)$. **Traits** are linear in their parents on an unbounded scale (the
 # logarithm of a
-# volume or of a ratio, log odds of a share), with normal noise. A part that would enhance in less than 0.35 ml does
+# volume or of a ratio, log odds of a share), with normal noise. A part that would enhance in less than a third of a millilitre does
 # not enhance at all: that gives low-grade tumours without enhancement in the published share, with no rule of its
 # own.
 #
@@ -161,6 +161,8 @@ report.table(
         "2 sqrt(D rho) slowly (Bramson's correction)."
     ),
 )
+
+# %% tags=["hide-input"]
 report.table(
     "signal",
     signal_table("brats-3t"),
@@ -366,33 +368,18 @@ report.table(
     digits=2,
     caption=f"Mean z-score over the brain by modality and part: median of {len(looks)} simulated subjects.",
 )
+
+# %% tags=["hide-input"]
+explained = (
+    "rank correlation and mean difference of the mean intensities, median histogram distance between a simulated and a "
+    "real subject and between two real ones, slopes of the spectra."
+)
 if real:
-    report.table(
-        "intensities-real", mean_intensities(real), digits=2, caption=f"The same in {len(real)} real subjects."
-    )
-    report.table(
-        "realism",
-        compare(looks, real),
-        digits=2,
-        caption=(
-            "Simulated against real: rank correlation and mean difference of the mean intensities, median "
-            "histogram distance "
-            "between a simulated and a real subject and between two real ones, slopes of the spectra."
-        ),
-    )
+    report.table("intensities-real", mean_intensities(real), digits=2, caption=f"{len(real)} real subjects.")
+    report.table("realism", compare(looks, real), digits=2, caption=f"Simulated against real: {explained}")
 elif kept is not None:
     report.sentence(f"Real subjects are not at hand in this build. {kept.origin()}")
-    report.table(
-        "realism",
-        kept.table("realism"),
-        index=False,
-        digits=2,
-        caption=(
-            "Simulated against real, from the kept run: rank correlation and mean difference of the mean "
-            "intensities, median "
-            "histogram distance to a real subject and between two real ones, slopes of the spectra."
-        ),
-    )
+    report.table("realism", kept.table("realism"), index=False, digits=2, caption=f"From the kept run: {explained}")
 else:
     report.note("The comparison with real images needs BraTS subjects: set `RADLIB_DATA` and run with cohort `real`.")
 
@@ -449,7 +436,7 @@ report.value("seconds_subject", timing.loc["all", "seconds"], n=n_timed, unit="s
 # | noise | Rician {cite}`gudbjartsson1995rician` | magnitude images |
 # | relaxation times | measured values {cite}`stanisz2005relaxation` | signals follow from physics |
 # | effects | one number an arrow, in the table above | an effect can be set to zero, and a method held to it |
-# | IDH and appearance | location, enhancement, T2-FLAIR mismatch {cite}`patel2017mismatch` | the signs that radiologists use |
+# | IDH and appearance | location, enhancement, T2-FLAIR mismatch {cite}`patel2017mismatch` | radiological signs |
 #
 # ## Limits
 #

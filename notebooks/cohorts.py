@@ -391,4 +391,6 @@ report.sentence(
     f"Li 2017's description of its patients has {len(wrong)} percentages and {len(unexplained)} p-values that do not "
     "follow from the numbers beside them."
 )
+
+# %% tags=["remove-input"]
 report.finish()

@@ -72,6 +72,7 @@ from radlib.evaluation.protocols import (
 )
 from radlib.evaluation.roc import auc
 from radlib.evaluation.stability import nogueira_stability, selection_matrix
+from radlib.reporting.kept import kept_run
 from radlib.reporting.report import Report
 
 report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
@@ -166,9 +167,9 @@ for scheme, table in tables.items():
 
 # %% tags=["hide-input"]
 shown = pd.concat([table.assign(scheme=scheme) for scheme, table in tables.items()])
+shown["line"] = np.where(shown["model"] == SVM, shown["model"] + ", " + shown["protocol"], shown["model"])
 with atomic_path(report.directory / "tables" / "metrics.csv") as file:
     shown.to_csv(file, index=False)  # all of the above at full precision, one row a metric
-shown["line"] = np.where(shown["model"] == SVM, shown["model"] + ", " + shown["protocol"], shown["model"])
 ge = float(published("ge2020.table2.prop_a.accuracy").number) / 100
 figure = dot_plot(
     shown,
@@ -206,6 +207,8 @@ report.figure(
     "leakage-free SVM. The collection rule has one operating point.",
     alt="ROC curves of the SVM under two protocols and of age models, with the collection rule as a point.",
 )
+
+# %% tags=["hide-input"]
 figure = calibration_figure(
     {(f"{m},\n{p}" if m == SVM else m): v for (p, m), v in repeated.items() if m != "majority class"}
 )
@@ -267,6 +270,8 @@ report.figure(
     alt="Four curves of AUC over the number of features; within LGG the published protocol lies far above "
     "the leakage-free one.",
 )
+
+# %% tags=["hide-input"]
 inner = number_chosen_in_folds(
     everyone, RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=1, seed=seed), recipe, numbers=feature_numbers[::2]
 )
@@ -330,6 +335,8 @@ report.figure(
     alt="The published protocol finds AUC above one half on shuffled labels, the "
     "leakage-free protocol is centred near one half.",
 )
+
+# %% tags=["hide-input"]
 report.table("permuted", summary, index=False, caption="The same as numbers.")
 conditional = permutations[(permutations["group"].str.contains("within")) & (permutations["metric"] == "auc")]["value"]
 observed = (
@@ -379,6 +386,8 @@ for name in predictions_by_group:
         index=False,
         caption=f"{questions[name].name}, leave-one-out.",
     )
+
+# %% tags=["hide-input"]
 if len(by_group):
     lines = by_group[by_group["model"] != "majority class"].copy()
     lines["line"] = lines["group"] + ": " + lines["model"]
@@ -421,6 +430,8 @@ both = pd.concat(
     ]
 )
 both["line"] = np.where(both["model"] == SVM, both["model"] + ", " + both["protocol"], both["model"])
+
+# %% tags=["hide-input"]
 figure = dot_plot(
     both,
     metrics=["accuracy", "auc"],
@@ -461,6 +472,8 @@ for model in (SVM, *(name for name in ("collection rule",) if (CONTROL, name) in
     )
     refits.append(noisy[noisy["metric"].isin(["accuracy", "auc", "mcc"])].assign(model=model))
 refit = pd.concat(refits).groupby(["model", "metric"], sort=False)[["flipped", "by label", "by truth"]].mean()
+
+# %%
 report.table(
     "refit",
     refit.reset_index(),
@@ -484,6 +497,11 @@ if data.truth is not None and labels.truth is not None:
         index=False,
         caption="AUC of each planted trait alone for the true IDH status (direction ignored).",
     )
+else:
+    report.sentence("This cohort is not simulated: no truth is planted in it.")
+
+# %% tags=["hide-input"]
+if data.truth is not None and labels.truth is not None:
     ideal = idh.Question(
         name="planted traits", features=traits, truth=labels.truth.astype(bool), clinical=everyone.clinical
     )
@@ -497,8 +515,47 @@ if data.truth is not None and labels.truth is not None:
         f"On the planted traits the SVM reaches an AUC of {report.text('ceiling_auc')}; on measured features, "
         f"trained on the labels as counted and judged by the truth, {report.text('by_truth_auc')}."
     )
-else:
-    report.sentence("This cohort is not simulated: no truth is planted in it.")
+
+# %% [markdown]
+# ## The same on real patients
+#
+# The result of this chapter on the 167 patients of BraTS-TCGA, kept with its provenance, so that a reader without the
+# data sees it; `radlib chapter run idh_tables --cohort real` makes it again.
+
+# %% tags=["remove-input"]
+kept = kept_run("idh_tables") if report.source != "real" else None
+if kept is not None:
+    report.sentence(kept.origin())
+    figure = dot_plot(
+        kept.table("metrics"),
+        metrics=["auc", "accuracy", "mcc"],
+        rows="line",
+        colour="scheme",
+        references={"accuracy": [("accuracy of Ge 2020's network", ge)]},
+    )
+    report.figure(
+        "models-real",
+        figure,
+        caption="All models on the 167 real patients, with 95 % intervals, from the kept run.",
+        alt="Dots with intervals: the collection rule and age with collection lie at or above the radiomics SVM.",
+    )
+elif report.source != "real":
+    report.note("No run on real patients is kept. Make one: `radlib chapter keep idh_tables --cohort real`.")
+
+# %% tags=["remove-input"]
+if kept is not None:
+    for slug in ("group-known", "group-lgg", "group-gbm"):
+        caption = kept.results["tables"][slug]["caption"]
+        report.table(f"{slug}-real", kept.table(slug), index=False, caption=f"{caption} Kept run on real patients.")
+    report.table("permuted-real", kept.table("permuted"), index=False, caption="Shuffled labels, kept run.")
+    said = {name: kept.text(name) for name in kept.results["values"]}
+    report.sentence(
+        f"On the real patients the radiomics SVM has an AUC of {said['svm_auc_published']} as published and "
+        f"{said['svm_auc']} leakage-free, and a leakage-free accuracy of {said['svm_accuracy']}; the collection rule "
+        f"has an accuracy of {said['collection_rule_accuracy']}, age with collection an AUC of "
+        f"{said['age_collection_auc']}. "
+        f"Within LGG the AUC is {said['LGG_published']} as published and {said['LGG_clean']} leakage-free."
+    )
 
 # %% [markdown]
 # ## Agreement with the papers
@@ -530,6 +587,7 @@ def compare(key: str, estimate, protocol: str, note: str) -> None:
         report.record(key, value, low=low, high=high, n=estimate.n, protocol=protocol, note=note)
 
 
+# %% tags=["hide-input"]
 for metric in ("accuracy", "sensitivity", "specificity"):
     key = f"ge2020.table2.prop_a.{metric}"
     if (CONTROL, "collection rule") in left_out:
@@ -545,6 +603,8 @@ for metric in ("accuracy", "sensitivity", "specificity"):
         LEAKAGE_FREE,
         "Not the network: conventional radiomics on the cohort that the paper describes, repeated folds.",
     )
+
+# %% tags=["hide-input"]
 if "LGG" in predictions_by_group:
     lgg_table = by_group_loo[by_group_loo["group"] == questions["LGG"].name]
     for metric in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc"):
@@ -567,7 +627,7 @@ report.table(
 #
 # | open | chosen | why |
 # |---|---|---|
-# | how many features the ranking keeps (Li 2017) | `n_selected`, and a curve | the supplement is not at hand |
+# | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | several were tried: read the curve |
 # | is selection inside the leave-one-out (Li 2017) | both readings | the text tells it first, of "all" features |
 # | "paired" t-test or Student's (Li 2017 says both) | Student's, two samples | different patients make no pairs |
 # | scaling and gaps | standardised, training median | a linear SVM needs one scale and no gaps |
@@ -611,6 +671,8 @@ for name in [n for n in ("collection rule", "age model", "age + collection") if 
         f"Without any image, *{name}* has an AUC of {report.text(f'{slug}_auc')} and an accuracy of "
         f"{report.text(f'{slug}_accuracy')}."
     )
+
+# %% tags=["remove-input"]
 for name in [n for n in ("LGG", "GBM") if n in predictions_by_group]:
     part = by_group[by_group["group"] == questions[name].name]
     for protocol, tag in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
@@ -631,6 +693,8 @@ sentences.append(
     f"The patients of unknown status alone could move the SVM's leave-one-out accuracy between {worst['low']:.3f} and "
     f"{worst['high']:.3f}; plausible labels between {worst['plausible low']:.3f} and {worst['plausible high']:.3f}."
 )
+
+# %% tags=["remove-input"]
 report.sentence(" ".join(sentences))
 
 # %% tags=["remove-input"]

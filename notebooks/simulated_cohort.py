@@ -103,12 +103,11 @@ report.sentence(
 # %% [markdown]
 # ## The equations
 #
-# **Aggressiveness** is a latent score, $a = 0.35\,(g - 4) - 0.6\,m + \varepsilon$, with grade $g$, IDH
-# mutation $m$ and $\varepsilon \sim N(0, 1)$. **Traits** are linear in their parents on an unbounded scale (the
-# logarithm of a
-# volume or of a ratio, log odds of a share), with normal noise. A part that would enhance in less than a third of a millilitre does
-# not enhance at all: that gives low-grade tumours without enhancement in the published share, with no rule of its
-# own.
+# **Aggressiveness** is a latent score, $a = 0.35\,(g - 4) - 0.6\,m + \varepsilon$, with grade $g$, IDH mutation $m$
+# and $\varepsilon \sim N(0, 1)$. **Traits** are linear in their parents on an unbounded scale (the logarithm of a
+# volume or of a ratio, log odds of a share), with normal noise. A part that would enhance in less than a third of a
+# millilitre does not enhance at all: that gives low-grade tumours without enhancement in the published share, with no
+# rule of its own.
 #
 # **Growth.** Cell density $c$ follows the Fisher-Kolmogorov equation
 #

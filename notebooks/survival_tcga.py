@@ -60,6 +60,7 @@ from radlib.evaluation.protocols import (
     permutation_p_value,
 )
 from radlib.evaluation.stability import named_frequencies, selection_matrix
+from radlib.reporting.kept import kept_run
 from radlib.reporting.report import Report
 from radlib.reporting.style import PALETTE
 
@@ -99,6 +100,8 @@ report.table("cohort", overview, caption=(
     "they follow from the percentages of its Table II."
 ))  # fmt: skip
 report.value("largest-class", 100 * max(sizes.values()) / n, n=n, unit="%", digits=1)
+
+# %% tags=["remove-input"]
 report.sentence(
     "The percentages of Table II are fractions of whole patients, and the smallest test fold that fits those of "
     "all four "
@@ -207,6 +210,8 @@ def beside_chance(row):
 
 
 inside = reference.low <= of("days", AS_PUBLISHED)["accuracy"] <= reference.high
+
+# %% tags=["remove-input"]
 report.sentence(
     f"**As published**, the reading *days* gives {said(of('days', AS_PUBLISHED))}; the paper prints "
     f"{100 * reference.value:.2f} %, "
@@ -221,6 +226,8 @@ report.sentence(
     f"*classes* gives {beside_chance(of('classes', LEAKAGE_FREE))}. The majority class alone reaches "
     f"{said(of('classes', CONTROL, rg.MAJORITY))} and age alone {said(of('classes', CONTROL, rg.AGE_RULE))}."
 )  # fmt: skip
+
+# %% tags=["remove-input"]
 if n_permutations >= 2:
     report.sentence(
         f"**Shuffled labels** give {beside_chance(of('days', PERMUTED))} (*days*) and "
@@ -282,6 +289,8 @@ if n_permutations >= 2:
 error_table = pd.DataFrame(
     {name: {"mse": e.value, "low": e.low, "high": e.high, "rmse": e.value**0.5} for name, e in errors.items()}
 ).T
+
+# %% tags=["remove-input"]
 error_table.loc["published"] = [
     published("islam2020.table2.avg.mse").value,
     np.nan,
@@ -363,6 +372,8 @@ report.figure(
     alt="Two panels of stacked bars, one bar a feature, split by class: short, medium and long survival.",
 )  # fmt: skip
 scores = explain.class_scores(svm)
+
+# %% tags=["hide-input"]
 agreement = float(
     np.mean(np.argmax(table.to_numpy() @ scores[0].T + scores[1], axis=1) == svm.predict(table.to_numpy()))
 )
@@ -399,6 +410,8 @@ concordances = results.concordance_table(ordered, study, n_boot=n_bootstrap, see
 report.table("concordance", concordances, caption="Concordance index with censoring; 0.5 is no order at all.")
 groups = {protocol: survival.modal_group(runs["days"].of(protocol, FUSED)) for protocol in (AS_PUBLISHED, LEAKAGE_FREE)}
 tests = {protocol: survival.log_rank(study.days, study.event, group) for protocol, group in groups.items()}
+
+# %% tags=["hide-input"]
 report.figure(
     "kaplan-meier", results.kaplan_meier_figure(groups, study, {name: test.p for name, test in tests.items()}),
     caption="Kaplan-Meier curves of the classes predicted out of fold (reading days, fused SVM), with 95 % "
@@ -415,6 +428,8 @@ report.table(
     hazards.rename(index={"age": "age, per decade"}),
     caption="Cox regression on age, all patients of the study.",
 )
+
+# %% tags=["hide-input"]
 report.sentence(
     "Leakage-free, the fused SVM orders patients with a concordance of "
     f"{concordances.loc[f'leakage-free, {FUSED}', 'concordance']:.2f} "
@@ -460,6 +475,8 @@ for reading, run in runs.items():
         alt="A falling curve of selection frequencies over all genes, with triangles for the genes that are named.",
     )
 named, stable = pd.concat(named), pd.concat(stable)
+
+# %% tags=["hide-input"]
 report.table("genes", named, caption=(
     "How often each gene that the paper names is selected, leakage-free: share of training sets, chance, share under "
     "shuffled labels, rank among all genes (ties share the middle rank), share of all genes selected at least as often."
@@ -486,6 +503,8 @@ single = pd.concat([
     survival.cox_table((study.X[[gene]] - study.X[gene].mean()) / study.X[gene].std(), study.days, study.event)
     for gene in candidates
 ]) if candidates else pd.DataFrame()  # fmt: skip
+
+# %% tags=["hide-input"]
 if len(single):
     longer = published("islam2020.text.genes_longer_survival").printed
     single.insert(
@@ -506,27 +525,25 @@ if len(single):
            if against_paper else "All directions that the paper states are met.")
     )  # fmt: skip
 
+# %% [markdown]
+# ### The planted truth
+#
+# Only a simulated cohort has one: which genes act on survival, and how much.
+
 # %% tags=["remove-input"]
 if report.source == "simulated" and data.truth is not None:
-    acting = [gene for gene in planted.genes.index if gene in study.genomic]
-    recovered = []
-    for reading, run in runs.items():
-        rows = run.selected[run.selected["protocol"] == LEAKAGE_FREE]
-        part = named_frequencies(selection_matrix(rows, study.genomic), acting, n_selected=n_genomic)
-        part.insert(0, "reading", reading)
-        recovered.append(
-            part.assign(planted=planted.genes[acting])[["reading", "planted", "selected", "chance", "rank"]]
-        )
-    recovered = pd.concat(recovered)
+    acting, recovered = results.planted_recovery(runs, study, planted.genes, n_selected=n_genomic)
     best = survival.days_to_class(oracle["predicted"], short_below=short_below_days, long_above=long_above_days)
     report.value("oracle-accuracy", 100 * float(np.mean(best == study.classes.to_numpy())), n=n, unit="%", digits=1)
-    report.sentence("### The planted truth")
     report.table(
         "truth",
         recovered,
         caption="Genes that act on simulated survival (log time per standard deviation), and how often they are "
         "selected leakage-free.",
     )
+
+# %% tags=["remove-input"]
+if report.source == "simulated" and data.truth is not None:
     hits = recovered.groupby("reading")["selected"].mean()
     strongest = planted.genes.abs().max() if len(planted.genes) else 0.0
     report.sentence(
@@ -540,6 +557,29 @@ if report.source == "simulated" and data.truth is not None:
         f"{100 * n_genomic / len(study.genomic):.1f} % by chance: with {n} patients, effects of this size are "
         + ("hardly told from noise." if hits.max() < 3 * n_genomic / len(study.genomic) else "partly recovered.")
     )  # fmt: skip
+
+# %% [markdown]
+# ## The same on real patients
+#
+# The result of this chapter on the 58 patients of TCGA for whom features, expression and survival are published. It is
+# kept with its provenance, so that a reader without the data sees it; `radlib chapter run survival_tcga --cohort real`
+# makes it again.
+
+# %% tags=["remove-input"]
+kept = kept_run("survival_tcga") if report.source != "real" else None
+if kept is not None:
+    real = results.kept_accuracies(kept)
+    report.sentence(kept.origin())
+    report.figure(
+        "protocols-real",
+        results.protocols_figure(real, model=FUSED, reference=reference),
+        caption="Accuracy of the fused SVM on the TCGA patients under every protocol, from the kept run.",
+        alt="Published and as-published accuracies lie far right of the leakage-free ones, which lie at chance.",
+    )
+    report.table("accuracy-real", kept.table("accuracy"), index=False, digits=1, caption="The same in per cent.")
+    report.sentence(results.kept_sentence(kept))
+elif report.source != "real":
+    report.note("No run on real patients is kept. Make one: `radlib chapter keep survival_tcga --cohort real`.")
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -564,6 +604,8 @@ for model in (rg.MAJORITY, rg.AGE_RULE):
     row = of("classes", CONTROL, model)
     report.record("islam2020.table2.avg.accuracy", 100 * row["accuracy"], low=100 * row["low"], high=100 * row["high"],
                   n=n, protocol="control", note=model)  # fmt: skip
+
+# %% tags=["remove-input"]
 for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
     report.record(
         "islam2020.text.fused_gain",
@@ -574,18 +616,17 @@ for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
     )
     report.record("islam2020.text.ann_against_svm", against["days", protocol], n=n, unit="percentage points",
                   protocol=protocol, note="accuracy of SVM minus ANN, fused features")  # fmt: skip
-    best_fold = multiclass.fold_table(runs["days"].of(protocol, FUSED).query("repeat == 0"), survival.CLASSES)[
-        "accuracy"
-    ].max()
-    report.record(
-        "islam2020.text.best_fold_accuracy",
-        100 * best_fold,
-        n=round(n / n_folds),
-        protocol=protocol,
-        note="best of the first repeat's folds",
-    )
     report.record("islam2020.figure9", 100 * of("days", protocol)["accuracy"], n=n, unit="%", protocol=protocol,
                   note="panels A, B and C are redrawn; the value is the accuracy of the fused SVM")  # fmt: skip
+
+# %% tags=["remove-input"]
+for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
+    first = runs["days"].of(protocol, FUSED).query("repeat == 0")
+    best_fold = multiclass.fold_table(first, survival.CLASSES)["accuracy"].max()
+    report.record("islam2020.text.best_fold_accuracy", 100 * best_fold, n=round(n / n_folds), protocol=protocol,
+                  note="best of the first repeat's folds")  # fmt: skip
+
+# %% tags=["remove-input"]
 report.record("islam2020.text.most_important_genes", sum(gene in tops["SVM"].index for gene in ("LRRC17", "LDLR")), n=n,
               unit="of 2 among the 20 leading features", protocol="as published", note="SHAP of the SVM")  # fmt: skip
 
@@ -638,6 +679,8 @@ report.value(
     unit="%",
     digits=1,
 )
+
+# %% tags=["remove-input"]
 report.sentence(
     f"On {n} patients ({report.source} cohort) the published protocol gives {report.text('accuracy-as-published')} "
     f"where the paper prints {100 * reference.value:.2f} %. With the selection "
@@ -648,4 +691,6 @@ report.sentence(
     + (f" On shuffled labels the published protocol gives {said(of('days', PUBLISHED_PERMUTED))}."
        if n_permutations >= 2 else "")
 )  # fmt: skip
+
+# %% tags=["remove-input"]
 report.finish()

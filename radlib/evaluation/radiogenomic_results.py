@@ -24,8 +24,9 @@ from radlib.evaluation.protocols import (
     permutation_order,
 )
 from radlib.evaluation.radiogenomics import ARMS, Study, days_rows
-from radlib.evaluation.stability import nogueira_stability, selection_matrix
+from radlib.evaluation.stability import named_frequencies, nogueira_stability, selection_matrix
 from radlib.evaluation.survival import CLASSES, concordance, kaplan_meier, mean_squared_error
+from radlib.reporting.kept import KeptRun
 from radlib.reporting.style import PALETTE
 
 TABLE = "islam2020.table2"
@@ -293,3 +294,53 @@ def permuted_mean_squared_error(rows: pd.DataFrame, study: Study, *, seed: int) 
         event = pd.Series(study.event.to_numpy()[order], index=study.X.index)
         found.append(mean_squared_error(part, event, n_boot=1).value)
     return permutation_interval(found)
+
+
+def planted_recovery(
+    runs: Mapping[str, ProtocolRun], study: Study, planted: pd.Series, *, n_selected: int
+) -> tuple[list[str], pd.DataFrame]:
+    """How often the genes that act on simulated survival are selected, leakage-free.
+
+    Args:
+        runs: the study's runs by reading.
+        study: the study.
+        planted: effect of each acting gene on log time, per standard deviation.
+        n_selected: genes that a selection keeps.
+
+    Returns:
+        The acting genes that the study measures, and one row a reading and gene: ``reading``, ``planted``,
+        ``selected`` (share of training sets), ``chance``, ``rank``.
+    """
+    acting = [gene for gene in planted.index if gene in study.genomic]
+    parts = []
+    for reading, run in runs.items():
+        rows = run.selected[run.selected["protocol"] == LEAKAGE_FREE]
+        part = named_frequencies(selection_matrix(rows, study.genomic), acting, n_selected=n_selected)
+        part.insert(0, "reading", reading)
+        parts.append(part.assign(planted=planted[acting])[["reading", "planted", "selected", "chance", "rank"]])
+    return acting, pd.concat(parts)
+
+
+def kept_accuracies(kept: KeptRun) -> pd.DataFrame:
+    """The accuracy table of a kept run as :func:`accuracy_table` gives it: shares, not per cent."""
+    table = kept.table("accuracy")
+    shares = [name for name in table if name not in ("reading", "protocol", "model", "n")]
+    return table.assign(**{name: table[name] / 100 for name in shares})
+
+
+def kept_sentence(kept: KeptRun, *, model: str = "SVM, fused") -> str:
+    """What a kept run found, in a paragraph whose numbers come from its tables."""
+    table = kept.table("accuracy").set_index(["reading", "protocol", "model"])
+
+    def said(reading: str, protocol: str, name: str = model) -> str:
+        row = table.loc[(reading, protocol, name)]
+        return f"{row['accuracy']:.1f} % ({row['low']:.1f} to {row['high']:.1f})"
+
+    majority = table.xs("control", level="protocol").query("model == 'majority class'").iloc[0]
+    return (
+        f"On {int(majority['n'])} TCGA patients the published protocol gives {said('days', AS_PUBLISHED)} in the "
+        f"reading *days* and {said('classes', AS_PUBLISHED)} in the reading *classes*. The same protocol on shuffled "
+        f"labels gives {said('days', PUBLISHED_PERMUTED)} and {said('classes', PUBLISHED_PERMUTED)}. With the "
+        f"selection inside the folds there is {said('days', LEAKAGE_FREE)} and {said('classes', LEAKAGE_FREE)}, beside "
+        f"{majority['accuracy']:.1f} % for calling everybody the largest class."
+    )

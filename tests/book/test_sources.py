@@ -85,7 +85,7 @@ def test_no_number_is_typed_in_prose(name: str) -> None:
 
 
 def test_environment_and_locks_agree() -> None:
-    pin = re.compile(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==([^ ;\\+]+)", re.MULTILINE)
+    pin = re.compile(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==([^\s;\\+]+)", re.MULTILINE)
     cpu, cuda, conda = (
         dict(pin.findall((ROOT / file).read_text()))
         for file in ("requirements.lock", "requirements-cuda.lock", "environment.yml")

@@ -14,16 +14,13 @@
 # # The simulated glioma cohort
 #
 # **Why there is one.** The cohorts of the five papers cannot be handed out with a book, and one of them is private.
-# So
-# that every chapter runs for everybody, the book makes patients of its own: anatomy, a tumour that grows in it, four
-# MR
-# images of it, 1740 genes, and a survival, all from one stated causal graph. A network can be trained on them in
-# minutes.
+# So that every chapter runs for everybody, the book makes patients of its own: anatomy, a tumour that grows in it,
+# four MR images of it, 1740 genes, and a survival, all from one stated causal graph. A network can be trained on them
+# in minutes.
 #
 # **What it is for.** In a real cohort nobody knows which features matter. Here it is known, because it was put there.
 # A method that finds nothing, or finds what is not there, is caught: every chapter can be run on a cohort with
-# effects
-# (`signal`) and on one without (`null`).
+# effects (`signal`) and on one without (`null`).
 #
 # **What this chapter does.** It states the graph and the equations, lists the templates that imitate the papers'
 # cohorts, and then tests the simulation: are the planted effects found, at their size? Without effects, are p-values
@@ -45,7 +42,7 @@ import pandas as pd
 from radlib.core.paths import data_root
 from radlib.data.readers.brats import read_brats
 from radlib.data.sources import open_cohort
-from radlib.phantom import plots
+from radlib.phantom import agreement, plots
 from radlib.phantom import validation as v
 from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import sample_subjects
@@ -62,8 +59,8 @@ report = Report.start("simulated_cohort", cohort=cohort, profile=profile, seed=s
 # ## The causal graph
 #
 # An arrow means: the equation of the variable at its tip contains the variable at its tail. The figure is drawn from
-# the object that hands each equation its inputs, so it cannot leave out an influence that the simulation has.
-# Age, sex, grade and IDH come from *recruitment*: a template fixes their counts, as the papers' tables do, and
+# the object that hands each equation its inputs, so it cannot leave out an influence that the simulation has. Age,
+# sex, grade and IDH come from *recruitment*: a template fixes their counts, as the papers' tables do, and
 # associations among these four are those of the published tables. Everything else follows by equations.
 
 # %% tags=["hide-input"]
@@ -123,23 +120,20 @@ report.sentence(
 #    S_\mathrm{FLAIR} = P \left| 1 - 2 e^{-TI/T_1} + 2 e^{-(TR - TE/2)/T_1} - e^{-TR/T_1} \right| e^{-TE/T_2}, $$
 #
 # with $E_1 = e^{-TR/T_1}$, and spin echoes for T1 and T2; gadolinium adds to the relaxation rates in proportion to
-# its
-# concentration. Then come partial volume, coil bias, slices, motion and Rician noise of the site's protocol.
+# its concentration. Then come partial volume, coil bias, slices, motion and Rician noise of the site's protocol.
 #
 # **Genes.** Expression of gene $j$ is $x_j = s_j (\lambda_j^\top f + \sqrt{1 - |\lambda_j|^2}\, e_j)$ with 30
-# programmes
-# $f$ that genes share; aggressiveness and grade, IDH, and age each drive one of them. Twelve genes act on survival,
-# seven
-# of them under the names that Islam et al. (2020) print. All others are called G0001 and so on: they are not
-# measurements.
+# programmes $f$ that genes share; aggressiveness and grade, IDH, and age each drive one of them. Twelve genes act on
+# survival, seven of them under the names that Islam et al. (2020) print. All others are called G0001 and so on: they
+# are not measurements.
 #
 # **Survival** is an accelerated-failure-time model,
 #
 # $$ \log T = \log T_0 + x^\top b + \sigma W, $$
 #
-# where $W$ has the standard smallest-extreme-value distribution, shifted to median 0. So $T$ is Weibull with shape
-# $1 / \sigma$, hazards are proportional, and the log hazard ratios are $-b / \sigma$ exactly: a Cox model can be held
-# to the truth. Follow-up ends at a uniform time that depends on nothing.
+# where $W$ has the standard smallest-extreme-value distribution, shifted to median 0. So $T$ is Weibull with shape $1
+# / \sigma$, hazards are proportional, and the log hazard ratios are $-b / \sigma$ exactly: a Cox model can be held to
+# the truth. Follow-up ends at a uniform time that depends on nothing.
 
 # %% tags=["hide-input"]
 report.table(
@@ -173,8 +167,7 @@ report.table(
 # ## The templates
 #
 # A template holds the counts of a paper's cohort. At its own size they are exact; at any other size (`--n`) classes
-# are
-# scaled and rounded. A cohort of one's own is a YAML file with the same fields.
+# are scaled and rounded. A cohort of one's own is a YAML file with the same fields.
 
 # %% tags=["hide-input"]
 report.table(
@@ -195,8 +188,8 @@ report.table(
 # %% [markdown]
 # ## Planted effects are found
 #
-# Subjects without images, of the template `tcga-idh`, at the preset `signal`. A Cox model gets the true
-# variables, latent ones included, and has to find each planted log hazard ratio.
+# Subjects without images, of the template `tcga-idh`, at the preset `signal`. A Cox model gets the true variables,
+# latent ones included, and has to find each planted log hazard ratio.
 
 # %%
 many = sample_subjects(load_template("tcga-idh"), n=n_truth, seed=seed)
@@ -259,13 +252,14 @@ report.sentence(
 # ## Distributions against published ones
 #
 # **Tumour volumes.** The tables of Bakas et al. (2017) give the parts of the expert segmentations of 102 GBM and 65
-# LGG.
-# Traits are what the biology asks for; label maps are what growth made of it on the voxel grid.
+# LGG. Traits are what the biology asks for; label maps are what growth made of it on the voxel grid.
 
 # %%
 images = open_cohort("tcga-idh", cohort="simulated", profile=profile)
-volumes = {"asked for": v.part_volumes(many), "in the label maps": v.label_volumes(images)}
-agreement = pd.concat({title: v.volume_agreement(table) for title, table in volumes.items()}, names=["volumes", ""])
+volumes = {"asked for": agreement.part_volumes(many), "in the label maps": agreement.label_volumes(images)}
+agreed = pd.concat(
+    {title: agreement.volume_agreement(table) for title, table in volumes.items()}, names=["volumes", ""]
+)
 
 # %% tags=["hide-input"]
 report.figure(
@@ -280,7 +274,7 @@ report.figure(
 )
 report.table(
     "volumes",
-    agreement.reset_index("volumes"),
+    agreed.reset_index("volumes"),
     index=False,
     digits=1,
     caption="Quartiles of the volumes of enhancing tumour, core and oedema (ml), published and simulated.",
@@ -288,29 +282,22 @@ report.table(
 
 # %% tags=["remove-input"]
 report.sentence(
-    f"{int(agreement['inside'].sum())} of {len(agreement)} simulated medians lie within the published quartiles "
+    f"{int(agreed['inside'].sum())} of {len(agreed)} simulated medians lie within the published quartiles "
     f"({len(volumes['in the label maps'])} subjects have label maps in this profile)."
 )
 
 # %% [markdown]
-# **Survival.** Kaplan-Meier quartiles of the simulated cohorts. For comparison: the 201 patients of TCGA-GBM whose
-# expression Verhaak et al. (2010) give and whose survival is known have a median of 422 days (quartiles 256 and 691),
-# the
-# 163 of the BraTS 2017 survival table one of 362 days (178 and 512), and the 514 of TCGA-LGG one of 2660 days.
+# **Survival.** Kaplan-Meier quartiles of the simulated cohorts beside those of the patients whom each template
+# imitates: the glioblastomas of the expression table with the survival of the TCGA Clinical Data Resource
+# {cite}`liu2018cdr`, the survival table of BraTS 2017 {cite}`bakas2018brats`, and all low-grade gliomas of TCGA.
 
 # %% tags=["hide-input"]
-quartiles = {
-    name: v.median_survival(sample_subjects(load_template(name), n=n_truth, seed=seed))
-    for name in ("tcga-gbm", "brats2017", "tcga-idh")
-}
 report.table(
     "survival",
-    pd.concat(quartiles, names=["template", "group"]).reset_index(),
+    agreement.survival_agreement(n=n_truth, seed=seed),
     index=False,
-    digits={"n": 0, "deaths": 2, "q25": 0, "median": 0, "q75": 0},
-    caption=(
-        f"Kaplan-Meier quartiles of survival (days) in {n_truth} subjects of each template, and the share of deaths."
-    ),
+    digits={"published_median": 0, "median": 0, "published_q25": 0, "q25": 0, "published_q75": 0, "q75": 0},
+    caption=f"Quartiles of survival (days, Kaplan-Meier): published, and of {n_truth} simulated subjects a template.",
 )
 
 # %% [markdown]
@@ -322,7 +309,7 @@ genes = sample_subjects(load_template("tcga-gbm"), seed=seed)
 assert genes.expression is not None
 report.table(
     "genes",
-    v.gene_structure(genes.expression),
+    agreement.gene_structure(genes.expression),
     caption="Structure of the expression table: published (Verhaak et al. 2010) and simulated.",
 )
 
@@ -348,11 +335,9 @@ report.figure(
 # ## Against real images
 #
 # The same measurements on simulated and on real subjects: mean z-scores of three classes of brain by T1 intensity and
-# of
-# the tumour's parts, the Wasserstein distance between histograms, and the slope of the power spectrum of brain
-# texture.
-# Real subjects are read from the data root (`radlib data show brats2018`); numbers over them are shown, pictures
-# never.
+# of the tumour's parts, the Wasserstein distance between histograms, and the slope of the power spectrum of brain
+# texture. Real subjects are read from the data root (`radlib data show brats2018`); numbers over them are shown,
+# pictures never.
 
 # %%
 looks = appearances(shown, limit=n_compared)
@@ -384,8 +369,7 @@ else:
 
 # %% [markdown]
 # **Transfer.** The honest measure of realism: a small 3D U-Net trained on simulated subjects alone, applied to real
-# ones
-# (`benchmarks/phantom_transfer.py`). Each row is an attempt.
+# ones (`benchmarks/phantom_transfer.py`). Each row is an attempt.
 
 # %% tags=["hide-input"]
 attempts = v.transfer_attempts()
@@ -440,13 +424,11 @@ report.value("seconds_subject", timing.loc["all", "seconds"], n=n_timed, unit="s
 # ## Limits
 #
 # Not yet real, as the comparison shows: the texture of brain is smoother than in patients (steeper spectra),
-# enhancing
-# tumour is brighter and more uniform, and CSF over the convexity is kept where skull-stripping of real scans removes
-# it.
-# Every brain is a warp of one template, so that gyri vary less than between people. There are no vessels with flow,
-# no
-# haemorrhage, no resection cavities, and one lesion type only. Genes have the published correlation, not published
-# biology. A result on this cohort says whether a method can find what is there. It says nothing of patients.
+# enhancing tumour is brighter and more uniform, and CSF over the convexity is kept where skull-stripping of real
+# scans removes it. Every brain is a warp of one template, so that gyri vary less than between people. There are no
+# vessels with flow, no haemorrhage, no resection cavities, and one lesion type only. Genes have the published
+# correlation, not published biology. A result on this cohort says whether a method can find what is there. It says
+# nothing of patients.
 #
 # ## Summary
 
@@ -455,7 +437,7 @@ report.sentence(
     f"- The planted effects on survival are found: {report.text('inside_survival')} of the intervals "
     f"hold the truth.\n"
     f"- Without effects {report.text('null_rejected')} of p-values are below 0.05.\n"
-    f"- {int(agreement['inside'].sum())} of {len(agreement)} median volumes lie within the published quartiles.\n"
+    f"- {int(agreed['inside'].sum())} of {len(agreed)} median volumes lie within the published quartiles.\n"
     f"- A subject takes {report.text('seconds_subject')} on one CPU thread at this size."
 )
 

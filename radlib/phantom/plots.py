@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from radlib.data.cohort import MODALITIES, Cohort
-from radlib.phantom.validation import BAKAS_QUARTILES
+from radlib.phantom.agreement import BAKAS_QUARTILES
 
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 LABEL_COLOURS = {1: "#D55E00", 2: "#56B4E9", 4: "#F0E442"}
@@ -132,7 +132,7 @@ def volume_figure(volumes: Mapping[str, pd.DataFrame]) -> Figure:
     """Tumour-part volumes by collection, boxes, over the quartiles and medians of Bakas et al. 2017, bands and lines.
 
     Args:
-        volumes: title -> table of :func:`radlib.phantom.validation.part_volumes` or ``label_volumes``; up to three.
+        volumes: title -> table of :func:`radlib.phantom.agreement.part_volumes` or ``label_volumes``; up to three.
     """
     figure, panels = plt.subplots(1, len(BAKAS_QUARTILES), figsize=(9, 3.8), sharey=True, squeeze=False)
     width = 0.8 / len(volumes)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from radlib.core.seeds import rng
+from radlib.phantom.agreement import PUBLISHED_GENES, gene_structure
 from radlib.phantom.biology import sample_subjects
 from radlib.phantom.genes import N_GENES, N_PROGRAMMES, PROGNOSTIC, gene_model, standardised_expression
 from radlib.phantom.templates import load_template
-from radlib.phantom.validation import PUBLISHED_GENES, gene_structure
 
 
 def test_only_the_named_genes_have_real_names() -> None:

@@ -9,6 +9,15 @@ import pytest
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
+from radlib.phantom.agreement import (
+    BAKAS_QUARTILES,
+    NO_ENHANCEMENT_SHARE,
+    PUBLISHED_SURVIVAL,
+    median_survival,
+    part_volumes,
+    survival_agreement,
+    volume_agreement,
+)
 from radlib.phantom.biology import Subjects, sample_subjects
 from radlib.phantom.causal import (
     ARROWS,
@@ -22,18 +31,7 @@ from radlib.phantom.causal import (
 )
 from radlib.phantom.equations import EQUATIONS
 from radlib.phantom.templates import load_template
-from radlib.phantom.validation import (
-    BAKAS_QUARTILES,
-    NO_ENHANCEMENT_SHARE,
-    cox_score_test,
-    median_survival,
-    p_values,
-    part_volumes,
-    recover_arrows,
-    recover_survival,
-    uniformity,
-    volume_agreement,
-)
+from radlib.phantom.validation import cox_score_test, p_values, recover_arrows, recover_survival, uniformity
 
 
 @pytest.fixture(scope="module")
@@ -230,12 +228,25 @@ def test_medians_lie_within_the_real_quartiles(real_data: Path, name: str, group
 def test_survival_is_near_the_published(many: Subjects) -> None:
     table = median_survival(many)
     assert table.loc["LGG", "median"] > 3 * table.loc["GBM", "median"]
-    gbm = median_survival(sample_subjects(load_template("tcga-gbm"), n=2000, seed=0)).loc["GBM"]
-    # 422 days (quartiles 256 and 691) for the 201 patients of the expression table with known survival (TCGA-CDR)
-    assert gbm["median"] == pytest.approx(422, rel=0.1)
-    assert gbm["q25"] == pytest.approx(256, rel=0.2)
-    assert gbm["q75"] == pytest.approx(691, rel=0.2)
-    # 362 days for the 163 patients of the BraTS 2017 survival table, all of them deaths
-    brats = median_survival(sample_subjects(load_template("brats2017"), n=2000, seed=0)).loc["GBM"]
-    assert brats["median"] == pytest.approx(362, rel=0.12)
-    assert brats["deaths"] == 1
+    agreement = survival_agreement(n=2000, seed=0)
+    assert agreement["median"].to_numpy() == pytest.approx(agreement["published_median"].to_numpy(), rel=0.2)
+    assert agreement["q25"].to_numpy() == pytest.approx(agreement["published_q25"].to_numpy(), rel=0.2)
+    assert median_survival(sample_subjects(load_template("brats2017"), n=200, seed=0)).loc["GBM", "deaths"] == 1
+
+
+@pytest.mark.data
+def test_the_stated_survival_is_that_of_the_tables(real_data: Path) -> None:
+    from sksurv.nonparametric import kaplan_meier_estimator
+
+    clinical = pd.read_csv(real_data / "tcga-glioma/clinical/TCGA-CDR_GBM_LGG.csv").set_index("bcr_patient_barcode")
+    header = pd.read_csv(real_data / "tcga-glioma/expression/unifiedScaledFiltered.txt", sep="\t", nrows=0).columns
+    brats = pd.read_csv(real_data / "brats-tables/survival_data_2017.csv")
+    tables = {
+        ("tcga-gbm", "GBM"): clinical.reindex([name[:12] for name in header])[["OS", "OS.time"]],
+        ("tcga-idh", "LGG"): clinical.loc[clinical["type"] == "LGG", ["OS", "OS.time"]],
+        ("brats2017", "GBM"): pd.DataFrame({"OS": 1.0, "OS.time": brats["Survival"]}),
+    }
+    for key, table in tables.items():
+        known = table.dropna()
+        days, alive = kaplan_meier_estimator(known["OS"].to_numpy() > 0, known["OS.time"].to_numpy(dtype=float))
+        assert [days[np.argmax(alive <= q)] for q in (0.75, 0.5, 0.25)] == list(PUBLISHED_SURVIVAL[key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from radlib.chapters.dependencies import imported_files
 from radlib.chapters.parameters import load_profile, profile_file
 from radlib.core.errors import RadlibError
 from radlib.core.files import write_json
 from radlib.data.sources import simulated_dir
+
+#: The file in a simulated cohort's folder that says that it is whole.
+MADE = "made.json"
 
 
 class CohortOptions(BaseModel):
@@ -48,7 +53,8 @@ def cohort_options(role: str, *, profile: str) -> CohortOptions:
 def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Path:
     """Simulate a cohort and extract its features as the profile says.
 
-    An interrupted run goes on where it stopped. A folder made with other options is replaced.
+    An interrupted run goes on where it stopped. A folder made with other options, or by another version of the
+    simulator's code, is replaced. ``made.json`` appears last.
 
     Returns:
         The cohort's folder.
@@ -59,7 +65,7 @@ def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Pat
 
     options = cohort_options(role, profile=profile)
     folder = simulated_dir(role, profile=profile)
-    made_with: dict[str, Any] = {"role": role, "seed": seed, **options.model_dump(mode="json")}
+    made_with: dict[str, Any] = {"role": role, "seed": seed, **options.model_dump(mode="json"), "code": code_digest()}
     stamp = folder / "options.json"
     if folder.is_dir() and (not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != made_with):
         shutil.rmtree(folder)
@@ -67,4 +73,11 @@ def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Pat
     make(role, out=folder, n=options.n, grid=options.grid, seed=seed, jobs=jobs, preset=options.preset)
     if options.features:
         extract_cohort(Cohort.load(folder), preset=options.features, out=folder / "radiomics.parquet", jobs=jobs)
+    write_json(folder / MADE, made_with)
     return folder
+
+
+def code_digest() -> str:
+    """A digest of the modules that decide what a simulated subject is."""
+    files = imported_files("import radlib.phantom.make")
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]

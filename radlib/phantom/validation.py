@@ -64,6 +64,34 @@ def recover_survival(subjects: Subjects, *, level: float = 0.95) -> pd.DataFrame
     return table
 
 
+def coverage(template: Template, *, replicates: int, n: int, seed: int = 0, level: float = 0.95) -> pd.DataFrame:
+    """How often the intervals of :func:`recover_survival` hold the planted effect, over cohorts drawn anew.
+
+    Returns:
+        One row an effect: ``planted``, ``mean estimate``, ``bias`` (of the mean estimate, in its standard errors) and
+        ``inside``, the share of cohorts whose interval holds the planted effect.
+
+    Raises:
+        RadlibError: for fewer than two replicates.
+    """
+    if replicates < 2:
+        raise RadlibError(f"{replicates} replicate(s) have no spread", remedy="ask for 2 or more")
+    tables = [
+        recover_survival(sample_subjects(template, n=n, seed=named_seed(seed, "coverage", replicate)), level=level)
+        for replicate in track(range(replicates), description="cohorts")
+    ]
+    all_of = pd.concat(tables).groupby(level="effect", sort=False)
+    estimate, planted = all_of["estimate"], all_of["planted"].first()
+    return pd.DataFrame(
+        {
+            "planted": planted,
+            "mean estimate": estimate.mean(),
+            "bias": (estimate.mean() - planted) / estimate.sem(),
+            "inside": all_of["inside"].mean(),
+        }
+    )
+
+
 def _intervals(
     names: list[str], planted: list[float], estimate: np.ndarray, error: np.ndarray, *, level: float
 ) -> pd.DataFrame:

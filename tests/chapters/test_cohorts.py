@@ -11,7 +11,7 @@ def profile(project: Path, text: str) -> None:
     (project / "notebooks/profiles/smoke.yml").write_text("cohorts:\n" + text)
 
 
-def test_made_opened_kept_and_replaced(project: Path) -> None:
+def test_made_opened_kept_and_replaced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(project, "  rembrandt: {n: 2, grid: [48, 48, 36], features: islam71}\n")
     folder = make_cohort("rembrandt", profile="smoke")
     opened = open_cohort("rembrandt", cohort="simulated", profile="smoke")
@@ -26,8 +26,13 @@ def test_made_opened_kept_and_replaced(project: Path) -> None:
     assert [file.stat().st_mtime_ns for file in images] == before
 
     images[0].unlink()  # as if interrupted there
+    (folder / "made.json").unlink()
     make_cohort("rembrandt", profile="smoke")
     assert [file.read_bytes() for file in images] == content
+
+    monkeypatch.setattr("radlib.chapters.cohorts.code_digest", lambda: "another version of the simulator")
+    make_cohort("rembrandt", profile="smoke")
+    assert all(file.stat().st_mtime_ns > time for file, time in zip(images[1:], before[1:], strict=True))
 
     profile(project, "  rembrandt: {n: 3, grid: [48, 48, 36]}\n")
     make_cohort("rembrandt", profile="smoke")

@@ -145,6 +145,15 @@ def test_recovery_needs_a_known_survival() -> None:
         recover_survival(sample_subjects(load_template("huashan"), n=20, seed=0))
 
 
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    table = coverage(load_template("tcga-idh"), replicates=8, n=600)
+    assert len(table) == 21
+    assert table["inside"].mean() == pytest.approx(0.95, abs=0.05)
+    assert table["bias"].abs().max() < 6  # t with 7 degrees of freedom, 21 of them
+    with pytest.raises(RadlibError, match="no spread"):
+        coverage(load_template("tcga-idh"), replicates=1, n=600)
+
+
 # Null
 
 

@@ -31,7 +31,7 @@ from radlib.phantom.causal import (
 )
 from radlib.phantom.equations import EQUATIONS
 from radlib.phantom.templates import load_template
-from radlib.phantom.validation import cox_score_test, p_values, recover_arrows, recover_survival, uniformity
+from radlib.phantom.validation import coverage, cox_score_test, p_values, recover_arrows, recover_survival, uniformity
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,8 @@ unknown_share: float = 0.114  # simulated patients who lose their status: 19 of 
 missed_share: float = 0.035  # simulated mutants with a status who are overlooked: 2 of 57, as in the real cohort
 
 # %% tags=["hide-input"]
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -51,24 +53,23 @@ from radlib.evaluation import idh
 from radlib.evaluation.binary import (
     SVM,
     Recipe,
+    by_number_table,
+    folds_for,
     number_chosen_in_folds,
-    number_of_features,
-    permuted,
+    permutation_summary,
+    protocol_gaps,
     results_table,
     run_protocols,
     selected_features,
 )
-from radlib.evaluation.classification import Confusion, evaluate, tidy
-from radlib.evaluation.noise import refit_under_noise
+from radlib.evaluation.classification import Confusion, evaluate
 from radlib.evaluation.plots import METRIC_LABELS, calibration_figure, curve_figure, dot_plot, roc_figure
 from radlib.evaluation.protocols import (
     AS_PUBLISHED,
     CONTROL,
     LEAKAGE_FREE,
-    PERMUTED,
     PUBLISHED_PERMUTED,
     LeaveOneOutFolds,
-    RepeatedFolds,
 )
 from radlib.evaluation.roc import auc
 from radlib.evaluation.stability import nogueira_stability, selection_matrix
@@ -129,15 +130,14 @@ report.sentence(
 # models whose class balance differs by the very patient left out, which pushes the pooled AUC of a useless model
 # *below* one half.
 #
-# **Probabilities** come from Platt's sigmoid, fitted on inner folds of the training set. **Intervals** (95 %):
+# **Probabilities** come from Platt's sigmoid {cite}`platt1999`, fitted on inner folds of the training set. **Intervals** (95 %):
 # DeLong for the AUC {cite}`delong1988`, Wilson for proportions {cite}`wilson1927`, BCa bootstrap over patients
 # within classes for the rest {cite}`efron1987bca`; for repeated folds BCa throughout, with all predictions of a
 # patient resampled together. All hold the fitted models fixed. A metric without a denominator is shown as a dash.
 
 # %%
 recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
-smaller = min(everyone.counts)
-loo, folds = LeaveOneOutFolds(), RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=n_repeats, seed=seed)
+loo, folds = LeaveOneOutFolds(), folds_for(everyone, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
 left_out = run_protocols(everyone, loo, recipe)
 repeated = run_protocols(everyone, folds, recipe)
 tables = {
@@ -167,7 +167,7 @@ for scheme, table in tables.items():
 
 # %% tags=["hide-input"]
 shown = pd.concat([table.assign(scheme=scheme) for scheme, table in tables.items()])
-shown["line"] = np.where(shown["model"] == SVM, shown["model"] + ", " + shown["protocol"], shown["model"])
+shown["line"] = idh.model_lines(shown)
 with atomic_path(report.directory / "tables" / "metrics.csv") as file:
     shown.to_csv(file, index=False)  # all of the above at full precision, one row a metric
 ge = float(published("ge2020.table2.prop_a.accuracy").number) / 100
@@ -183,8 +183,13 @@ report.figure(
     figure,
     caption=f"All models on all {len(everyone)} patients, with 95 % intervals. "
     "The dotted line is the accuracy that Ge 2020 prints, a mean over five test sets of 34 patients.",
-    alt="Dots with intervals for AUC, accuracy and MCC of the radiomics SVM under two protocols and of four "
-    "baselines; the collection rule and the SVM lie close together.",
+    alt="Dots with intervals for AUC, accuracy and MCC of the radiomics SVM under two protocols and of four baselines.",
+)
+
+# %% tags=["remove-input"]
+report.sentence(
+    "Every metric of both schemes at full precision, one row a metric: "
+    "{download}`metrics.csv <idh_tables/tables/metrics.csv>`."
 )
 
 # %% tags=["hide-input"]
@@ -235,20 +240,22 @@ report.table(
 # %% [markdown]
 # ## How many features, and what choosing them on all patients adds
 #
-# Neither the text nor the tables of Li 2017 say how many features remained. Each number is therefore tried, on all
-# patients and within LGG, the group that is closest to the cohort of Li 2017.
+# The paper does not give how many features remained: neither the text nor the tables of Li 2017 say it. Each number is
+# therefore tried, on all patients and within LGG, the group that is closest to the cohort of Li 2017. The value of
+# `n_selected` that the rest of the chapter uses was set **after results for several numbers had been seen**. It is
+# a choice, not a finding, and what the two protocols differ by depends on it: the range over all numbers tried is
+# the honest summary.
 
 # %%
-curve_parts = []
-for name in [name for name in ("all", "LGG") if name in questions and not questions[name].obstacle]:
-    question = questions[name]
-    splitter = RepeatedFolds(n_folds=min(n_folds, *question.counts), n_repeats=max(1, n_repeats // 2), seed=seed)
-    numbers = sorted({min(k, question.features.shape[1]) for k in feature_numbers})
-    for (protocol, k), predictions in number_of_features(question, splitter, recipe, numbers).items():
-        row = tidy({str(k): evaluate(predictions, intervals="percentile", n_boot=500, seed=seed)})
-        curve_parts.append(row.assign(features=k, protocol=protocol, group=question.name))
-by_number = pd.concat(curve_parts, ignore_index=True)
-by_number["line"] = by_number["group"] + ", " + by_number["protocol"]
+by_number = by_number_table(
+    idh.askable(questions),
+    recipe,
+    feature_numbers,
+    n_folds=n_folds,
+    n_repeats=max(1, n_repeats // 2),
+    seed=seed,
+)
+gaps = protocol_gaps(by_number)
 
 # %% tags=["hide-input"]
 lines = [("no skill", 0.5), ("radiomics of Li 2017", float(published("li2017.table2.a.radiomics.auc").number))]
@@ -267,18 +274,24 @@ report.figure(
     figure,
     caption="AUC against the number of features, repeated folds, with 95 % percentile bands. "
     "The distance between the two protocols of a group is what selection on all patients adds.",
-    alt="Four curves of AUC over the number of features; within LGG the published protocol lies far above "
-    "the leakage-free one.",
+    alt="Curves of AUC over the number of features, for each group of patients as published and leakage-free.",
 )
 
 # %% tags=["hide-input"]
+report.table("number", gaps, index=False, caption="The AUC behind these curves, and the gap between the protocols.")
+report.sentence(" ".join(idh.gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique()))
+
+# %% tags=["hide-input"]
 inner = number_chosen_in_folds(
-    everyone, RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=1, seed=seed), recipe, numbers=feature_numbers[::2]
+    everyone,
+    folds_for(everyone, n_folds=n_folds, n_repeats=1, seed=seed),
+    recipe,
+    numbers=feature_numbers[::2],
 )
 chosen = evaluate(inner, n_boot=n_boot, seed=seed)
 report.value("chosen_auc", **chosen["auc"].as_dict())
 report.value("chosen_accuracy", **chosen["accuracy"].as_dict())
-picked = selected_features(everyone, RepeatedFolds(n_folds=min(n_folds, smaller), n_repeats=2, seed=seed), recipe)
+picked = selected_features(everyone, folds_for(everyone, n_folds=n_folds, n_repeats=2, seed=seed), recipe)
 matrix = selection_matrix(picked, list(everyone.features.columns))
 stability = nogueira_stability(matrix)
 report.sentence(
@@ -296,30 +309,18 @@ report.sentence(
 # else, and the AUC is what the features can read off the collection alone.
 
 # %%
-permutation_parts = []
-for name in [name for name in ("all", "LGG") if name in questions and not questions[name].obstacle]:
-    splitter = RepeatedFolds(n_folds=min(n_folds, *questions[name].counts), n_repeats=n_repeats, seed=seed)
-    shuffled = permuted(questions[name], splitter, recipe, permutations=n_permutations, seed=seed)
-    permutation_parts.append(shuffled.assign(group=questions[name].name))
-if "LGG" in questions:
-    inside = permuted(
-        everyone,
-        folds,
-        recipe,
-        permutations=n_permutations,
-        within=data.participants["collection"],
-        protocols=[PERMUTED],
-        seed=seed,
-    )
-    permutation_parts.append(inside.assign(group=f"{everyone.name}, within collections"))
-permutations = pd.concat(permutation_parts, ignore_index=True)
+permutations = idh.permutation_table(
+    idh.askable(questions),
+    recipe,
+    permutations=n_permutations,
+    within=data.participants["collection"] if "LGG" in questions else None,
+    n_folds=n_folds,
+    n_repeats=n_repeats,
+    seed=seed,
+)
+summary = permutation_summary(permutations)
 
 # %% tags=["hide-input"]
-summary = (
-    permutations.groupby(["group", "protocol", "metric"], sort=False)["value"]
-    .agg(value="mean", low=lambda v: v.quantile(0.025), high=lambda v: v.quantile(0.975), n="count")
-    .reset_index()
-)
 figure = dot_plot(
     summary,
     metrics=["auc", "accuracy"],
@@ -332,25 +333,14 @@ report.figure(
     "permuted",
     figure,
     caption=f"What each protocol finds on shuffled labels: mean and central 95 % of {n_permutations} shuffles.",
-    alt="The published protocol finds AUC above one half on shuffled labels, the "
-    "leakage-free protocol is centred near one half.",
+    alt="Dots with intervals of AUC and accuracy on shuffled labels, by group of patients and protocol.",
 )
 
 # %% tags=["hide-input"]
 report.table("permuted", summary, index=False, caption="The same as numbers.")
-conditional = permutations[(permutations["group"].str.contains("within")) & (permutations["metric"] == "auc")]["value"]
-observed = (
-    tables["repeated folds"].query("model == @SVM and protocol == @LEAKAGE_FREE and metric == 'auc'")["value"].item()
-)
-if len(conditional):
-    p = (1 + (conditional >= observed).sum()) / (1 + conditional.notna().sum())
-    report.sentence(
-        f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {conditional.mean():.3f} "
-        f"({conditional.quantile(0.025):.3f} to {conditional.quantile(0.975):.3f}); "
-        f"on the labels as counted it reaches "
-        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(conditional)} shuffles "
-        f"allow no p below {1 / (1 + len(conditional)):.3f})."
-    )
+observed = idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "auc").value
+if said := idh.collection_sentence(permutations, observed):
+    report.sentence(said)
 
 # %% [markdown]
 # ## Known status, LGG alone, GBM alone
@@ -361,12 +351,19 @@ if len(conditional):
 # %%
 groups = {name: questions[name] for name in ("known", "LGG", "GBM") if name in questions}
 one_by_one = dict.fromkeys(groups, loo)
-in_folds = {
-    name: RepeatedFolds(n_folds=max(2, min(n_folds, *q.counts)), n_repeats=n_repeats, seed=seed)
-    for name, q in groups.items()
-}
+in_folds = {name: folds_for(q, n_folds=n_folds, n_repeats=n_repeats, seed=seed) for name, q in groups.items()}
 by_group_loo, predictions_by_group, reasons = idh.group_table(groups, one_by_one, recipe, n_boot=n_boot, seed=seed)
 by_group, _, _ = idh.group_table(groups, in_folds, recipe, n_boot=n_boot, seed=seed)
+
+# %% tags=["hide-input"]
+with atomic_path(report.directory / "tables" / "metrics-by-group.csv") as file:
+    pd.concat(
+        [by_group.assign(scheme="repeated folds"), by_group_loo.assign(scheme="leave-one-out")], ignore_index=True
+    ).to_csv(file, index=False)
+report.sentence(
+    "Every metric of every group at full precision: "
+    "{download}`metrics-by-group.csv <idh_tables/tables/metrics-by-group.csv>`."
+)
 
 # %% tags=["hide-input"]
 for reason in reasons:
@@ -421,19 +418,10 @@ report.table(
     caption=f"Accuracy and AUC as counted; their bounds over every labelling of the "
     f"{labels.uncertain.sum()} patients of unknown status; mean and central 95 % under plausible labels.",
 )
-both = pd.concat(
-    [
-        doubts.assign(kind="bounds over all labellings"),
-        doubts.assign(
-            kind="plausible labels", value=doubts["mean"], low=doubts["plausible low"], high=doubts["plausible high"]
-        ),
-    ]
-)
-both["line"] = np.where(both["model"] == SVM, both["model"] + ", " + both["protocol"], both["model"])
 
 # %% tags=["hide-input"]
 figure = dot_plot(
-    both,
+    idh.doubt_lines(doubts),
     metrics=["accuracy", "auc"],
     rows="line",
     colour="kind",
@@ -454,29 +442,21 @@ report.figure(
 # and the models are trained and judged on these labels, then judged by the truth.
 
 # %%
-known = questions["known"]
-collection = data.participants["collection"].fillna("unknown")
-share = pd.Series(labels.uncertain, index=collection.index).groupby(collection).mean()
-known_mutants = labels.known == 1
-overlooked = float((known_mutants & ~labels.counted).sum() / max(known_mutants.sum(), 1))
-few = RepeatedFolds(n_folds=max(2, min(n_folds, *known.counts)), n_repeats=1, seed=seed)
-refits = []
-for model in (SVM, *(name for name in ("collection rule",) if (CONTROL, name) in left_out)):
-    noisy = refit_under_noise(
-        idh.refitter(known, few, recipe, model),
-        known.truth,
-        missed=overlooked,
-        draws=n_noise,
-        seed=seed,
-        unknown=collection[known.truth.index].map(share).to_numpy(),
-    )
-    refits.append(noisy[noisy["metric"].isin(["accuracy", "auc", "mcc"])].assign(model=model))
-refit = pd.concat(refits).groupby(["model", "metric"], sort=False)[["flipped", "by label", "by truth"]].mean()
+refit = idh.refit_table(
+    questions["known"],
+    folds_for(questions["known"], n_folds=n_folds, n_repeats=1, seed=seed),
+    recipe,
+    [SVM, *(name for (protocol, name) in left_out if (protocol, name) == (CONTROL, "collection rule"))],
+    labels=labels,
+    collection=data.participants["collection"].fillna("unknown"),
+    draws=n_noise,
+    seed=seed,
+)
 
-# %%
+# %% tags=["hide-input"]
 report.table(
     "refit",
-    refit.reset_index(),
+    refit,
     index=False,
     caption=f"Means over {n_noise} draws of noisy labels on the patients of "
     "known status: patients with a wrong label, and metrics by the noisy labels and by the truth.",
@@ -544,18 +524,16 @@ elif report.source != "real":
 
 # %% tags=["remove-input"]
 if kept is not None:
-    for slug in ("group-known", "group-lgg", "group-gbm"):
+    for slug in [slug for slug in ("group-known", "group-lgg", "group-gbm") if slug in kept.results["tables"]]:
         caption = kept.results["tables"][slug]["caption"]
         report.table(f"{slug}-real", kept.table(slug), index=False, caption=f"{caption} Kept run on real patients.")
+    report.table("number-real", kept.table("number"), index=False, caption="AUC by number of features, kept run.")
     report.table("permuted-real", kept.table("permuted"), index=False, caption="Shuffled labels, kept run.")
-    said = {name: kept.text(name) for name in kept.results["values"]}
-    report.sentence(
-        f"On the real patients the radiomics SVM has an AUC of {said['svm_auc_published']} as published and "
-        f"{said['svm_auc']} leakage-free, and a leakage-free accuracy of {said['svm_accuracy']}; the collection rule "
-        f"has an accuracy of {said['collection_rule_accuracy']}, age with collection an AUC of "
-        f"{said['age_collection_auc']}. "
-        f"Within LGG the AUC is {said['LGG_published']} as published and {said['LGG_clean']} leakage-free."
-    )
+
+# %% tags=["remove-input"]
+if kept is not None:
+    used = int(json.loads((kept.folder / "parameters.json").read_text(encoding="utf-8"))["n_selected"])
+    report.sentence(" ".join(idh.kept_sentences(kept, n_selected=used)))
 
 # %% [markdown]
 # ## Agreement with the papers
@@ -566,55 +544,27 @@ if kept is not None:
 
 # %% tags=["hide-input"]
 rows = []
-
-
-def compare(key: str, estimate, protocol: str, note: str) -> None:
-    scale = 100 if published(key).unit == "%" else 1
-    value, low, high = (scale * x for x in (estimate.value, estimate.low, estimate.high))
-    rows.append(
-        {
-            "published": key,
-            "printed": published(key).printed,
-            "protocol": protocol,
-            "here": value,
-            "low": low,
-            "high": high,
-            "n": estimate.n,
-            "note": note,
-        }
-    )
-    if np.isfinite(value):
-        report.record(key, value, low=low, high=high, n=estimate.n, protocol=protocol, note=note)
-
-
-# %% tags=["hide-input"]
 for metric in ("accuracy", "sensitivity", "specificity"):
     key = f"ge2020.table2.prop_a.{metric}"
     if (CONTROL, "collection rule") in left_out:
-        compare(
-            key,
-            idh.estimate_of(tables["leave-one-out"], CONTROL, "collection rule", metric),
-            CONTROL,
-            "Not the network: the rule 'LGG means mutant' on the cohort that the paper describes.",
-        )
-    compare(
-        key,
-        idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, metric),
-        LEAKAGE_FREE,
-        "Not the network: conventional radiomics on the cohort that the paper describes, repeated folds.",
-    )
+        found = idh.estimate_of(tables["leave-one-out"], CONTROL, "collection rule", metric)
+        note = "Not the network: the rule 'LGG means mutant' on the cohort that the paper describes."
+        rows.append(idh.agreement_row(key, found, protocol=CONTROL, note=note))
+    found = idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, metric)
+    note = "Not the network: conventional radiomics on the cohort that the paper describes, repeated folds."
+    rows.append(idh.agreement_row(key, found, protocol=LEAKAGE_FREE, note=note))
 
 # %% tags=["hide-input"]
 if "LGG" in predictions_by_group:
     lgg_table = by_group_loo[by_group_loo["group"] == questions["LGG"].name]
+    note = "Other patients: LGG of grades II and III from many sites, other features, leave-one-out."
     for metric in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc"):
         for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
-            compare(
-                f"li2017.table2.a.radiomics.{metric}",
-                idh.estimate_of(lgg_table, protocol, SVM, metric),
-                protocol,
-                "Other patients: LGG of grades II and III from many sites, other features, leave-one-out.",
-            )
+            found = idh.estimate_of(lgg_table, protocol, SVM, metric)
+            rows.append(idh.agreement_row(f"li2017.table2.a.radiomics.{metric}", found, protocol=protocol, note=note))
+for row in rows:
+    if np.isfinite(row["here"]):
+        report.record(row["published"], row["here"], **{k: row[k] for k in ("low", "high", "n", "protocol", "note")})
 report.table(
     "agreement",
     pd.DataFrame(rows),
@@ -627,7 +577,7 @@ report.table(
 #
 # | open | chosen | why |
 # |---|---|---|
-# | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | several were tried: read the curve |
+# | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | not given; set after seeing results of several |
 # | is selection inside the leave-one-out (Li 2017) | both readings | the text tells it first, of "all" features |
 # | "paired" t-test or Student's (Li 2017 says both) | Student's, two samples | different patients make no pairs |
 # | scaling and gaps | standardised, training median | a linear SVM needs one scale and no gaps |

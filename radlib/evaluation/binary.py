@@ -35,6 +35,7 @@ from radlib.evaluation.protocols import (
     PERMUTED,
     PUBLISHED_PERMUTED,
     ProtocolRun,
+    RepeatedFolds,
     Splitter,
     out_of_fold,
 )
@@ -293,6 +294,55 @@ def permuted(
                 for name in ("auc", "accuracy", "mcc")
             ]
     return pd.DataFrame(rows, columns=["permutation", "protocol", "metric", "value"])
+
+
+def folds_for(question: Question, *, n_folds: int, n_repeats: int, seed: int) -> RepeatedFolds:
+    """Repeated folds, at most as many as the smaller class has patients and at least two."""
+    return RepeatedFolds(n_folds=max(2, min(n_folds, *question.counts)), n_repeats=n_repeats, seed=seed)
+
+
+def by_number_table(
+    questions: Sequence[Question], recipe: Recipe, numbers: Sequence[int], *, n_folds: int, n_repeats: int, seed: int
+) -> pd.DataFrame:
+    """Every metric over the number of features, as published and leakage-free, with percentile intervals.
+
+    Numbers above the features there are become that number. Columns: those of
+    :func:`~radlib.evaluation.classification.tidy`, and ``features, protocol, group``, and ``line`` for plots.
+    """
+    parts = []
+    for question in questions:
+        splitter = folds_for(question, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
+        tried = sorted({min(k, question.features.shape[1]) for k in numbers})
+        for (protocol, k), predictions in number_of_features(question, splitter, recipe, tried).items():
+            row = tidy({str(k): evaluate(predictions, intervals="percentile", n_boot=500, seed=seed)})
+            parts.append(row.assign(features=k, protocol=protocol, group=question.name))
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(line=table["group"] + ", " + table["protocol"])
+
+
+def protocol_gaps(by_number: pd.DataFrame, metric: str = "auc") -> pd.DataFrame:
+    """What selection outside the cross-validation adds, for each number of features that was tried.
+
+    Args:
+        by_number: as :func:`by_number_table` gives it, or read back from its CSV.
+
+    Returns:
+        By group and number: ``group, features, as published, leakage-free, gap``, where the gap is the first minus the second.
+    """
+    rows = by_number[by_number["metric"] == metric]
+    wide = rows.pivot(index=["group", "features"], columns="protocol", values="value")
+    wide = wide[[AS_PUBLISHED, LEAKAGE_FREE]].rename_axis(columns=None).reset_index()
+    wide = wide.sort_values(["group", "features"], ignore_index=True)
+    return wide.assign(gap=wide[AS_PUBLISHED] - wide[LEAKAGE_FREE])
+
+
+def permutation_summary(permutations: pd.DataFrame) -> pd.DataFrame:
+    """Mean, central 95 % and number of shuffles: ``group, protocol, metric, value, low, high, n``."""
+    return (
+        permutations.groupby(["group", "protocol", "metric"], sort=False)["value"]
+        .agg(value="mean", low=lambda v: v.quantile(0.025), high=lambda v: v.quantile(0.975), n="count")
+        .reset_index()
+    )
 
 
 def results_table(results: Mapping[tuple[str, str], Predictions], **options: Any) -> pd.DataFrame:

@@ -16,20 +16,30 @@ import pandas as pd
 from radlib.core.errors import MissingDataError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
+from radlib.data.papers import published
 from radlib.evaluation.binary import (
     SVM,
     Question,
     Recipe,
     Results,
+    folds_for,
+    permuted,
     results_table,
     run_controls,
     run_protocols,
 )
 from radlib.evaluation.classification import Predictions, difference, mcnemar_exact
 from radlib.evaluation.intervals import Estimate
-from radlib.evaluation.noise import FitPredict, assignment_bounds, assignment_simulation, counted_as_negative
-from radlib.evaluation.protocols import LEAKAGE_FREE, Splitter, out_of_fold
+from radlib.evaluation.noise import (
+    FitPredict,
+    assignment_bounds,
+    assignment_simulation,
+    counted_as_negative,
+    refit_under_noise,
+)
+from radlib.evaluation.protocols import LEAKAGE_FREE, PERMUTED, Splitter, out_of_fold
 from radlib.evaluation.roc import auc, delong_test
+from radlib.reporting.kept import KeptRun
 from radlib.reporting.tables import format_interval
 
 #: Imaging variables of the simulation, as ``truth/traits.tsv`` names them.
@@ -37,6 +47,10 @@ TRAITS = (
     "volume_ml", "fraction_et", "fraction_core", "necrosis", "border_sharpness", "t2_flair_mismatch", "n_foci",
     "mass_effect", "heterogeneity",
 )  # fmt: skip
+
+
+#: How the group of shuffles within collections is named, behind the name of the patients.
+WITHIN = ", within collections"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +115,11 @@ def questions_of(cohort: Cohort, labels: Labels) -> dict[str, Question]:
     return questions
 
 
+def askable(questions: dict[str, Question], names: Sequence[str] = ("all", "LGG")) -> list[Question]:
+    """Those of the named questions that exist and can be cross-validated; possibly none."""
+    return [questions[name] for name in names if name in questions and not questions[name].obstacle]
+
+
 def composition(cohort: Cohort, labels: Labels) -> pd.DataFrame:
     """Patients by collection: as counted, and by known status."""
     frame = pd.DataFrame(
@@ -153,6 +172,78 @@ def paired_comparisons(results: Results, reference: Predictions, *, n_boot: int,
     return pd.DataFrame(rows)
 
 
+def model_lines(table: pd.DataFrame) -> pd.Series:
+    """What a plot calls each row: the model, and the protocol where the model runs under two."""
+    return table["model"].where(table["model"] != SVM, table["model"] + ", " + table["protocol"])
+
+
+def gap_sentence(gaps: pd.DataFrame, group: str, *, n_selected: int) -> str:
+    """The gaps of one group as a range over the numbers tried, and where the number in use stands among them."""
+    part = gaps[gaps["group"] == group].sort_values("features")
+    smallest, largest = part.loc[part["gap"].idxmin()], part.loc[part["gap"].idxmax()]
+    text = (
+        f"In the group *{group}* the AUC as published exceeds the leakage-free one by {smallest['gap']:.3f} "
+        f"(with {smallest['features']:.0f} features) to {largest['gap']:.3f} (with {largest['features']:.0f}), over "
+        f"the {len(part)} numbers tried"
+    )
+    # A table with fewer features than asked for was tried with all that it has.
+    used = part[part["features"] == min(n_selected, part["features"].max())]
+    if used.empty:
+        return f"{text}; the {n_selected} used in this chapter are not among them."
+    rank = int((part["gap"] > used["gap"].item()).sum()) + 1
+    return (
+        f"{text}; with the {n_selected} used in this chapter it is {used['gap'].item():.3f}, rank {rank} from the top."
+    )
+
+
+def permutation_table(
+    questions: Sequence[Question],
+    recipe: Recipe,
+    *,
+    permutations: int,
+    within: pd.Series | None,
+    n_folds: int,
+    n_repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    """The procedure on shuffled labels for each question: rows ``permutation, protocol, metric, value, group``.
+
+    The first question is also shuffled within the values of ``within`` (a group named ``..., within collections``),
+    under the leakage-free protocol alone; None leaves that out.
+    """
+    parts = []
+    for question in questions:
+        splitter = folds_for(question, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
+        found = permuted(question, splitter, recipe, permutations=permutations, seed=seed)
+        parts.append(found.assign(group=question.name))
+    if within is not None and questions:
+        first = questions[0]
+        splitter = folds_for(first, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
+        found = permuted(
+            first, splitter, recipe, permutations=permutations, within=within, protocols=[PERMUTED], seed=seed
+        )
+        parts.append(found.assign(group=f"{first.name}{WITHIN}"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def collection_sentence(permutations: pd.DataFrame, observed: float) -> str:
+    """What the features tell of the collection alone, against the AUC on the labels; empty without such shuffles.
+
+    The p-value is one-sided, with the observed labels counted among the shuffles.
+    """
+    rows = permutations[permutations["group"].str.endswith(WITHIN) & (permutations["metric"] == "auc")]
+    shuffled = rows["value"].dropna()
+    if shuffled.empty:
+        return ""
+    p = (1 + (shuffled >= observed).sum()) / (1 + len(shuffled))
+    return (
+        f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {shuffled.mean():.3f} "
+        f"({shuffled.quantile(0.025):.3f} to {shuffled.quantile(0.975):.3f}); on the labels as counted it reaches "
+        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(shuffled)} shuffles allow no p below "
+        f"{1 / (1 + len(shuffled)):.3f})."
+    )
+
+
 def group_table(
     questions: dict[str, Question], splitter_of: dict[str, Splitter], recipe: Recipe, *, n_boot: int, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Results], list[str]]:
@@ -194,6 +285,16 @@ def doubt_table(results: Results, labels: Labels, rate: np.ndarray, *, seed: int
     return pd.DataFrame(rows)
 
 
+def doubt_lines(doubts: pd.DataFrame) -> pd.DataFrame:
+    """:func:`doubt_table` for a dot plot: each row once a ``kind`` (bounds, plausible labels), with its ``line``."""
+    plausible = {"value": doubts["mean"], "low": doubts["plausible low"], "high": doubts["plausible high"]}
+    both = pd.concat(
+        [doubts.assign(kind="bounds over all labellings"), doubts.assign(kind="plausible labels", **plausible)],
+        ignore_index=True,
+    )
+    return both.assign(line=model_lines(both))
+
+
 def rate_by_collection(cohort: Cohort, labels: Labels) -> np.ndarray:
     """The share of mutants among patients of known status of the same collection, with one of each added (Laplace)."""
     collection = cohort.participants["collection"].fillna("unknown")
@@ -213,6 +314,43 @@ def refitter(question: Question, splitter: Splitter, recipe: Recipe, model: str)
         return leakage_free(noisy, splitter, recipe)
 
     return fit_predict
+
+
+def refit_table(
+    question: Question,
+    splitter: Splitter,
+    recipe: Recipe,
+    models: Sequence[str],
+    *,
+    labels: Labels,
+    collection: pd.Series,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Models trained on labels with the cohort's own kind of noise, judged by those labels and by the truth.
+
+    Patients of the question lose their status with the share of their collection in the whole cohort, and mutants
+    are overlooked with the share that the cohort overlooks among its known mutants.
+
+    Returns:
+        Means over the draws: ``model, metric, flipped`` (patients with a wrong label), ``by label, by truth``.
+    """
+    unknown = pd.Series(labels.uncertain, index=collection.index).groupby(collection).mean()
+    mutants = labels.known == 1
+    overlooked = float((mutants & ~labels.counted).sum() / max(mutants.sum(), 1))
+    parts = []
+    for model in models:
+        noisy = refit_under_noise(
+            refitter(question, splitter, recipe, model),
+            question.truth,
+            missed=overlooked,
+            draws=draws,
+            seed=seed,
+            unknown=collection[question.truth.index].map(unknown).to_numpy(),
+        )
+        parts.append(noisy[noisy["metric"].isin(["accuracy", "auc", "mcc"])].assign(model=model))
+    columns = ["flipped", "by label", "by truth"]
+    return pd.concat(parts).groupby(["model", "metric"], sort=False)[columns].mean().reset_index()
 
 
 def leakage_free(question: Question, splitter: Splitter, recipe: Recipe) -> Predictions:
@@ -245,6 +383,53 @@ def planted_table(traits: pd.DataFrame, truth: pd.Series, within: pd.Series) -> 
         values = [auc(truth[mask], traits[name][mask]) for mask in (np.ones(len(truth), dtype=bool), inside)]
         rows.append({"trait": name, **dict(zip(("all", "LGG"), (max(v, 1 - v) for v in values), strict=True))})
     return pd.DataFrame(rows).sort_values("all", ascending=False, ignore_index=True)
+
+
+def kept_sentences(kept: KeptRun, *, n_selected: int) -> list[str]:
+    """What a kept run of the chapter found, in sentences whose numbers are its own."""
+    said = {name: kept.text(name) for name in kept.results["values"]}
+    permuted_auc = kept.table("permuted").query("metric == 'auc'")
+    gaps = kept.table("number")
+    sentences = [
+        f"On the kept patients the radiomics SVM has an AUC of {said['svm_auc_published']} as published and "
+        f"{said['svm_auc']} leakage-free, and a leakage-free accuracy of {said['svm_accuracy']}.",
+        f"Without any image the collection rule has an AUC of {said['collection_rule_auc']} and an accuracy of "
+        f"{said['collection_rule_accuracy']}, age alone {said['age_model_auc']} and {said['age_model_accuracy']}, age "
+        f"with collection {said['age_collection_auc']} and {said['age_collection_accuracy']}.",
+        *(
+            f"Within {name} the SVM's AUC is {said[f'{name}_published']} as published and {said[f'{name}_clean']} "
+            "leakage-free."
+            for name in ("LGG", "GBM")
+            if f"{name}_clean" in said
+        ),
+        *(gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique() if "LGG" in group),
+    ]
+    sentences += [
+        f"On shuffled labels ({row.group}; {row.protocol}) the AUC is {format_interval(row.value, row.low, row.high)}."
+        for row in permuted_auc.itertuples()
+    ]
+    return sentences
+
+
+def agreement_row(key: str, estimate: Estimate, *, protocol: str, note: str) -> dict[str, object]:
+    """A published number beside an estimate, in the unit of the paper.
+
+    Returns:
+        ``published`` (the key), ``printed``, ``protocol``, ``here, low, high, n`` and ``note``.
+    """
+    number = published(key)
+    scale = 100 if number.unit == "%" else 1
+    here, low, high = (scale * x for x in (estimate.value, estimate.low, estimate.high))
+    return {
+        "published": key,
+        "printed": number.printed,
+        "protocol": protocol,
+        "here": here,
+        "low": low,
+        "high": high,
+        "n": estimate.n,
+        "note": note,
+    }
 
 
 def estimate_of(table: pd.DataFrame, protocol: str, model: str, metric: str) -> Estimate:

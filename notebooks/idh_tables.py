@@ -130,10 +130,11 @@ report.sentence(
 # models whose class balance differs by the very patient left out, which pushes the pooled AUC of a useless model
 # *below* one half.
 #
-# **Probabilities** come from Platt's sigmoid {cite}`platt1999`, fitted on inner folds of the training set. **Intervals** (95 %):
-# DeLong for the AUC {cite}`delong1988`, Wilson for proportions {cite}`wilson1927`, BCa bootstrap over patients
-# within classes for the rest {cite}`efron1987bca`; for repeated folds BCa throughout, with all predictions of a
-# patient resampled together. All hold the fitted models fixed. A metric without a denominator is shown as a dash.
+# **Probabilities** come from Platt's sigmoid {cite}`platt1999`, fitted on inner folds of the training set.
+# **Intervals** (95 %): DeLong for the AUC {cite}`delong1988`, Wilson for proportions {cite}`wilson1927`, BCa
+# bootstrap over patients within classes for the rest {cite}`efron1987bca`; for repeated folds BCa throughout, with all
+# predictions of a patient resampled together. All hold the fitted models fixed. A metric without a
+# denominator is shown as a dash.
 
 # %%
 recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
@@ -577,7 +578,7 @@ report.table(
 #
 # | open | chosen | why |
 # |---|---|---|
-# | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | not given; set after seeing results of several |
+# | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | not given; set after seeing several |
 # | is selection inside the leave-one-out (Li 2017) | both readings | the text tells it first, of "all" features |
 # | "paired" t-test or Student's (Li 2017 says both) | Student's, two samples | different patients make no pairs |
 # | scaling and gaps | standardised, training median | a linear SVM needs one scale and no gaps |

@@ -327,7 +327,7 @@ def protocol_gaps(by_number: pd.DataFrame, metric: str = "auc") -> pd.DataFrame:
         by_number: as :func:`by_number_table` gives it, or read back from its CSV.
 
     Returns:
-        By group and number: ``group, features, as published, leakage-free, gap``, where the gap is the first minus the second.
+        By group and number: ``group, features, as published, leakage-free, gap``; the gap is published minus clean.
     """
     rows = by_number[by_number["metric"] == metric]
     wide = rows.pivot(index=["group", "features"], columns="protocol", values="value")

@@ -180,10 +180,11 @@ def model_lines(table: pd.DataFrame) -> pd.Series:
 def gap_sentence(gaps: pd.DataFrame, group: str, *, n_selected: int) -> str:
     """The gaps of one group as a range over the numbers tried, and where the number in use stands among them."""
     part = gaps[gaps["group"] == group].sort_values("features")
-    smallest, largest = part.loc[part["gap"].idxmin()], part.loc[part["gap"].idxmax()]
+    ranked = part.sort_values("gap", kind="stable")
+    smallest, largest = ranked.iloc[0], ranked.iloc[-1]
     text = (
         f"In the group *{group}* the AUC as published exceeds the leakage-free one by {smallest['gap']:.3f} "
-        f"(with {smallest['features']:.0f} features) to {largest['gap']:.3f} (with {largest['features']:.0f}), over "
+        f"({smallest['features']:.0f} kept) to {largest['gap']:.3f} ({largest['features']:.0f} kept), over "
         f"the {len(part)} numbers tried"
     )
     # A table with fewer features than asked for was tried with all that it has.
@@ -191,9 +192,8 @@ def gap_sentence(gaps: pd.DataFrame, group: str, *, n_selected: int) -> str:
     if used.empty:
         return f"{text}; the {n_selected} used in this chapter are not among them."
     rank = int((part["gap"] > used["gap"].item()).sum()) + 1
-    return (
-        f"{text}; with the {n_selected} used in this chapter it is {used['gap'].item():.3f}, rank {rank} from the top."
-    )
+    place = "the largest" if rank == 1 else f"number {rank} from the largest"
+    return f"{text}; with the {n_selected} used in this chapter it is {used['gap'].item():.3f}, {place}."
 
 
 def permutation_table(
@@ -405,8 +405,9 @@ def kept_sentences(kept: KeptRun, *, n_selected: int) -> list[str]:
         *(gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique() if "LGG" in group),
     ]
     sentences += [
-        f"On shuffled labels ({row.group}; {row.protocol}) the AUC is {format_interval(row.value, row.low, row.high)}."
-        for row in permuted_auc.itertuples()
+        f"On shuffled labels ({row['group']}; {row['protocol']}) the AUC is "
+        f"{format_interval(row['value'], row['low'], row['high'])}."
+        for row in permuted_auc.to_dict("records")
     ]
     return sentences
 

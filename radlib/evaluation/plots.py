@@ -215,7 +215,9 @@ def _calibration_panel(panel: Axes, predictions: Predictions, name: str, colour:
     if np.isfinite(large):
         words.append(f"in the large {round(large, 2) + 0.0:+.2f}".replace("-", "−"))
     panel.set_title(f"{name}\n{', '.join(words)}", fontsize=10)
-    panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
+    panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])  # short, so that neighbouring panels' labels stay apart
+    panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     panel.set_aspect("equal")
 
 

@@ -88,7 +88,7 @@ def calibration_figure(models: Mapping[str, Predictions], *, bins: int = 5, colu
     columns = max(1, min(columns, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH, 2.9 * rows + 0.2), sharex=True, sharey=True, squeeze=False
+        rows, columns, figsize=(WIDTH, 3.1 * rows + 0.5), sharex=True, sharey=True, squeeze=False
     )
     for panel in panels.flat[len(shown) :]:
         panel.set_visible(False)

@@ -325,18 +325,19 @@ def kept_accuracies(kept: KeptRun) -> pd.DataFrame:
     """The accuracy table of a kept run as :func:`accuracy_table` gives it: shares, not per cent."""
     table = kept.table("accuracy")
     shares = [name for name in table if name not in ("reading", "protocol", "model", "n")]
-    return table.assign(**{name: table[name] / 100 for name in shares})
+    table[shares] = table[shares] / 100
+    return table
 
 
 def kept_sentence(kept: KeptRun, *, model: str = "SVM, fused") -> str:
     """What a kept run found, in a paragraph whose numbers come from its tables."""
-    table = kept.table("accuracy").set_index(["reading", "protocol", "model"])
+    table = kept.table("accuracy")
 
-    def said(reading: str, protocol: str, name: str = model) -> str:
-        row = table.loc[(reading, protocol, name)]
+    def said(reading: str, protocol: str) -> str:
+        row = table.query("reading == @reading and protocol == @protocol and model == @model").iloc[0]
         return f"{row['accuracy']:.1f} % ({row['low']:.1f} to {row['high']:.1f})"
 
-    majority = table.xs("control", level="protocol").query("model == 'majority class'").iloc[0]
+    majority = table.query("protocol == 'control' and model == 'majority class'").iloc[0]
     return (
         f"On {int(majority['n'])} TCGA patients the published protocol gives {said('days', AS_PUBLISHED)} in the "
         f"reading *days* and {said('classes', AS_PUBLISHED)} in the reading *classes*. The same protocol on shuffled "

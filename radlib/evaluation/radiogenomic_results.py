@@ -324,8 +324,8 @@ def planted_recovery(
 def kept_accuracies(kept: KeptRun) -> pd.DataFrame:
     """The accuracy table of a kept run as :func:`accuracy_table` gives it: shares, not per cent."""
     table = kept.table("accuracy")
-    shares = [name for name in table if name not in ("reading", "protocol", "model", "n")]
-    table[shares] = table[shares] / 100
+    for name in [str(name) for name in table if name not in ("reading", "protocol", "model", "n")]:
+        table[name] = table[name] / 100
     return table
 
 
@@ -334,7 +334,8 @@ def kept_sentence(kept: KeptRun, *, model: str = "SVM, fused") -> str:
     table = kept.table("accuracy")
 
     def said(reading: str, protocol: str) -> str:
-        row = table.query("reading == @reading and protocol == @protocol and model == @model").iloc[0]
+        chosen = (table["reading"] == reading) & (table["protocol"] == protocol) & (table["model"] == model)
+        row = table[chosen].iloc[0]
         return f"{row['accuracy']:.1f} % ({row['low']:.1f} to {row['high']:.1f})"
 
     majority = table.query("protocol == 'control' and model == 'majority class'").iloc[0]

@@ -1,0 +1,371 @@
+"""The images of a cohort as arrays on one grid: what networks are trained on and applied to.
+
+Every subject is brought onto a grid of one shape, spacing and orientation (LPS, as BraTS), centred on its brain.
+:meth:`ImageStore.restore` brings a result back onto the subject's own grid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, write_json
+from radlib.core.progress import track
+from radlib.data.cohort import MODALITIES, Cohort
+from radlib.data.nifti import Volume
+
+Normalisation = Literal["zscore", "minmax", "none"]
+Where = Literal["tumour", "brain", "all"]
+
+#: Intensities are cut at this many standard deviations, or at this percentile for ``minmax``: a few bright vessels
+#: would otherwise set the scale.
+_ZSCORE_LIMIT = 5.0
+_MINMAX_PERCENTILE = 99.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStore:
+    """Images of one cohort.
+
+    Attributes:
+        ids: the subjects, in the order of the arrays' first axis.
+        modalities: the channels.
+        spacing: edge of a voxel, mm; voxels are cubes.
+        images: ``(N, C, X, Y, Z)`` float32; 0 outside the brain, and everywhere where the modality is missing.
+        labels: ``(N, X, Y, Z)`` uint8 with 0, 1, 2, 4; 0 where the subject has no segmentation.
+        present: ``(N, C)`` bool, whether the subject has the modality.
+        has_labels: ``(N,)`` bool.
+        affines: ``(N, 4, 4)``, from voxel of this grid to mm (RAS+), as in NIfTI.
+        normalisation: how intensities were scaled.
+    """
+
+    ids: tuple[str, ...]
+    modalities: tuple[str, ...]
+    spacing: float
+    images: torch.Tensor
+    labels: torch.Tensor
+    present: torch.Tensor
+    has_labels: torch.Tensor
+    affines: np.ndarray
+    normalisation: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """The shape ``(X, Y, Z)``."""
+        x, y, z = self.labels.shape[1:]
+        return x, y, z
+
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays are."""
+        return self.images.device
+
+    def rows(self, ids: Sequence[str]) -> list[int]:
+        """Row numbers of subjects.
+
+        Raises:
+            RadlibError: for a subject that the store does not have.
+        """
+        place = {subject: row for row, subject in enumerate(self.ids)}
+        if unknown := [subject for subject in ids if subject not in place]:
+            raise RadlibError(f"the store has no subject {unknown[0]!r}", remedy="prepare the images of these subjects")
+        return [place[subject] for subject in ids]
+
+    def subset(self, ids: Sequence[str]) -> ImageStore:
+        """The store of these subjects, in this order."""
+        rows = self.rows(ids)
+        return replace(
+            self,
+            ids=tuple(ids),
+            images=self.images[rows],
+            labels=self.labels[rows],
+            present=self.present[rows],
+            has_labels=self.has_labels[rows],
+            affines=self.affines[rows],
+        )
+
+    def channels(self, modalities: Sequence[str]) -> list[int]:
+        """Channel numbers of modalities."""
+        if unknown := [name for name in modalities if name not in self.modalities]:
+            raise RadlibError(
+                f"the store has no modality {unknown[0]!r}", remedy=f"it has {', '.join(self.modalities)}"
+            )
+        return [self.modalities.index(name) for name in modalities]
+
+    def to(self, device: torch.device | str, *, share: float = 0.5) -> ImageStore:
+        """The store on a device, if it fits into ``share`` of the device's free memory; as it is otherwise.
+
+        What stays in memory-mapped files is gathered slice by slice and copied when taken.
+        """
+        device = torch.device(device)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.images.nbytes + self.labels.nbytes > share * free:
+                return self
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            present=self.present.to(device),
+            has_labels=self.has_labels.to(device),
+        )
+
+    # Slices and patches
+
+    def slices(
+        self, ids: Sequence[str], *, axis: int = 2, where: Where = "tumour", per_subject: int | None = None
+    ) -> torch.Tensor:
+        """Which slices to take: int64 ``(M, 2)``, row and position along ``axis``, on the CPU.
+
+        Args:
+            ids: subjects.
+            axis: 0 sagittal, 1 coronal, 2 axial.
+            where: slices with tumour, with brain, or all.
+            per_subject: only so many a subject, those with most tumour (brain); all where there are fewer.
+        """
+        other = [place for place in range(3) if place != axis]
+        taken = []
+        for row in self.rows(ids):
+            if where == "brain":
+                area = (self.images[row] != 0).any(dim=0).sum(dim=other)
+            else:
+                area = (self.labels[row] != 0).sum(dim=other)
+            area = area.cpu()
+            places = torch.arange(len(area)) if where == "all" else torch.nonzero(area)[:, 0]
+            if per_subject is not None and len(places) > per_subject:
+                order = torch.argsort(area[places], descending=True, stable=True)
+                places = torch.sort(places[order[:per_subject]]).values
+            taken.append(torch.stack([torch.full_like(places, row), places], dim=1))
+        return torch.cat(taken) if taken else torch.zeros((0, 2), dtype=torch.int64)
+
+    def take_slices(self, index: torch.Tensor, *, axis: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images ``(M, C, H, W)`` and labels ``(M, H, W)`` of the slices of ``index`` ``(M, 2)``."""
+        rows, places = index[:, 0].to(self.device), index[:, 1].to(self.device)
+        images, labels = self.images.movedim(axis + 2, 1), self.labels.movedim(axis + 1, 1)
+        return images[rows, places], labels[rows, places]
+
+    def take_patches(
+        self, rows: Sequence[int], centres: np.ndarray | torch.Tensor, size: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images ``(B, C, *size)`` and labels ``(B, *size)`` around ``centres`` ``(B, 3)``; 0 beyond the borders."""
+        edge = tuple(int(length) for length in size)
+        images = self.images.new_zeros((len(rows), self.images.shape[1], *edge))
+        labels = self.labels.new_zeros((len(rows), *edge))
+        for number, (row, centre) in enumerate(zip(rows, np.asarray(centres), strict=True)):
+            first = [round(float(c)) - length // 2 for c, length in zip(centre, edge, strict=True)]
+            low = [max(start, 0) for start in first]
+            high = [min(s + length, top) for s, length, top in zip(first, edge, self.grid, strict=True)]
+            if any(bottom >= top for bottom, top in zip(low, high, strict=True)):
+                continue
+            source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+            target = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, first, strict=True))
+            images[number][(slice(None), *target)] = self.images[row][(slice(None), *source)]
+            labels[number][target] = self.labels[row][source]
+        return images, labels
+
+    # Back to the subject
+
+    def restore(self, subject: str, array: np.ndarray, *, like: Volume, order: int = 0) -> np.ndarray:
+        """A result on this grid ``(X, Y, Z)``, brought onto the grid of ``like``: 0 where this grid does not reach.
+
+        Args:
+            subject: whose result it is.
+            array: labels (``order`` 0, nearest) or an image (``order`` 1, linear).
+            like: an image of the subject as on disk.
+            order: interpolation.
+        """
+        row = self.rows([subject])[0]
+        moved = resample(array, self.affines[row], like.affine, like.data.shape, order=order)
+        return moved.astype(array.dtype)
+
+
+def prepare(
+    cohort: Cohort,
+    *,
+    modalities: Sequence[str] = MODALITIES,
+    grid: Sequence[int] = (96, 96, 64),
+    spacing: float = 2.25,
+    normalise: Normalisation = "zscore",
+    ids: Sequence[str] | None = None,
+    cache: Path | None = None,
+) -> ImageStore:
+    """Read a cohort's images onto one grid.
+
+    Args:
+        cohort: where the images are.
+        modalities: the channels, in this order; a subject may lack some, but not all.
+        grid: shape ``(X, Y, Z)``; a larger brain is cut at its borders.
+        spacing: edge of a voxel, mm. Finer images are smoothed before they are resampled.
+        normalise: ``zscore`` (mean 0, standard deviation 1 within the brain, cut at five deviations), ``minmax``
+            (0 to 1 within the brain, the 99.5th percentile as 1), or ``none``.
+        ids: subjects; all where None.
+        cache: a folder for memory-mapped arrays, filled once, for cohorts that do not fit into memory. Arrays made
+            with other settings are replaced.
+
+    Raises:
+        RadlibError: for an unknown normalisation or a subject without any of the modalities.
+    """
+    names = tuple(cohort.ids if ids is None else ids)
+    if normalise not in ("zscore", "minmax", "none"):
+        raise RadlibError(f"unknown normalisation {normalise!r}", remedy="use 'zscore', 'minmax' or 'none'")
+    x, y, z = (int(length) for length in grid)
+    shape = (x, y, z)
+    channels = tuple(modalities)
+    present = np.array([[_has(cohort, subject, name) for name in channels] for subject in names], dtype=bool)
+    if lacking := [subject for row, subject in enumerate(names) if not present[row].any()]:
+        raise RadlibError(
+            f"subject {lacking[0]!r} of cohort {cohort.name!r} has none of {', '.join(channels)}",
+            remedy="leave it out with ids=, or ask for other modalities",
+        )
+    settings = {
+        "cohort": cohort.name, "root": _state(cohort, names, channels), "modalities": channels, "grid": shape,
+        "spacing": spacing, "normalise": normalise, "ids": names,
+    }  # fmt: skip
+    images, labels, filled = _allocate(cache, (len(names), len(channels), *shape), settings)
+    affines = np.zeros((len(names), 4, 4))
+    for row, subject in enumerate(track(names, description=f"images of {cohort.name}")):
+        volumes = {name: cohort.volume(subject, name) for name, has in zip(channels, present[row], strict=True) if has}
+        affines[row] = _centred(volumes, shape, spacing)
+        if filled:
+            continue
+        for channel, name in enumerate(channels):
+            if name in volumes:
+                images[row, channel] = _resampled(volumes[name], affines[row], shape, spacing, normalise)
+        if _has(cohort, subject, "seg"):
+            seg = cohort.labels(subject)
+            labels[row] = resample(seg.data, seg.affine, affines[row], shape, order=0)
+    if cache is not None and not filled:
+        images, labels = _finish(cache, images, labels, settings)
+    return ImageStore(
+        ids=names,
+        modalities=channels,
+        spacing=spacing,
+        images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels),
+        present=torch.from_numpy(present),
+        has_labels=torch.tensor([_has(cohort, subject, "seg") for subject in names], dtype=torch.bool),
+        affines=affines,
+        normalisation=normalise,
+    )
+
+
+def resample(
+    data: np.ndarray, source: np.ndarray, target: np.ndarray, shape: Sequence[int], *, order: int
+) -> np.ndarray:
+    """Bring ``data`` from the grid with affine ``source`` onto the grid ``target`` of ``shape``; 0 beyond its borders.
+
+    Finer data are smoothed first where ``order`` is 1 (a Gaussian of half the excess of the target's voxel size, as
+    scikit-image does), so that a coarse voxel holds the mean of what it covers.
+    """
+    matrix = np.linalg.inv(source) @ target
+    linear, offset = matrix[:3, :3], matrix[:3, 3]
+    if np.allclose(linear, np.eye(3), atol=1e-6) and np.allclose(offset, np.round(offset), atol=1e-4):
+        return _shifted(data, np.round(offset).astype(int), shape)
+    if order:
+        factors = np.linalg.norm(linear, axis=1)
+        data = gaussian_filter(data, np.maximum(0, (factors - 1) / 2))
+    return affine_transform(data, linear, offset, output_shape=tuple(shape), order=order, mode="constant", cval=0.0)
+
+
+def _shifted(data: np.ndarray, offset: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    out = np.zeros(tuple(shape), dtype=data.dtype)
+    low = np.maximum(offset, 0)
+    high = np.minimum(offset + np.asarray(shape), data.shape)
+    if (low < high).all():
+        source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        target = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, offset, strict=True))
+        out[target] = data[source]
+    return out
+
+
+def _centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: float) -> np.ndarray:
+    """The affine of an LPS grid of ``shape`` whose middle voxel lies on the middle of the brain's bounding box."""
+    first = next(iter(volumes.values()))
+    brain = np.zeros(first.data.shape, dtype=bool)
+    for volume in volumes.values():
+        brain |= volume.data != 0
+    middle = []
+    for axis in range(3):
+        along = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))
+        middle.append(round((along[0] + along[-1]) / 2) if len(along) else brain.shape[axis] // 2)
+    world = first.affine @ np.array([*middle, 1.0])
+    affine = np.diag([-spacing, -spacing, spacing, 1.0])
+    affine[:3, 3] = world[:3] - affine[:3, :3] @ (np.array(shape) // 2)
+    return affine
+
+
+def _resampled(
+    volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], spacing: float, normalise: Normalisation
+) -> np.ndarray:
+    """One modality on the grid, scaled within its brain (where it is not 0)."""
+    inside = volume.data != 0
+    data = volume.data
+    values = data[inside]
+    if normalise == "zscore" and len(values):
+        data = np.clip((data - values.mean()) / max(float(values.std()), 1e-6), -_ZSCORE_LIMIT, _ZSCORE_LIMIT)
+    elif normalise == "minmax" and len(values):
+        low, high = float(values.min()), float(np.percentile(values, _MINMAX_PERCENTILE))
+        data = np.clip((data - low) / max(high - low, 1e-6), 0, 1)
+    data = np.where(inside, data, 0).astype(np.float32)
+    out = resample(data, volume.affine, affine, shape, order=1)
+    # Interpolation blurs the border of the brain: what is mostly outside is outside.
+    out[resample(inside.astype(np.float32), volume.affine, affine, shape, order=1) < 0.5] = 0
+    return out
+
+
+def _has(cohort: Cohort, subject: str, name: str) -> bool:
+    cell: Any = cohort.participants.loc[subject, name]
+    return not (pd.isna(cell) or not cell)
+
+
+def _state(cohort: Cohort, names: Sequence[str], channels: Sequence[str]) -> str:
+    """A digest of the files' sizes and times: a cohort made anew is read anew."""
+    digest = hashlib.sha256()
+    for subject in names:
+        for name in (*channels, "seg"):
+            if _has(cohort, subject, name):
+                status = cohort.path(subject, name).stat()
+                digest.update(f"{subject} {name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _allocate(
+    cache: Path | None, shape: tuple[int, ...], settings: dict[str, object]
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Images and labels to fill, and whether they are filled already."""
+    if cache is None:
+        return np.zeros(shape, np.float32), np.zeros((shape[0], *shape[2:]), np.uint8), False
+    stamp = cache / "store.json"
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == json.loads(json.dumps(settings)):
+        return np.load(cache / "images.npy", mmap_mode="c"), np.load(cache / "labels.npy", mmap_mode="c"), True
+    stamp.unlink(missing_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    images = np.lib.format.open_memmap(cache / ".part-images.npy", mode="w+", dtype=np.float32, shape=shape)
+    labels = np.zeros((shape[0], *shape[2:]), np.uint8)
+    return images, labels, False
+
+
+def _finish(
+    cache: Path, images: np.ndarray, labels: np.ndarray, settings: dict[str, object]
+) -> tuple[np.ndarray, np.ndarray]:
+    assert isinstance(images, np.memmap)
+    images.flush()
+    (cache / ".part-images.npy").replace(cache / "images.npy")
+    with atomic_path(cache / "labels.npy") as temporary:
+        np.save(temporary, labels)
+    write_json(cache / "store.json", settings)
+    # Copy-on-write: torch wants arrays that can be written, and the file must stay as it is.
+    return np.load(cache / "images.npy", mmap_mode="c"), np.load(cache / "labels.npy", mmap_mode="c")

@@ -44,7 +44,7 @@ def to_regions(labels: Array) -> Array:
     return torch.stack(masks)
 
 
-def from_regions(masks: Array) -> Array:
+def from_regions(masks: Any) -> Any:
     """Masks ``(3, ...)`` in the order of :data:`REGIONS` as labels ``(...)``, uint8.
 
     Regions are nested: a voxel of the core that is outside the whole tumour is background, and an enhancing voxel
@@ -56,9 +56,8 @@ def from_regions(masks: Array) -> Array:
     tc = tc & wt
     et = et & tc
     labels: Any = np.zeros(et.shape, np.uint8) if isinstance(masks, np.ndarray) else _zeros_like(et)
-    labels[wt] = 2
-    labels[tc] = 1
-    labels[et] = 4
+    for mask, label in ((wt, 2), (tc, 1), (et, 4)):
+        labels[mask] = label
     return labels
 
 

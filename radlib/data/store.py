@@ -211,19 +211,21 @@ def prepare(
         spacing: edge of a voxel, mm. Finer images are smoothed before they are resampled.
         normalise: ``zscore`` (mean 0, standard deviation 1 within the brain, cut at five deviations), ``minmax``
             (0 to 1 within the brain, the 99.5th percentile as 1), or ``none``.
-        ids: subjects; all where None.
+        ids: subjects; all that have any of the modalities where None.
         cache: a folder for memory-mapped arrays, filled once, for cohorts that do not fit into memory. Arrays made
             with other settings are replaced.
 
     Raises:
         RadlibError: for an unknown normalisation or a subject without any of the modalities.
     """
-    names = tuple(cohort.ids if ids is None else ids)
     if normalise not in ("zscore", "minmax", "none"):
         raise RadlibError(f"unknown normalisation {normalise!r}", remedy="use 'zscore', 'minmax' or 'none'")
     x, y, z = (int(length) for length in grid)
     shape = (x, y, z)
     channels = tuple(modalities)
+    if ids is None:
+        ids = [subject for subject in cohort.ids if any(_has(cohort, subject, name) for name in channels)]
+    names = tuple(ids)
     present = np.array([[_has(cohort, subject, name) for name in channels] for subject in names], dtype=bool)
     if lacking := [subject for row, subject in enumerate(names) if not present[row].any()]:
         raise RadlibError(

@@ -1,0 +1,1 @@
+"""Islam 2020: synthesis of missing modalities, segmentation, and survival."""

@@ -67,7 +67,7 @@ def to_classes(labels: Array) -> Array:
     return classes - (classes == 4)
 
 
-def from_classes(classes: Array) -> Array:
+def from_classes(classes: Any) -> Any:
     """Class numbers 0, 1, 2, 3 as labels 0, 1, 2, 4 (uint8)."""
     labels: Any = classes + (classes == 3)
     if isinstance(labels, np.ndarray):

@@ -1,0 +1,1 @@
+"""Training: one loop, checkpoints that resume exactly, inference, weights, bundles."""

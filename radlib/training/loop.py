@@ -1,0 +1,472 @@
+"""The one training loop. Supervised training has one player, adversarial training several that take turns.
+
+Everything random in a step is a function of the seed and the number of the step: the batch is drawn from a generator
+of its own, and torch's generator is seeded before each step. So a run that is killed and resumed from a checkpoint ends
+with the weights of an uninterrupted one, and there is no state of a data loader to keep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from radlib.core.device import pick_device
+from radlib.core.errors import RadlibError
+from radlib.core.progress import track
+from radlib.core.seeds import named_seed, rng
+from radlib.training.checkpoint import load_state, save_state
+from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on
+
+Batch = dict[str, torch.Tensor]
+Networks = Mapping[str, nn.Module]
+Losses = torch.Tensor | Mapping[str, torch.Tensor]
+MakeBatch = Callable[[int, np.random.Generator], Batch]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """Who minimises what.
+
+    Attributes:
+        name: shown in the history as ``<name>.<metric>``.
+        trains: the networks whose parameters it updates.
+        loss: ``loss(networks, batch, shared)``; a scalar, or scalars by name of which ``loss`` is minimised and the
+            others are logged. Networks it does not train are frozen meanwhile; what another player made is detached
+            by the loss.
+        optimizer: its optimiser.
+        every: it acts in every so-many-th step only.
+        repeats: updates a step on the same batch. More than one needs a loss that does not differentiate ``shared``.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    loss: Callable[[Networks, Batch, dict[str, Any]], Losses]
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    every: int = 1
+    repeats: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        networks: in evaluation mode, on the device they were trained on; the best weights where a metric was
+            monitored, else the averaged ones where there is an average, else the last.
+        history: one row a log or validation: ``step`` (updates done), ``part`` (``training`` or ``validation``),
+            ``seconds`` since the start, ``learning_rate``, and the metrics.
+        best_step: the step whose weights were kept.
+        seconds: time spent in training, over all pieces of an interrupted run.
+        steps_per_second: over the same time, validation included.
+        data_share: share of that time in which the loop waited for batches.
+        peak_memory: bytes, of the GPU where there is one, else of the process.
+    """
+
+    networks: dict[str, nn.Module]
+    history: pd.DataFrame
+    best_step: int
+    seconds: float
+    steps_per_second: float
+    data_share: float
+    peak_memory: int
+
+
+def train(
+    networks: Mapping[str, nn.Module],
+    *,
+    players: Sequence[Player],
+    batch: MakeBatch,
+    loop: LoopSettings,
+    seed: int,
+    name: str = "training",
+    shared: Callable[[Networks, Batch], dict[str, Any]] | None = None,
+    validate: Callable[[Networks], Mapping[str, float]] | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    identity: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train networks, in turns, or go on with a training that was interrupted.
+
+    Args:
+        networks: by name; changed in place.
+        players: who updates which, in this order, every step.
+        batch: ``batch(step, generator)``: tensors by name, first axis the samples. It must depend on its arguments
+            only. With several devices each takes its share of the batch.
+        loop: length, logging, validation, checkpoints, precision, devices.
+        seed: of batches, dropout and noise.
+        name: shown with the progress, and part of every seed.
+        shared: ``shared(networks, batch)``, computed once a step with gradients, handed to every player.
+        validate: ``validate(networks)`` in evaluation mode and without gradients; metrics by name.
+        folder: where checkpoints go; a checkpoint that is there is resumed. None keeps none.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        identity: whatever else decides the result (subjects, sizes); a checkpoint with another identity is refused.
+
+    Raises:
+        RadlibError: if a loss is not finite, memory runs out, or the checkpoint belongs to another training.
+    """
+    _check(networks, players)
+    run = _Run(
+        networks=dict(networks), players=players, batch=batch, loop=loop, seed=seed, name=name, shared=shared,
+        validate=validate, folder=folder, device=pick_device(device), identity=dict(identity or {}),
+    )  # fmt: skip
+    if loop.devices > 1:
+        if folder is None:
+            raise RadlibError(
+                f"{loop.devices} devices were asked for without a folder",
+                remedy="give folder=: the processes leave their result there",
+            )
+        # Forked, so that the batch and the losses need not be importable. torch refuses where CUDA is in use already.
+        fabric = Fabric(
+            accelerator=run.device.type,
+            devices=loop.devices,
+            strategy="ddp_fork",
+            precision=run.precision,  # type: ignore[arg-type]
+        )
+        fabric.launch(run.go)
+        # The processes' result is the finished checkpoint; reading it is a resume with nothing left to do.
+    devices = [run.device.index or 0] if run.device.type == "cuda" else 1
+    return run.go(Fabric(accelerator=run.device.type, devices=devices, precision=run.precision))  # type: ignore[arg-type]
+
+
+class _Run:
+    def __init__(
+        self,
+        *,
+        networks: dict[str, nn.Module],
+        players: Sequence[Player],
+        batch: MakeBatch,
+        loop: LoopSettings,
+        seed: int,
+        name: str,
+        shared: Callable[[Networks, Batch], dict[str, Any]] | None,
+        validate: Callable[[Networks], Mapping[str, float]] | None,
+        folder: Path | None,
+        device: torch.device,
+        identity: dict[str, Any],
+    ) -> None:
+        self.networks, self.players, self.make_batch, self.loop = networks, players, batch, loop
+        self.seed, self.name, self.shared, self.validate = seed, name, shared, validate
+        self.file = None if folder is None else Path(folder) / CHECKPOINT
+        self.device = device
+        self.precision = precision_on(device, loop.precision)
+        self.identity = self._identity(identity)
+
+    def _identity(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a checkpoint must have in common with this run, flat, by readable names."""
+        # How often a run is logged, saved or spread over devices does not change its result.
+        loop = self.loop.model_dump(mode="json", exclude={"log_every", "checkpoint_every", "devices", "precision"})
+        players = {
+            f"{player.name}.{key}": value
+            for player in self.players
+            for key, value in {
+                **player.optimizer.model_dump(mode="json"), "every": player.every, "repeats": player.repeats
+            }.items()
+        }  # fmt: skip
+        shapes = {
+            f"{name}.{key}": "x".join(map(str, tensor.shape))
+            for name, network in self.networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+        everything = {"seed": self.seed, "name": self.name, "precision": self.precision, **loop, **players, **shapes}
+        return {key: str(value) for key, value in {**everything, **given}.items()}
+
+    # One process
+
+    def go(self, fabric: Fabric) -> Trained:
+        """Run the training on this process's device."""
+        self.fabric = fabric
+        self.device = fabric.device
+        for network in self.networks.values():
+            network.to(self.device).train()
+            if self.loop.channels_last:
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trainable = {
+            name: [parameter for parameter in network.parameters() if parameter.requires_grad]
+            for name, network in self.networks.items()
+        }
+        self.optimizers = [
+            player.optimizer.build(parameter for name in player.trains for parameter in self.trainable[name])
+            for player in self.players
+        ]
+        self.wrapped: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
+        self.averages = self._averages()
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self.stale = 0
+        self.spent = self.waited = 0.0
+        first = self._resume()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        try:
+            done = self._steps(first)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise self._out_of_memory(error) from error
+            raise
+        finally:
+            for parameters in self.trainable.values():
+                for parameter in parameters:
+                    parameter.requires_grad_(True)
+        self._load_kept()
+        return Trained(
+            networks=self.networks,
+            history=pd.DataFrame(self.rows),
+            best_step=done if self.best is None else int(self.best["step"]),
+            seconds=self.spent,
+            steps_per_second=done / max(self.spent, 1e-9),
+            data_share=self.waited / max(self.spent, 1e-9),
+            peak_memory=self._peak_memory(),
+        )
+
+    def _averages(self) -> dict[str, AveragedModel]:
+        if self.loop.ema is None:
+            return {}
+        average = get_ema_multi_avg_fn(self.loop.ema)
+        return {
+            name: AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+            for name, network in self.networks.items()
+        }
+
+    def _steps(self, first: int) -> int:
+        loop = self.loop
+        sums: dict[str, torch.Tensor] = {}
+        counts: dict[str, int] = {}
+        done = first
+        finished = first >= loop.steps or self._out_of_patience()
+        steps = range(first, first if finished else loop.steps)
+        before, start = self.spent, time.monotonic()
+        with contextlib.closing(self._batches(steps)) as batches:
+            for step in track(steps, description=self.name):
+                waiting = time.monotonic()
+                batch = next(batches)
+                self.waited += time.monotonic() - waiting
+                for key, value in self._step(step, batch).items():
+                    sums[key] = sums[key] + value if key in sums else value
+                    counts[key] = counts.get(key, 0) + 1
+                done = step + 1
+                self.spent = before + time.monotonic() - start
+                last = done == loop.steps
+                if sums and (last or done % loop.log_every == 0 or self._is_due(done)):
+                    self._log(done, sums, counts)
+                if self.validate is not None and loop.validate_every and (last or done % loop.validate_every == 0):
+                    self._validate(done)
+                    self.spent = before + time.monotonic() - start
+                    last = last or self._out_of_patience()
+                if last or self._is_due(done):
+                    self._save(done)
+                if last:
+                    break
+        return done
+
+    def _is_due(self, done: int) -> bool:
+        return self.loop.checkpoint_every is not None and done % self.loop.checkpoint_every == 0
+
+    def _batches(self, steps: range) -> Generator[Batch]:
+        """Batches on the device; on a GPU the next one is made while the device works on this one."""
+
+        def make(step: int) -> Batch:
+            batch = self.make_batch(step, rng(self.seed, self.name, "batch", step))
+            rank, world = self.fabric.global_rank, self.fabric.world_size
+            part = {key: value[rank::world] for key, value in batch.items()} if world > 1 else batch
+            moved: Batch = self.fabric.to_device(part)
+            return moved
+
+        if self.device.type == "cpu":
+            yield from map(make, steps)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            coming: Future[Batch] | None = pool.submit(make, steps[0]) if len(steps) else None
+            for step in steps:
+                assert coming is not None
+                batch = coming.result()
+                coming = pool.submit(make, step + 1) if step + 1 in steps else None
+                yield batch
+
+    def _step(self, step: int, batch: Batch) -> dict[str, torch.Tensor]:
+        torch.manual_seed(named_seed(self.seed, self.name, "step", step, self.fabric.global_rank))
+        acting = [(number, player) for number, player in enumerate(self.players) if step % player.every == 0]
+        self._let_train({name for player in self.players for name in player.trains})
+        shared: dict[str, Any] = {}
+        if self.shared is not None:
+            with self.fabric.autocast():
+                shared = self.shared(self.networks, batch)
+        metrics: dict[str, torch.Tensor] = {}
+        for number, player in acting:
+            optimizer = self.wrapped[number]
+            for group in self.optimizers[number].param_groups:
+                group["lr"] = player.optimizer.rate(step, steps=self.loop.steps)
+            self._let_train(set(player.trains))
+            for _ in range(player.repeats):
+                with self.fabric.autocast():
+                    losses = player.loss(self.networks, batch, shared)
+                named = {"loss": losses} if isinstance(losses, torch.Tensor) else dict(losses)
+                optimizer.zero_grad()
+                self.fabric.backward(named["loss"])
+                self._average_gradients(player)
+                if self.loop.clip_norm is not None:
+                    self._clip(number, player)
+                optimizer.step()
+            prefix = f"{player.name}." if len(self.players) > 1 else ""
+            metrics.update({prefix + key: value.detach().float() for key, value in named.items()})
+        for name, average in self.averages.items():
+            average.update_parameters(self.networks[name])
+        return metrics
+
+    def _let_train(self, names: set[str]) -> None:
+        for name, parameters in self.trainable.items():
+            for parameter in parameters:
+                parameter.requires_grad_(name in names)
+
+    def _average_gradients(self, player: Player) -> None:
+        """Over devices. Plainer than wrapping each network in DDP, which cannot see whose turn it is."""
+        if self.fabric.world_size == 1:
+            return
+        gradients = [p.grad for name in player.trains for p in self.trainable[name] if p.grad is not None]
+        if gradients:
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            mean = self.fabric.all_reduce(flat, reduce_op="mean")
+            assert isinstance(mean, torch.Tensor)
+            for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def _clip(self, number: int, player: Player) -> None:
+        precision = self.fabric.strategy.precision
+        precision.unscale_gradients(self.optimizers[number])
+        parameters = [p for name in player.trains for p in self.trainable[name]]
+        assert self.loop.clip_norm is not None
+        nn.utils.clip_grad_norm_(parameters, self.loop.clip_norm)
+
+    # What is measured
+
+    def _log(self, done: int, sums: dict[str, torch.Tensor], counts: dict[str, int]) -> None:
+        means = {key: float(value) / counts[key] for key, value in sums.items()}
+        sums.clear()
+        counts.clear()
+        for key, value in means.items():
+            if not math.isfinite(value):
+                rates = ", ".join(f"{player.name} {player.optimizer.learning_rate:g}" for player in self.players)
+                raise RadlibError(
+                    f"{self.name}: {key} is {value} at step {done} (learning rate {rates}; {self.precision})",
+                    remedy="lower the learning rate, set clip_norm, or use precision '32-true'",
+                )
+        rate = self.players[0].optimizer.rate(done - 1, steps=self.loop.steps)
+        self.rows.append({"step": done, "part": "training", "seconds": self.spent, "learning_rate": rate, **means})
+
+    def _validate(self, done: int) -> None:
+        assert self.validate is not None
+        torch.manual_seed(named_seed(self.seed, self.name, "validate", done))
+        networks = {name: average.module for name, average in self.averages.items()} or self.networks
+        for network in networks.values():
+            network.eval()
+        with torch.no_grad(), self.fabric.autocast():
+            metrics = {key: float(value) for key, value in self.validate(networks).items()}
+        for network in self.networks.values():
+            network.train()
+        self.rows.append({"step": done, "part": "validation", "seconds": self.spent, **metrics})
+        if self.loop.monitor is None:
+            return
+        if self.loop.monitor not in metrics:
+            given = ", ".join(metrics) or "nothing"
+            raise RadlibError(
+                f"{self.name}: monitor is {self.loop.monitor!r}, but validation gives {given}",
+                remedy="monitor one of these",
+            )
+        value = metrics[self.loop.monitor] * (1 if self.loop.mode == "max" else -1)
+        if self.best is None or value > self.best["value"]:
+            weights = {
+                name: {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+                for name, network in networks.items()
+            }
+            self.best, self.stale = {"value": value, "step": done, "weights": weights}, 0
+        else:
+            self.stale += 1
+
+    def _out_of_patience(self) -> bool:
+        return self.loop.patience is not None and self.stale >= self.loop.patience
+
+    def _peak_memory(self) -> int:
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    # What is kept
+
+    def _save(self, done: int) -> None:
+        if self.file is None or self.fabric.global_rank:
+            return
+        save_state(
+            self.file,
+            {
+                "identity": self.identity, "step": done, "stale": self.stale,
+                "networks": {name: network.state_dict() for name, network in self.networks.items()},
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "averages": {name: average.state_dict() for name, average in self.averages.items()},
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "best": self.best, "history": self.rows, "seconds": self.spent, "waited": self.waited,
+            },
+        )  # fmt: skip
+
+    def _resume(self) -> int:
+        if self.file is None or not self.file.is_file():
+            return 0
+        state = load_state(self.file, device=self.device)
+        for key in {**self.identity, **state["identity"]}:
+            here, there = self.identity.get(key), state["identity"].get(key)
+            if here != there:
+                raise RadlibError(
+                    f"the checkpoint belongs to another training: {key} is {there} there and {here} here",
+                    file=self.file,
+                    remedy="give the training a folder of its own, or delete the checkpoint to start again",
+                )
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.best, self.rows, self.stale = state["best"], state["history"], int(state["stale"])
+        self.spent, self.waited = state["seconds"], state["waited"]
+        return int(state["step"])
+
+    def _load_kept(self) -> None:
+        for name, network in self.networks.items():
+            if self.best is not None:
+                network.load_state_dict(self.best["weights"][name])
+            elif name in self.averages:
+                network.load_state_dict(self.averages[name].module.state_dict())
+            network.eval()
+
+    def _out_of_memory(self, error: RuntimeError) -> RadlibError:
+        return RadlibError(
+            f"{self.name}: out of memory on {self.device} ({str(error).splitlines()[0]})",
+            remedy="lower the batch size, the size of patches or slices, or the widths of the network; "
+            "bf16-mixed precision needs less than 32-true",
+        )
+
+
+def _check(networks: Mapping[str, nn.Module], players: Sequence[Player]) -> None:
+    if not players:
+        raise RadlibError("a training needs a player", remedy="say who minimises what")
+    for player in players:
+        if unknown := [name for name in player.trains if name not in networks]:
+            raise RadlibError(
+                f"player {player.name!r} trains {unknown[0]!r}, which is no network",
+                remedy=f"the networks are {', '.join(networks)}",
+            )

@@ -98,7 +98,7 @@ class OctaveConv2d(nn.Module):
                 to_high.append(upsample(self.low_to_high(low)))
             if self.low_to_low is not None:
                 to_low.append(self.low_to_low(low))
-        return Octave(sum(to_high) if to_high else None, sum(to_low) if to_low else None)  # type: ignore[arg-type]
+        return Octave(sum(to_high) if to_high else None, sum(to_low) if to_low else None)
 
 
 class OctaveMap(nn.Module):

@@ -63,18 +63,19 @@ def from_regions(masks: Any) -> Any:
 
 def to_classes(labels: Array) -> Array:
     """Labels 0, 1, 2, 4 as class numbers 0, 1, 2, 3 (int64, for cross-entropy)."""
-    classes: Any = labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels.long()
-    return classes - (classes == 4)
+    classes: Any = labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels.long().clone()
+    classes[classes == 4] = 3
+    return classes
 
 
 def from_classes(classes: Any) -> Any:
     """Class numbers 0, 1, 2, 3 as labels 0, 1, 2, 4 (uint8)."""
-    labels: Any = classes + (classes == 3)
-    if isinstance(labels, np.ndarray):
-        return labels.astype(np.uint8)
-    import torch
-
-    return labels.to(torch.uint8)
+    if isinstance(classes, np.ndarray):
+        labels = classes.astype(np.uint8)
+    else:
+        labels = _zeros_like(classes).copy_(classes)
+    labels[labels == 3] = 4
+    return labels
 
 
 def _zeros_like(mask: Any) -> Any:

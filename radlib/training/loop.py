@@ -120,7 +120,7 @@ def train(
     Raises:
         RadlibError: if a loss is not finite, memory runs out, or the checkpoint belongs to another training.
     """
-    _check(networks, players)
+    _check(networks, players, loop)
     run = _Run(
         networks=dict(networks), players=players, batch=batch, loop=loop, seed=seed, name=name, shared=shared,
         validate=validate, folder=folder, device=pick_device(device), identity=dict(identity or {}),
@@ -138,7 +138,7 @@ def train(
             strategy="ddp_fork",
             precision=run.precision,  # type: ignore[arg-type]
         )
-        fabric.launch(run.go)
+        fabric.launch(run.go_quietly)
         # The processes' result is the finished checkpoint; reading it is a resume with nothing left to do.
     devices = [run.device.index or 0] if run.device.type == "cuda" else 1
     return run.go(Fabric(accelerator=run.device.type, devices=devices, precision=run.precision))  # type: ignore[arg-type]
@@ -233,6 +233,10 @@ class _Run:
             data_share=self.waited / max(self.spent, 1e-9),
             peak_memory=self._peak_memory(),
         )
+
+    def go_quietly(self, fabric: Fabric) -> None:
+        """Run the training in a process of its own, which leaves its result in the checkpoint."""
+        self.go(fabric)
 
     def _averages(self) -> dict[str, AveragedModel]:
         if self.loop.ema is None:
@@ -461,7 +465,11 @@ class _Run:
         )
 
 
-def _check(networks: Mapping[str, nn.Module], players: Sequence[Player]) -> None:
+def _check(networks: Mapping[str, nn.Module], players: Sequence[Player], loop: LoopSettings) -> None:
+    if loop.patience is not None and loop.monitor is None:
+        raise RadlibError("patience is set but monitor is not", remedy="name the validation metric to watch")
+    if loop.monitor is not None and loop.validate_every is None:
+        raise RadlibError(f"monitor is {loop.monitor!r} but nothing validates", remedy="set validate_every")
     if not players:
         raise RadlibError("a training needs a player", remedy="say who minimises what")
     for player in players:

@@ -121,13 +121,6 @@ class LoopSettings(BaseModel):
     channels_last: bool = False
     devices: int = Field(default=1, ge=1)
 
-    def model_post_init(self, _context: Any) -> None:
-        """Patience needs something to watch."""
-        if self.patience is not None and self.monitor is None:
-            raise RadlibError("patience is set but monitor is not", remedy="name the validation metric to watch")
-        if self.monitor is not None and self.validate_every is None:
-            raise RadlibError(f"monitor is {self.monitor!r} but nothing validates", remedy="set validate_every")
-
 
 def precision_on(device: torch.device, precision: Precision) -> str:
     """What ``auto`` means on ``device``; anything else as it is."""

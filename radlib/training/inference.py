@@ -1,0 +1,148 @@
+"""Trained networks on whole volumes: slice by slice, or by a sliding window, with flips and ensembles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import nn
+
+from radlib.core.device import pick_device
+from radlib.core.errors import RadlibError
+from radlib.training.settings import Precision, precision_on
+
+Activation = Literal["softmax", "sigmoid"] | None
+Network = nn.Module | Callable[[torch.Tensor], torch.Tensor]
+
+
+def predict_slices(
+    network: Network | Sequence[Network],
+    image: torch.Tensor,
+    *,
+    axis: int = 2,
+    flips: Sequence[int] = (),
+    activation: Activation = "softmax",
+    device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int = 32,
+) -> torch.Tensor:
+    """Apply a 2D network to every slice.
+
+    Args:
+        network: maps ``(B, C, H, W)`` to ``(B, K, H, W)``; of several, the mean of their outputs is taken.
+        image: ``(C, X, Y, Z)``.
+        axis: of the slices; 2 is axial.
+        flips: axes of a slice (0, 1) along which a mirrored copy is predicted too, mirrored back and averaged.
+        activation: applied before averaging.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: of autocast.
+        batch_size: slices at a time.
+
+    Returns:
+        ``(K, X, Y, Z)`` float32 on the CPU.
+    """
+    slices = image.movedim(axis + 1, 0)
+
+    def one(net: Network, where: torch.device) -> torch.Tensor:
+        parts = [_flipped(net, part.to(where), flips, activation).cpu() for part in slices.split(batch_size)]
+        return torch.cat(parts).movedim(0, axis + 1)
+
+    return _mean(network, one, device=device, precision=precision)
+
+
+def predict_volume(
+    network: Network | Sequence[Network],
+    image: torch.Tensor,
+    *,
+    roi: Sequence[int] | None = None,
+    overlap: float = 0.5,
+    flips: Sequence[int] = (),
+    activation: Activation = "softmax",
+    device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int = 4,
+) -> torch.Tensor:
+    """Apply a 3D network to a volume.
+
+    Args:
+        network: maps ``(B, C, X, Y, Z)`` to ``(B, K, X, Y, Z)``; of several, the mean of their outputs is taken.
+        image: ``(C, X, Y, Z)``.
+        roi: size of the sliding window (MONAI's, with Gaussian weights); None takes the volume at once.
+        overlap: share of a window that the next one covers again.
+        flips: axes (0, 1, 2) along which a mirrored copy is predicted too, mirrored back and averaged.
+        activation: applied before averaging.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: of autocast.
+        batch_size: windows at a time.
+
+    Returns:
+        ``(K, X, Y, Z)`` float32 on the CPU.
+    """
+
+    def one(net: Network, where: torch.device) -> torch.Tensor:
+        def predict(part: torch.Tensor) -> torch.Tensor:
+            return _flipped(net, part, flips, activation)
+
+        whole = image[None].to(where)
+        if roi is None or all(edge >= length for edge, length in zip(roi, image.shape[1:], strict=True)):
+            return predict(whole)[0].cpu()
+        from monai.inferers import sliding_window_inference
+
+        out = sliding_window_inference(whole, tuple(roi), batch_size, predict, overlap=overlap, mode="gaussian")
+        assert isinstance(out, torch.Tensor)
+        return out[0].cpu()
+
+    return _mean(network, one, device=device, precision=precision)
+
+
+def _mean(
+    network: Network | Sequence[Network],
+    one: Callable[[Network, torch.device], torch.Tensor],
+    *,
+    device: str,
+    precision: Precision,
+) -> torch.Tensor:
+    members: Sequence[Network] = network if isinstance(network, Sequence) else [network]
+    if not members:
+        raise RadlibError("an ensemble without members was given", remedy="give at least one network")
+    where = pick_device(device)
+    kind = precision_on(where, precision)
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(kind, torch.float32)
+    total: torch.Tensor | None = None
+    with torch.no_grad(), torch.autocast(where.type, dtype=dtype, enabled=dtype != torch.float32):
+        for member in members:
+            with _evaluating(member, where):
+                part = one(member, where)
+            total = part if total is None else total + part
+    assert total is not None
+    return total / len(members)
+
+
+@contextmanager
+def _evaluating(network: Network, device: torch.device) -> Iterator[None]:
+    if not isinstance(network, nn.Module):
+        yield
+        return
+    was = network.training
+    network.to(device).eval()
+    try:
+        yield
+    finally:
+        network.train(was)
+
+
+def _flipped(network: Network, batch: torch.Tensor, flips: Sequence[int], activation: Activation) -> torch.Tensor:
+    """The mean over no flip and each single flip, float32."""
+
+    def predict(part: torch.Tensor) -> torch.Tensor:
+        out = network(part).float()
+        if activation == "softmax":
+            return out.softmax(dim=1)
+        return out.sigmoid() if activation == "sigmoid" else out
+
+    total = predict(batch)
+    for flip in flips:
+        total = total + predict(batch.flip(flip + 2)).flip(flip + 2)
+    return total / (1 + len(flips))

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The version of torch in both locks: the newest for which every other package resolves on CPU and CUDA machines alike.
 TORCH = "2.13.0"
 COMPILE = [
-    sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "book", "--extra", "dev",
+    sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras",
     "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet", *sys.argv[1:],
 ]  # fmt: skip
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -31,8 +31,7 @@ def pins(lock: str) -> dict[str, str]:
 def environment(cpu_lock: str, cuda_lock: str) -> str:
     """``environment.yml``: the direct dependencies at the versions of the lock, installed by pip inside conda."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["book"]]
-    wanted += project["optional-dependencies"]["dev"]
+    wanted = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
     names = [re.split(r"[<>=!~ \[;]", item, maxsplit=1)[0].lower() for item in wanted]
     known = pins(cpu_lock) | {"torch": pins(cuda_lock)["torch"]}
     lines = [f"      - {name}=={known[name]}" for name in sorted(set(names))]

@@ -70,10 +70,7 @@ def to_classes(labels: Array) -> Array:
 
 def from_classes(classes: Any) -> Any:
     """Class numbers 0, 1, 2, 3 as labels 0, 1, 2, 4 (uint8)."""
-    if isinstance(classes, np.ndarray):
-        labels = classes.astype(np.uint8)
-    else:
-        labels = _zeros_like(classes).copy_(classes)
+    labels = classes.astype(np.uint8) if isinstance(classes, np.ndarray) else _zeros_like(classes).copy_(classes)
     labels[labels == 3] = 4
     return labels
 

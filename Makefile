@@ -12,7 +12,7 @@ NAME ?=
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 STAMP := $(VENV)/.installed
 SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile --cores $(JOBS) --resources gpu=1 \
-	--nolock --rerun-incomplete --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
+	--nolock --rerun-incomplete --keep-going --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
 RUN_TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
@@ -39,8 +39,9 @@ endif
 	@touch $@
 
 book: $(STAMP) ## Run what is not up to date and build the book: build/_build/html/index.html
-	$(SNAKEMAKE) book
-	@echo "The book: build/_build/html/index.html"
+	@$(SNAKEMAKE) chapters; ran=$$?; \
+	$(BIN)/radlib chapter book --cohort $(COHORT) --profile $(PROFILE) || exit; \
+	if [ $$ran -ne 0 ]; then echo "The book is built, but not every chapter has run: see its status page"; fi; exit $$ran
 
 chapters: $(STAMP) ## Run the chapters without building the book
 	$(SNAKEMAKE) chapters

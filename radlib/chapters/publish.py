@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +39,9 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
     out = (book or book_dir()) / "chapters"
     target = out / f"{chapter.name}.ipynb"
     executed = directory / "notebook.ipynb"
-    if not executed.is_file():
-        notebook = _absent(chapter, directory)
+    unmet = _json(directory / "results.json").get("unmet")
+    if not executed.is_file() or unmet:
+        notebook = _absent(chapter, directory, cohort=cohort, profile=profile, unmet=unmet)
     else:
         notebook = merge(nbformat.read(executed, as_version=4), read_notebook(chapter.source), file=executed)
         _stamp_time(notebook, directory)
@@ -91,20 +94,32 @@ def _stamp_time(notebook: nbformat.NotebookNode, directory: Path) -> None:
                 )
 
 
-def _absent(chapter: Chapter, directory: Path) -> nbformat.NotebookNode:
-    """A page in place of a chapter that has no whole run: it says which, and why."""
-    log = directory / "log.txt"
-    last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
-    why = f"\n\n```text\n{last[0]}\n```" if last else ""
+def _absent(
+    chapter: Chapter, directory: Path, *, cohort: str, profile: str, unmet: str | None
+) -> nbformat.NotebookNode:
+    """A page in place of a chapter without results: it says why there are none."""
+    if unmet:
+        text = f"The cohort does not have what this chapter needs, so it has no results here.\n\n```text\n{unmet}\n```"
+    else:
+        text = "This chapter has not run to its end, so it has no results here."
+        log = directory / "log.txt"
+        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
+        before = [name for name in chapter.needs if not _ran(name, cohort=cohort, profile=profile)]
+        if last:
+            text += f"\n\n```text\n{last[0]}\n```"
+        elif before:
+            text += f" It reads what {' and '.join(f'`{name}`' for name in before)} leaves, which has not run either."
     notebook = nbformat.v4.new_notebook()
     notebook.metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    cell = nbformat.v4.new_markdown_cell(
-        f"# {chapter.title}\n\n:::{{warning}}\nThis chapter has not run to its end, so it has no results here."
-        f"{why}\n:::"
-    )
+    kind = "note" if unmet else "warning"
+    cell = nbformat.v4.new_markdown_cell(f"# {chapter.title}\n\n:::{{{kind}}}\n{text}\n:::")
     cell.id = "absent"
     notebook.cells = [cell]
     return notebook
+
+
+def _ran(name: str, *, cohort: str, profile: str) -> bool:
+    return (run_dir(cohort=cohort, profile=profile, chapter=name) / "results.json").is_file()
 
 
 def _mirror(source: Path, target: Path) -> None:
@@ -145,6 +160,27 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
     return [folder / name for name in (*pages, "ledger.csv")]
 
 
+def build_book(*, cohort: str, profile: str) -> Path:
+    """Publish every chapter and have Jupyter Book render the book, warnings as errors.
+
+    A chapter without results becomes a page that says so, so one failure does not take the book away.
+
+    Returns:
+        The first page.
+
+    Raises:
+        RadlibError: if Jupyter Book fails.
+    """
+    for chapter in chapters().values():
+        publish_chapter(chapter, cohort=cohort, profile=profile)
+    write_generated_pages(cohort=cohort, profile=profile)
+    command = [sys.executable, "-m", "jupyter_book", "build", "book", "--config", "_config.yml"]
+    command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
+    if subprocess.run(command, cwd=project_root(), check=False).returncode:
+        raise RadlibError("Jupyter Book did not build the book", remedy="read its messages above")
+    return project_root() / "build" / "_build" / "html" / "index.html"
+
+
 def status(*, cohort: str, profile: str) -> pd.DataFrame:
     """One row a chapter: whether it ran, seconds, peak memory, device, commit."""
     rows = []
@@ -154,9 +190,10 @@ def status(*, cohort: str, profile: str) -> pd.DataFrame:
         provenance = _json(directory / "provenance.json") if done else {}
         timing = _json(directory / "timing.json") if done else {}
         memory = provenance.get("peak_memory_bytes")
+        unmet = _json(directory / "results.json").get("unmet")
         rows.append({
             "chapter": f"[{chapter.title}](/chapters/{chapter.name})",
-            "state": "ran" if done else "no whole run",
+            "state": "the cohort lacks what it needs" if unmet else "ran" if done else "no whole run",
             "seconds": timing.get("wall_seconds"),
             "peak memory (GiB)": memory / 2**30 if memory else None,
             "device": provenance.get("device", ""),

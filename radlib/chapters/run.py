@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 
 from radlib.chapters.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.chapters.registry import Chapter
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, write_json
-from radlib.core.paths import project_root, run_dir
+from radlib.core.paths import cohort_slug, project_root, run_dir
 
 #: Threads of a chapter's kernel. Results are equal bit for bit only for an equal number of threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -38,6 +38,9 @@ def run_chapter(
 
     The notebook is executed under a temporary name and moved into place only when every code cell has run and none
     shows an error; a chapter that fails leaves ``log.txt`` and ``failed.ipynb`` and no ``notebook.ipynb``.
+
+    A real cohort may lack what a chapter needs (genes, a modality, a label). That is no failure: the chapter is whole,
+    and its ``results.json`` says under ``unmet`` what lacks. A simulated cohort has everything.
 
     Args:
         chapter: which one.
@@ -92,15 +95,17 @@ def run_chapter(
                         extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
                     )
                 gate(nbformat.read(temporary, as_version=4), file=chapter.source)
+                _finish(temporary, parameters)
             except Exception as error:
                 traceback.print_exc(file=log)
-                os.replace(temporary, failed)
-                raise RadlibError(
-                    f"chapter {chapter.name!r} failed: {_last_line(error)}",
-                    file=directory / "log.txt",
-                    remedy=f"read the log, or open {failed}",
-                ) from error
-            _finish(temporary, parameters)
+                if cohort == "simulated" or getattr(error, "ename", None) != MissingDataError.__name__:
+                    os.replace(temporary, failed)
+                    raise RadlibError(
+                        f"chapter {chapter.name!r} failed: {_last_line(error)}",
+                        file=directory / "log.txt",
+                        remedy=f"read the log, or open {failed}",
+                    ) from error
+                _leave_unmet(chapter, temporary, parameters, unmet=str(error.evalue))  # type: ignore[attr-defined]
             write_json(
                 directory / "parameters.json",
                 {**{name: item.default for name, item in declared_parameters(chapter.source).items()}, **parameters},
@@ -144,6 +149,19 @@ def _finish(path: Path, parameters: dict[str, Any]) -> None:
     notebook.metadata["papermill"]["input_path"] = notebook.metadata["papermill"]["output_path"] = ""
     notebook.metadata["radlib"] = {name: parameters[name] for name in COMMON}
     nbformat.write(notebook, path)
+
+
+def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, unmet: str) -> None:
+    """The run directory of a chapter whose needs the cohort does not meet."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_markdown_cell(f"# {chapter.title}\n\n{unmet}", id="unmet")]
+    nbformat.write(notebook, path)
+    directory = run_dir(cohort=parameters["cohort"], profile=parameters["profile"], chapter=chapter.name)
+    write_json(directory / "results.json", {
+        "chapter": chapter.name, "cohort": cohort_slug(parameters["cohort"]), "profile": parameters["profile"],
+        "seed": parameters["seed"], "papers": list(chapter.papers), "unmet": unmet, "ledger": [], "missing": [],
+        "values": {}, "tables": {}, "figures": {}, "pages": {},
+    })  # fmt: skip
 
 
 def _last_line(error: Exception) -> str:

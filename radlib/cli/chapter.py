@@ -103,6 +103,14 @@ def publish(
 
 
 @app.command()
+def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
+    """Build the book from what has run; a chapter without results gets a page that says so."""
+    from radlib.chapters.publish import build_book
+
+    typer.echo(build_book(cohort=cohort, profile=profile))
+
+
+@app.command()
 def keep(
     name: Annotated[str, typer.Argument(help="The chapter.")],
     cohort: Cohort = "real",

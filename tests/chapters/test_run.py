@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from radlib.chapters.parameters import read_notebook
-from radlib.chapters.publish import merge, publish_chapter
+from radlib.chapters.publish import merge, publish_chapter, status
 from radlib.chapters.registry import chapter
 from radlib.chapters.run import gate, run_chapter
 from radlib.core.errors import RadlibError
@@ -71,6 +71,23 @@ def test_a_failing_cell_leaves_a_log_and_no_notebook(project: Path) -> None:
     assert not (folder / "results.json").exists()
     page = publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
     assert "has not run to its end" in page.read_text()
+
+
+def test_a_cohort_without_what_a_chapter_needs_is_no_failure(project: Path) -> None:
+    source = chapter("first").source
+    lacking = (
+        'from radlib.core.errors import MissingDataError\nraise MissingDataError("no gene expression")\ndraws = rng'
+    )
+    source.write_text(source.read_text().replace("draws = rng", lacking))
+    with pytest.raises(RadlibError, match="no gene expression"):  # a simulated cohort has everything
+        run("first")
+    run_chapter(chapter("first"), cohort="real", profile="smoke")
+    folder = run_dir(cohort="real", profile="smoke", chapter="first")
+    assert json.loads((folder / "results.json").read_text())["unmet"] == "no gene expression."
+    page = publish_chapter(chapter("first"), cohort="real", profile="smoke", book=project / "book").read_text()
+    assert "The cohort does not have what this chapter needs" in page
+    assert "no gene expression" in page
+    assert status(cohort="real", profile="smoke").loc[0, "state"] == "the cohort lacks what it needs"
 
 
 def test_a_killed_run_resumes_to_the_same_tables(project: Path) -> None:

@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from radlib.chapters.dependencies import code_of, imported_files, modules_of
+from radlib.chapters.publish import publish_chapter
 from radlib.chapters.registry import chapter
-from radlib.core.paths import project_root
+from radlib.core.paths import project_root, run_dir
 
 
-def snakemake(project: Path, *arguments: str) -> str:
+def snakemake(project: Path, *arguments: str, fails: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--cores", "2", "--nolock",
-         "--rerun-incomplete", "--config", "profile=smoke", *arguments, "--", "chapters"],
+         "--rerun-incomplete", "--keep-going", "--config", "profile=smoke", *arguments, "--", "chapters"],
         cwd=project, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -42,6 +43,26 @@ def test_only_what_changed_runs_again(project: Path) -> None:
 
     source.write_text(source.read_text().replace('draws."', 'random draws."'))
     assert planned(project) == {"first", "second"}
+
+
+def test_one_failure_leaves_the_other_chapters_and_a_page_that_names_it(project: Path) -> None:
+    notebooks = project / "notebooks"
+    text = (notebooks / "first.py").read_text()
+    (notebooks / "third.py").write_text(text.replace('"first"', '"third"'))
+    (notebooks / "first.py").write_text(text.replace("size=n)", "size=n) / undefined"))
+    with open(notebooks / "chapters.yml", "a") as stream:
+        stream.write("  third: {title: Third}\n")
+    snakemake(project, fails=True)
+    ran = {name: (run_dir(cohort="simulated", profile="smoke", chapter=name) / "results.json").is_file()
+           for name in ("first", "second", "third")}  # fmt: skip
+    assert ran == {"first": False, "second": False, "third": True}
+    pages = {}
+    for name in ran:
+        page = publish_chapter(chapter(name), cohort="simulated", profile="smoke", book=project / "book")
+        pages[name] = page.read_text()
+    assert "NameError: name 'undefined' is not defined" in pages["first"]
+    assert "It reads what `first` leaves, which has not run either." in pages["second"]
+    assert "There are 3 draws." in pages["third"]
 
 
 @pytest.mark.parametrize(

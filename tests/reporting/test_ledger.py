@@ -272,3 +272,16 @@ def test_page_loads_nothing_from_elsewhere(folders: tuple[Path, Path]) -> None:
 
 def test_page_is_the_same_twice(folders: tuple[Path, Path]) -> None:
     assert ledger_page(*folders) == ledger_page(*folders)
+
+
+def test_a_chapter_that_could_not_run_gives_its_papers_entries_the_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "my" / "default" / "pairwise_gan"
+    folder.mkdir(parents=True)
+    content = {"chapter": "pairwise_gan", "cohort": "my", "papers": ["ge2020"], "unmet": "no T2", "ledger": [],
+               "missing": []}  # fmt: skip
+    (folder / "results.json").write_text(json.dumps(content))
+    entries = {entry.published.key: entry for entry in collect(tmp_path / "runs", tmp_path / "published")}
+    assert entries[ACCURACY].verdict == "not yet"
+    assert entries[ACCURACY].reason == "pairwise_gan could not run on my: no T2"
+    assert "no T2" not in entries["islam2020.table2.avg.accuracy"].reason
+    assert {entry.verdict for entry in entries.values() if entry.published.kind == "setting"} == {"setting"}

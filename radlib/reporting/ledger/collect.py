@@ -23,6 +23,7 @@ def collect(runs: Path, published: Path) -> list[Entry]:
     """
     results: dict[str, dict[tuple[str, ...], Result]] = {}
     missing: dict[str, dict[str, None]] = {}
+    unmet: dict[str, dict[str, None]] = {}
     # Kept results first: what was run anew in this checkout takes the place of what was kept.
     files = [*((file, True) for file in published.glob("**/results.json"))]
     files += [(file, False) for file in runs.glob("*/*/*/results.json")]
@@ -34,6 +35,10 @@ def collect(runs: Path, published: Path) -> list[Entry]:
             results.setdefault(result.key, {})[identity] = result
         for item in content["missing"]:
             missing.setdefault(item["key"], {})[item["reason"]] = None
+        if "unmet" in content:
+            reason = f"{content['chapter']} could not run on {content['cohort']}: {content['unmet']}"
+            for paper in content["papers"]:
+                unmet.setdefault(paper, {})[reason] = None
     values = published_values()
     unknown = sorted((results.keys() | missing.keys()) - values.keys())
     if unknown:
@@ -45,7 +50,8 @@ def collect(runs: Path, published: Path) -> list[Entry]:
     entries = []
     for key, value in values.items():
         measured = tuple(results.get(key, {}).values())
-        judgement = judge(value, measured, missing="; ".join(missing.get(key, ())))
+        reasons = missing.get(key) or ({} if value.kind == "setting" else unmet.get(value.paper, {}))
+        judgement = judge(value, measured, missing="; ".join(reasons))
         entries.append(Entry(value, measured, judgement.verdict, judgement.reason))
     return entries
 

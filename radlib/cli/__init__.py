@@ -11,6 +11,7 @@ import sys
 import typer
 
 from radlib.cli import chapter, cohort, data, features, phantom
+from radlib.cli.synthesise import synthesise
 
 app = typer.Typer(
     name="radlib",
@@ -24,6 +25,7 @@ app.add_typer(cohort.app, name="cohort")
 app.add_typer(phantom.app, name="phantom")
 app.add_typer(features.app, name="features")
 app.add_typer(chapter.app, name="chapter")
+app.command()(synthesise)
 
 
 @app.callback(invoke_without_command=True)

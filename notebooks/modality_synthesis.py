@@ -259,8 +259,8 @@ for region in ("wt", "tc", "et"):
 report.sentence(
     "What a synthetic image adds to the Dice of a network that was trained with the real one, against a network "
     f"without: whole tumour {report.text('gain_wt')}, core {report.text('gain_tc')}, enhancing "
-    f"{report.text('gain_et')}. A generator can only rearrange what the available modalities hold. An interval that contains 0 says that this many "
-    "subjects do not show a gain."
+    f"{report.text('gain_et')}. A generator can only rearrange what the available modalities hold. An interval that "
+    "contains 0 says that this many subjects do not show a gain."
 )
 
 # %% [markdown]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -381,13 +381,14 @@ def difference_table(paired: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def claim_sentence(differences: pd.DataFrame) -> str:
     """Whether the paper's two claims hold here, from the differences to its method, one row a method."""
+    rows = differences.to_dict("index")
     return " ".join([
-        _verdict(differences.xs("U-Net cGAN (pix2pix)"), "That the FCN is the better generator"),
-        _verdict(differences.xs("FCN, PatchGAN"), "That the encoder-decoder is the better discriminator"),
+        _verdict(rows["U-Net cGAN (pix2pix)"], "That the FCN is the better generator"),
+        _verdict(rows["FCN, PatchGAN"], "That the encoder-decoder is the better discriminator"),
     ])  # fmt: skip
 
 
-def _verdict(rival: Mapping[str, float] | pd.Series, claim: str) -> str:
+def _verdict(rival: Mapping[Hashable, float], claim: str) -> str:
     if rival["high"] < 0:
         return f"{claim} holds here."
     if rival["low"] > 0:

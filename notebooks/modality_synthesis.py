@@ -74,7 +74,7 @@ whole = open_cohort("brats2017", cohort=cohort, profile=profile)
 complete = results.trainable(whole)
 lacking = open_cohort("tcga-gbm", cohort=cohort, profile=profile)
 split = hold_out(complete.ids, test=min(n_test, len(complete) // 3), seed=seed,
-                 stratify=complete.participants["grade_group"].fillna(""))  # fmt: skip
+                 stratify=complete.participants["grade_group"].fillna("unknown"))  # fmt: skip
 store = prepare(complete, grid=grid, spacing=spacing, normalise="minmax")
 
 # %% tags=["remove-input"]
@@ -198,11 +198,10 @@ generators = results.fill_generators(
     store, lacking, targets=fill_targets, train=split.train, validate=split.test, recipe=recipe, seed=seed,
     folder=report.directory / "checkpoints",
 )  # fmt: skip
-for name, network in generators.items():
-    syn.save_synthesiser(
-        report.directory / "weights" / f"{name}_from_any.safetensors", network, target=name, recipe=recipe,
-        grid=grid, spacing=spacing, trained_on=f"{report.source} {whole.name}, {len(split.train)} subjects",
-    )  # fmt: skip
+results.keep_generators(
+    report.directory / "weights", {**generators, "": comparison.generators[next(iter(syn.TITLES))]}, target=target,
+    recipe=recipe, store=store, train=split.train, trained_on=f"{report.source} {whole.name}",
+)  # fmt: skip
 
 # %% tags=["hide-input"]
 directions = results.direction_table(generators, store, lacking, train=split.train, test=split.test)

@@ -24,6 +24,7 @@ from radlib.experiments.islam2020.synthesis import (
     SynthesisRecipe,
     build_discriminator,
     missing_directions,
+    save_synthesiser,
     score_subjects,
     synthesise,
     train_synthesiser,
@@ -236,6 +237,36 @@ def fill_generators(
             seed=seed, name=f"fill in {target}", folder=None if folder is None else folder / f"fill-{target}",
         )  # fmt: skip
     return made
+
+
+def keep_generators(
+    folder: Path,
+    generators: Mapping[str, Synthesiser],
+    *,
+    target: str,
+    recipe: SynthesisRecipe,
+    store: ImageStore,
+    train: Sequence[str],
+    trained_on: str,
+) -> list[Path]:
+    """Write generators for other chapters and for ``radlib synthesise``.
+
+    Args:
+        folder: for ``<target>_from_any.safetensors``, and ``<target>_from_<sources>.safetensors`` of the comparison's.
+        generators: by target; the one under the empty name makes ``target`` from fixed sources.
+        target: of that one.
+        recipe, store, train, trained_on: what their headers tell.
+    """
+    paths = []
+    for name, network in generators.items():
+        made = name or target
+        path = folder / f"{made}_from_{'any' if name else '_'.join(network.sources)}.safetensors"
+        save_synthesiser(
+            path, network, target=made, recipe=recipe, grid=list(store.grid), spacing=store.spacing, train=list(train),
+            trained_on=f"{trained_on}, {len(train)} subjects",
+        )  # fmt: skip
+        paths.append(path)
+    return paths
 
 
 def direction_table(

@@ -21,6 +21,7 @@ from radlib.data.store import ImageStore
 from radlib.evaluation.segmentation import score_labels
 from radlib.experiments.islam2020.segmentation_batches import SliceSampler
 from radlib.experiments.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, arguments_of, build, construct
+from radlib.training.bundle import Segmenter, export_bundle
 from radlib.training.inference import predict_slices
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import Fitted, fit
@@ -355,3 +356,16 @@ def load_runs(folder: Path, *, model: str = "fcn") -> tuple[list[nn.Module], dic
         load_weights(file, network)
         networks.append(network.eval())
     return networks, read_metadata(files[0])
+
+
+def export(folder: Path, run: Run, *, store: ImageStore, recipe: Recipe) -> Path:
+    """Write a run's network as a MONAI bundle (:func:`radlib.training.bundle.export_bundle`)."""
+    target, arguments = arguments_of(run.model, in_channels=len(run.modalities), recipe=recipe)
+    return export_bundle(
+        folder,
+        Segmenter(
+            network=run.network, target=target, arguments=arguments, modalities=run.modalities, spacing=store.spacing,
+            roi=store.grid[:2], outputs="classes",
+            trained_on=f"{len(run.split.train)} subjects ({run.split.name}), axial slices",
+        ),
+    )  # fmt: skip

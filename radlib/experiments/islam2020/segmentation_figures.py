@@ -66,6 +66,20 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def gain_figure(table: pd.DataFrame) -> Figure:
+    """What every modality adds to the Dice, a panel a region (:func:`segmentation_results.modality_gains`)."""
+    figure = dot_plot(
+        table.assign(metric=table["region"].str.upper()),
+        metrics=[region.upper() for region in REGIONS],
+        rows="added",
+        references={region.upper(): [("no gain", 0.0)] for region in REGIONS},
+        row_height=0.45,
+    )
+    for panel in figure.axes:
+        panel.set_xlabel(f"gain in Dice, {panel.get_xlabel()}")
+    return figure
+
+
 def widest_slice(labels: np.ndarray) -> int:
     """The axial position with most tumour; the middle one where there is none."""
     areas = (labels > 0).sum(axis=(0, 1))

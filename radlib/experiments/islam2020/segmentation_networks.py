@@ -78,6 +78,13 @@ class Recipe:
     validation_slices: int = 16
 
 
+PAPER = Recipe(
+    widths=(64, 128, 256, 512, 1024), output_stride=8, rates=(6, 12, 18), kernel_size=15, batch_size=16, crop=None,
+    learning_rate=1e-4, weight_decay=1e-4, schedule="constant", steps=40_000,
+)  # fmt: skip
+"""The published learning rate and weight decay, whole slices, and the originals' widths; steps and batch are ours."""
+
+
 # Networks
 
 

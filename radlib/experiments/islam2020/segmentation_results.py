@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 
+from radlib.data.cohort import Cohort
 from radlib.data.papers import published
-from radlib.data.regions import REGIONS
+from radlib.data.regions import REGIONS, region_mask
+from radlib.data.store import ImageStore
 from radlib.evaluation.intervals import Estimate, bootstrap
 from radlib.evaluation.paired import paired_difference
-from radlib.evaluation.segmentation import PENALTY_MM, summary
-from radlib.experiments.islam2020.segmentation import Outcome
-from radlib.experiments.islam2020.segmentation_networks import TITLES, Recipe, build
+from radlib.evaluation.segmentation import PENALTY_MM, dice, summary
+from radlib.experiments.islam2020.segmentation import Outcome, Plan
+from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, build
 from radlib.models.islam2020 import count_flops, count_parameters
 from radlib.models.octave import conv_flops, octave_flops
 from radlib.reporting.report import Report
@@ -23,7 +26,7 @@ from radlib.reporting.tables import format_interval
 PUBLISHED_ROWS = {"fcn": "ours", "unet_scse": "unet_scse", "unet": "unet", "deeplab_v3": "deeplab_v3", "gcn": "gcn"}
 """Networks and their rows of Table I."""
 
-PUBLISHED_SETS = {("t1ce",): "t1c", ("t1ce", "flair"): "t1c_flair", ("t1ce", "flair", "t2"): "t1c_flair_t2"}
+PUBLISHED_SETS = {"t1ce": "t1c", "t1ce, flair": "t1c_flair", "t1ce, flair, t2": "t1c_flair_t2"}
 """Sets of modalities and their rows of Table III."""
 
 
@@ -184,12 +187,6 @@ def verdicts(table: pd.DataFrame, *, name: str, metric: str = "single runs") -> 
     return " ".join(said)
 
 
-def gain(with_it: Outcome, without: Outcome, *, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """What a modality adds to the Dice, by region: crossed intervals of single runs."""
-    table = differences({"with": with_it, "without": without}, reference="with", n_boot=n_boot, seed=seed)
-    return table[table["metric"] == "single runs"].drop(columns=["metric", "network"])
-
-
 # Sizes
 
 
@@ -220,6 +217,170 @@ def octave_table(ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75), *, channels: 
         rows.append({"ratio of low frequencies": ratio, "multiplications (10⁹)": count / 1e9,
                      "of the plain convolution (%)": 100 * count / plain})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+# Subjects and trainings
+
+
+def subject_table(cohort: Cohort, plan: Plan, store: ImageStore) -> pd.DataFrame:
+    """Who develops and who is held out: subjects, grade, tumour slices, median volumes of the regions (ml)."""
+    rows = []
+    for name, ids in (("development", plan.development), ("held out", list(plan.held_out))):
+        labels = store.labels[store.rows(ids)]
+        line: dict[str, object] = {
+            "part": name, "subjects": len(ids),
+            "high-grade": int((cohort.participants.loc[ids, "grade_group"] == "HGG").sum()),
+            "slices with tumour": len(store.slices(ids, where="tumour")),
+        }  # fmt: skip
+        for region in REGIONS:
+            voxels = region_mask(labels, region).flatten(1).sum(dim=1)
+            line[f"{region.upper()}, median ml"] = float(voxels.double().median()) * store.spacing**3 / 1000
+            line[f"without {region.upper()}"] = int((voxels == 0).sum())
+        rows.append(line)
+    return pd.DataFrame(rows)
+
+
+def training_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """How the trainings of every network ended, averaged over folds."""
+    rows = []
+    for outcome in outcomes.values():
+        ends, changes = [], []
+        for run in outcome.runs:
+            history = run.fitted.history
+            ends.append(history.loc[history["part"] == "training", "loss"].iloc[-1])
+            checks = history[history["part"] == "validation"]
+            if len(checks) > 1:
+                means = checks[[f"dice_{region}" for region in REGIONS]].mean(axis=1)
+                changes.append(means.iloc[-1] - means.iloc[-2])
+        fitted = [run.fitted for run in outcome.runs]
+        rows.append({
+            "network": outcome.label, "loss at the end": np.mean(ends),
+            "last change of Dice": np.mean(changes) if changes else float("nan"),
+            "steps a second": np.mean([one.steps_per_second for one in fitted]),
+            "waiting for data": np.mean([one.data_share for one in fitted]),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+# Table III, Figure 7, statements
+
+
+def modality_gains(
+    by_set: Mapping[str, Outcome], synthetic: Outcome | None, *, n_boot: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """What each modality adds to the one before, and a synthetic T2 to T1c and FLAIR.
+
+    Args:
+        by_set: by the names of the modalities, joined by commas.
+        synthetic: from T1c, FLAIR and a synthetic T2.
+        n_boot, seed: of the bootstrap.
+
+    Returns:
+        One row a step and region: ``added``, ``region``, ``value``, ``low``, ``high``, ``n``, ``runs``.
+    """
+    ordered = sorted(by_set, key=lambda names: len(names.split(", ")))
+    pairs = [
+        (f"{longer.rpartition(', ')[2]} to {shorter}", by_set[longer], by_set[shorter])
+        for shorter, longer in itertools.pairwise(ordered)
+    ]
+    two, three = "t1ce, flair", "t1ce, flair, t2"
+    if synthetic is not None:
+        pairs.append(("synthetic t2 to t1ce, flair", synthetic, by_set[two]))
+        pairs.append(("real t2 in place of the synthetic one", by_set[three], synthetic))
+    parts = []
+    for name, more, less in pairs:
+        table = differences({"more": more, "less": less}, reference="more", n_boot=n_boot, seed=seed)
+        parts.append(table[table["metric"] == "single runs"].drop(columns=["metric", "network"]).assign(added=name))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["added", *[name for name in table if name != "added"]]]
+
+
+def gain_sentence(table: pd.DataFrame) -> str:
+    """:func:`modality_gains` in words."""
+    said = []
+    for name in table["added"].unique():
+        rows = table[table["added"] == name].to_dict("records")
+        words = ", ".join(
+            f"{row['region'].upper()} {row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})" for row in rows
+        )
+        said.append(f"*{name}*: {words}")
+    return "Dice gained by adding " + "; ".join(said) + "."
+
+
+def necrosis_table(
+    store: ImageStore, outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Dice of the necrotic core (label 1) of every ensemble over subjects that have one, and the first's advantage."""
+    found: dict[str, list[float]] = {}
+    for key, outcome in outcomes.items():
+        values = []
+        for subject, labels in outcome.labels.items():
+            truth = store.labels[store.rows([subject])[0]].cpu().numpy() == 1
+            if truth.any():
+                values.append(dice(labels == 1, truth))
+        found[key] = values
+    base = next(iter(found))
+    rows = []
+    for key, values in found.items():
+        mean = paired_difference(values, np.zeros(len(values)), n_boot=n_boot, seed=seed)
+        ahead = paired_difference(found[base], values, n_boot=n_boot, seed=seed)
+        rows.append({
+            "network": outcomes[key].label, "dice": mean.value, "low": mean.low, "high": mean.high, "n": mean.n,
+            "advantage": ahead.value, "advantage_low": ahead.low, "advantage_high": ahead.high,
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    table.loc[0, ["advantage", "advantage_low", "advantage_high"]] = np.nan
+    return table
+
+
+def record_claims(
+    report: Report, *, ordering: pd.DataFrame, gains: pd.DataFrame, excitation: pd.DataFrame, necrosis: pd.DataFrame
+) -> None:
+    """Statements of the text and Figures 3 and 7 in the ledger, each with the number that stands for it."""
+    single = ordering[(ordering["metric"] == "single runs") & ordering["network"].isin(
+        [TITLES[key] for key in PUBLISHED_ROWS])]  # fmt: skip
+    n = int(single["n"].max())
+    ahead = int((single["low"] > 0).sum())
+    report.record("islam2020.text.against_others", ahead, n=n, protocol="leakage-free",
+                  unit=f"of {len(single)} comparisons", note="networks and regions in which the FCN's Dice is higher, "
+                  "the interval over trainings and subjects excluding 0")  # fmt: skip
+    published_steps = gains[gains["added"].isin(gains["added"].unique()[:2])]
+    report.record("islam2020.text.more_modalities", int((published_steps["low"] > 0).sum()), n=n,
+                  unit=f"of {len(published_steps)} gains", protocol="leakage-free",
+                  note="FLAIR, then T2, by region: gains in Dice whose interval excludes 0")  # fmt: skip
+    ranges = excitation.groupby("excitation")[["low", "high", "range"]].mean().to_dict("index")
+    for key, kind in (("skip_scse_range", "skip-scSE"), ("scse_range", "scSE")):
+        row = ranges[kind]
+        report.record(
+            f"islam2020.text.{key}", float(row["range"]), n=n, unit="width of the range",
+            note=f"{row['low']:.2f} to {row['high']:.2f}, percentiles 1 and 99, mean over blocks",
+        )  # fmt: skip
+    ratio = float(ranges["skip-scSE"]["range"]) / float(ranges["scSE"]["range"])
+    report.record("islam2020.figure3", ratio, n=n, unit="times as wide",
+                  note="range behind skip-scSE over that behind scSE")  # fmt: skip
+    best = necrosis.iloc[1:].sort_values("dice").iloc[-1]
+    report.record("islam2020.figure7", best["advantage"], low=best["advantage_low"], high=best["advantage_high"],
+                  n=int(best["n"]), protocol="leakage-free",
+                  note=f"Dice of the necrotic core, FCN minus the best other shown ({best['network']})")  # fmt: skip
+
+
+def paper_parameters() -> float:
+    """Millions of parameters of the FCN at the published size."""
+    with torch.device("meta"):
+        return count_parameters(build("fcn", in_channels=3, recipe=PAPER)) / 1e6
+
+
+def real_sentence(table: pd.DataFrame) -> str:
+    """The whole tumour on real subjects in words: the FCN's row of each kind of subject, or the first."""
+    said = []
+    for modalities, part in table[table["region"] == "WT"].groupby("modalities", sort=False):
+        fcn = part[part["network"] == TITLES["fcn"]]
+        row = (fcn if len(fcn) else part).iloc[0]
+        said.append(
+            f"{row['network']} on {row['subjects']} subjects with {modalities}: whole-tumour Dice "
+            f"{row['mean Dice']:.3f} ({row['lowest']:.3f} to {row['highest']:.3f})"
+        )
+    return "; ".join(said) + "."
 
 
 def mean_of(table: pd.DataFrame, region: str, *, n_boot: int = 2000, seed: int = 0) -> Estimate:

@@ -97,8 +97,8 @@ def train(
 ) -> Fitted:
     """Train one network on the training subjects of a split.
 
-    The seed of weights, batches and noise depends on ``seed`` and the split's name only, so that networks and sets of
-    modalities are compared on the same batches.
+    Weights, batches and noise depend on ``seed`` and the split's name only (not on the network's), so that networks and
+    sets of modalities are compared on the same batches.
 
     Args:
         store: the images.
@@ -128,7 +128,7 @@ def train(
         precision=recipe.precision,
     )
     return fit(
-        network, batch=sampler, loss=loss_of(), optimizer=optimizer, loop=loop, seed=own, name=f"{model} {split.name}",
+        network, batch=sampler, loss=loss_of(), optimizer=optimizer, loop=loop, seed=own, name=split.name,
         validate=validate, folder=folder,
         identity={"model": model, "modalities": list(modalities), "train": list(split.train), "recipe": repr(recipe)},
     )  # fmt: skip

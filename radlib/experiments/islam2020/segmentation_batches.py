@@ -125,6 +125,8 @@ def _augment(images: Tensor, labels: Tensor, scale: float, random: np.random.Gen
         shape = (*images.shape[:2], 1, 1)
         gain = torch.from_numpy(1 + scale * random.uniform(-0.15, 0.15, shape).astype(np.float32)).to(images.device)
         shift = torch.from_numpy(scale * random.uniform(-0.15, 0.15, shape).astype(np.float32)).to(images.device)
-        noise = torch.randn_like(images) * (0.05 * scale)
+        # A generator of its own, on the images' device: a batch depends on its arguments alone.
+        source = torch.Generator(images.device).manual_seed(int(random.integers(2**62)))
+        noise = torch.randn(images.shape, generator=source, device=images.device) * (0.05 * scale)
         images = torch.where(images != 0, images * gain + shift + noise, images)
     return images, labels

@@ -143,3 +143,23 @@ def test_two_classes_are_needed() -> None:
         f_score(table(p=2), np.arange(36) % 3)
     with pytest.raises(RadlibError, match="no variance"):
         f_score(table(3, 2), [0, 1, 1])
+
+
+def test_the_same_elimination_is_done_once_and_another_one_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from radlib.evaluation import selection
+
+    generator = np.random.default_rng(5)
+    X, y = generator.normal(size=(20, 12)), generator.normal(size=20)
+    calls = []
+    original = selection._eliminate
+    monkeypatch.setattr(selection, "_ORDERS", {})
+    monkeypatch.setattr(selection, "_eliminate", lambda *a: calls.append(1) or original(*a))
+    first = selection.LinearRFE(3, machine="svr").fit(X, y).ranking_
+    assert np.array_equal(selection.LinearRFE(3, machine="svr").fit(X.copy(), y).ranking_, first)
+    assert len(calls) == 1
+    changed = X.copy()
+    changed[0, 0] += 1e-9
+    selection.LinearRFE(3, machine="svr").fit(changed, y)
+    selection.LinearRFE(4, machine="svr").fit(X, y)
+    selection.LinearRFE(3, machine="svr", C=2.0).fit(X, y)
+    assert len(calls) == 4

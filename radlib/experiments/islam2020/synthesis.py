@@ -54,6 +54,7 @@ class SynthesisRecipe:
         steps, batch_size, crop: length; ``crop`` is the edge of a random square, None takes whole slices.
         learning_rate, weight_decay: of Adam, for both players.
         schedule: of the learning rate.
+        average: decay of the moving average of the generator's weights that is kept; None keeps the last weights.
         validations: how often the PSNR of held-out slices is measured.
         precision: of training and inference.
     """
@@ -72,6 +73,7 @@ class SynthesisRecipe:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
     schedule: Literal["constant", "cosine", "polynomial", "one_cycle", "step"] = "polynomial"
+    average: float | None = 0.98
     validations: int = 10
     precision: Precision = "auto"
 
@@ -217,7 +219,7 @@ def train_synthesiser(
         networks, players=players, batch=batch, seed=seed, name=name, folder=folder, validate=score,
         shared=lambda nets, data: {"fake": nets["generator"](data["x"])},
         loop=LoopSettings(
-            steps=recipe.steps, log_every=max(1, recipe.steps // 50), precision=recipe.precision,
+            steps=recipe.steps, log_every=max(1, recipe.steps // 50), precision=recipe.precision, ema=recipe.average,
             validate_every=max(1, recipe.steps // recipe.validations), checkpoint_every=max(50, recipe.steps // 10),
         ),
         identity={**asdict(recipe), "sources": str([tuple(s) for s in sources]), "target": target,

@@ -67,7 +67,7 @@ class SynthesisRecipe:
     noise_channels: int = 1
     distance_weight: float = 100.0
     saturating: bool = False
-    steps: int = 500
+    steps: int = 350
     batch_size: int = 8
     crop: int | None = 48
     learning_rate: float = 5e-3

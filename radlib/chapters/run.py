@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -14,12 +17,15 @@ from typing import Any, TextIO
 import nbformat
 from filelock import FileLock, Timeout
 
+from radlib.chapters.dependencies import code_of, modules_of
 from radlib.chapters.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.chapters.registry import Chapter
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, write_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
 
+#: Where a chapter's trainings leave what they resume from; gone when the chapter is whole.
+CHECKPOINTS = "checkpoints"
 #: Threads of a chapter's kernel. Results are equal bit for bit only for an equal number of threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -75,6 +81,7 @@ def run_chapter(
     try:
         for stale in (target, failed, directory / "results.json"):
             stale.unlink(missing_ok=True)
+        _keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
         with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
             started = time.monotonic()
             source = read_notebook(chapter.source)
@@ -114,6 +121,7 @@ def run_chapter(
         if not (directory / "results.json").is_file():
             target.unlink()
             raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
+        shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
     finally:
         lock.release()
     return target
@@ -149,6 +157,18 @@ def _finish(path: Path, parameters: dict[str, Any]) -> None:
     notebook.metadata["papermill"]["input_path"] = notebook.metadata["papermill"]["output_path"] = ""
     notebook.metadata["radlib"] = {name: parameters[name] for name in COMMON}
     nbformat.write(notebook, path)
+
+
+def _keep_fitting_checkpoints(chapter: Chapter, folder: Path, parameters: dict[str, Any]) -> None:
+    """Throw away what an interrupted run with other parameters or another version of the code left to resume."""
+    digest = hashlib.sha256(code_of(chapter).encode())
+    for file in modules_of(chapter):
+        digest.update(file.read_bytes())
+    made_by = {"parameters": json.loads(json.dumps(parameters)), "code": digest.hexdigest()}
+    stamp = folder / "made_by.json"
+    if not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != made_by:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(stamp, made_by)
 
 
 def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, unmet: str) -> None:

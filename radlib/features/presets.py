@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort
+from radlib.data.regions import region_mask
+from radlib.features.api import compute_features
+from radlib.features.api import feature_names as ibsi_names
 from radlib.features.islam71 import Islam71Settings, feature_names, islam71
+from radlib.features.li671 import Li671Settings, Modality, li671, li671_names
+from radlib.features.settings import Discretisation, FeatureSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +51,49 @@ class Preset:
             raise RadlibError(f"the settings of preset {self.name!r} are wrong: {error}") from error
 
 
+class IbsiSettings(BaseModel):
+    """One image, one region, and everything that :class:`FeatureSettings` can say.
+
+    Attributes:
+        modality: the image that is described.
+        region: ``et``, ``wt`` or ``tc``.
+        features: families, aggregations, resampling, discretisation, derived images, definitions. By default every
+            family of IBSI on the original image, in 32 grey levels, as MR images have no unit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    modality: Modality = "t1ce"
+    region: Literal["et", "wt", "tc"] = "wt"
+    features: FeatureSettings = FeatureSettings(
+        discretisation=Discretisation(method="fbn", bin_count=32), ivh=Discretisation(method="fbn", bin_count=1000)
+    )
+
+
+def _image(cohort: Cohort, subject: str, modality: str) -> np.ndarray | None:
+    available = isinstance(cohort.participants.loc[subject, modality], str)
+    return cohort.volume(subject, modality).data if available else None
+
+
 def _islam71(cohort: Cohort, subject: str, settings: Islam71Settings) -> Mapping[str, float]:
     labels = cohort.labels(subject)
-    available = isinstance(cohort.participants.loc[subject, settings.modality], str)
-    image = cohort.volume(subject, settings.modality).data if available else None
+    image = _image(cohort, subject, settings.modality)
     return islam71(image, labels.data, spacing=labels.spacing, settings=settings)
+
+
+def _li671(cohort: Cohort, subject: str, settings: Li671Settings) -> Mapping[str, float]:
+    labels = cohort.labels(subject)
+    image = _image(cohort, subject, settings.modality)
+    return li671(image, region_mask(labels.data, "wt"), spacing=labels.spacing, settings=settings)
+
+
+def _ibsi(cohort: Cohort, subject: str, settings: IbsiSettings) -> Mapping[str, float]:
+    labels = cohort.labels(subject)
+    image = _image(cohort, subject, settings.modality)
+    if image is None:
+        return dict.fromkeys(ibsi_names(settings.features), float("nan"))
+    mask = region_mask(labels.data, settings.region)
+    return {str(k): float(v) for k, v in compute_features(image, mask, labels.spacing, settings.features).items()}
 
 
 PRESETS: dict[str, Preset] = {
@@ -60,6 +104,22 @@ PRESETS: dict[str, Preset] = {
         settings=Islam71Settings,
         compute=_islam71,
         names=lambda settings: feature_names(),
+    ),
+    "li671": Preset(
+        name="li671",
+        version=1,
+        description="671 features of intensity, shape, texture and wavelets, the conventional arm of Li 2017",
+        settings=Li671Settings,
+        compute=_li671,
+        names=li671_names,
+    ),
+    "ibsi": Preset(
+        name="ibsi",
+        version=1,
+        description="Every family of the IBSI reference manual; the settings choose, PyRadiomics definitions included",
+        settings=IbsiSettings,
+        compute=_ibsi,
+        names=lambda settings: ibsi_names(settings.features),
     ),
 }
 

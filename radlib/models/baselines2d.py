@@ -271,6 +271,8 @@ class GCN(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(out_channels, out_channels, 4, stride=2, padding=1) for _ in widths)
         self.refine_up = nn.ModuleList(BoundaryRefinement(out_channels) for _ in widths)
         initialise(self)
+        for up in self.up:
+            _bilinear(up)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(B, C, H, W)`` to logits of the same size."""
@@ -286,25 +288,49 @@ class GCN(nn.Module):
         return self.refine_up[-1](scores)[crop]
 
 
+def _bilinear(layer: nn.Module) -> None:
+    """Start a 4 x 4 deconvolution with stride 2 as bilinear upsampling of every channel (Long 2015)."""
+    assert isinstance(layer, nn.ConvTranspose2d)
+    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    with torch.no_grad():
+        layer.weight.zero_()
+        for channel in range(layer.out_channels):
+            layer.weight[channel, channel] = torch.outer(ramp, ramp)
+
+
+class AnySize(nn.Module):
+    """A network that wants heights and widths in multiples, for images of any size: pads with zeros and cuts back."""
+
+    def __init__(self, network: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.network, self.multiple = network, multiple
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``(B, C, H, W)`` to logits of the same size."""
+        padded, crop = pad_to_multiple(images, self.multiple)
+        return self.network(padded)[crop]
+
+
 def segresnet(in_channels: int, out_channels: int, *, width: int = 32) -> nn.Module:
-    """MONAI's SegResNet in two dimensions (Myronenko 2018), with group norm; heights and widths are multiples of 8."""
+    """MONAI's SegResNet in two dimensions (Myronenko 2018), with group norm."""
     from monai.networks.nets import SegResNet
 
-    return SegResNet(
+    network = SegResNet(
         spatial_dims=2,
         init_filters=width,
         in_channels=in_channels,
         out_channels=out_channels,
         norm=("GROUP", {"num_groups": min(8, width)}),
     )
+    return AnySize(network, 8)
 
 
 def dynunet(in_channels: int, out_channels: int, *, widths: Sequence[int] = (32, 64, 128, 256, 320)) -> nn.Module:
-    """MONAI's DynUNet, the network of nnU-Net, in two dimensions; sizes are multiples of ``2 ** (len(widths) - 1)``."""
+    """MONAI's DynUNet, the network of nnU-Net, in two dimensions."""
     from monai.networks.nets import DynUNet
 
     levels = len(widths)
-    return DynUNet(
+    network = DynUNet(
         spatial_dims=2,
         in_channels=in_channels,
         out_channels=out_channels,
@@ -313,10 +339,14 @@ def dynunet(in_channels: int, out_channels: int, *, widths: Sequence[int] = (32,
         upsample_kernel_size=[2] * (levels - 1),
         filters=list(widths),
     )
+    return AnySize(network, 2 ** (levels - 1))
 
 
 def basic_unet(in_channels: int, out_channels: int, *, widths: Sequence[int] = (32, 64, 128, 256, 512)) -> nn.Module:
     """MONAI's BasicUNet in two dimensions: a U-Net with instance norm and leaky ReLU; five levels."""
     from monai.networks.nets import BasicUNet
 
-    return BasicUNet(spatial_dims=2, in_channels=in_channels, out_channels=out_channels, features=(*widths, widths[0]))
+    network = BasicUNet(
+        spatial_dims=2, in_channels=in_channels, out_channels=out_channels, features=(*widths, widths[0])
+    )
+    return AnySize(network, 16)

@@ -100,8 +100,16 @@ def test_boundary_refinement_is_a_residual() -> None:
     torch.testing.assert_close(layer(scores), scores)
 
 
+def test_scores_are_upsampled_bilinearly_at_first() -> None:
+    network = GCN(1, 2, widths=(4,), blocks=1, kernel_size=3)
+    scores = torch.arange(8.0).reshape(1, 2, 2, 2)
+    expected = nn.functional.interpolate(scores, scale_factor=2, mode="bilinear", align_corners=False)
+    found = network.up[0](scores)
+    torch.testing.assert_close(found[..., 1:3, 1:3], expected[..., 1:3, 1:3])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # MONAI's own
 def test_monai_references() -> None:
     networks = [segresnet(2, 4, width=8), dynunet(2, 4, widths=(4, 8, 8)), basic_unet(2, 4, widths=(4, 4, 4, 4, 4))]
     for network in networks:
-        assert network.eval()(torch.randn(1, 2, 32, 32)).shape == (1, 4, 32, 32)
+        assert network.eval()(torch.randn(1, 2, 27, 34)).shape == (1, 4, 27, 34)

@@ -137,14 +137,15 @@ def train(
 def _validation(
     store: ImageStore, ids: Sequence[str], *, modalities: Sequence[str], recipe: Recipe
 ) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Dice of the regions, pooled over evenly spaced tumour slices of the subjects; None where there are none."""
+    """Dice by region and its mean, pooled over evenly spaced tumour slices of the subjects; None without any."""
     index = store.slices(ids, where="tumour") if ids and recipe.validations else torch.zeros((0, 2))
     if not len(index):
         return None
     index = index[np.linspace(0, len(index) - 1, min(recipe.validation_slices, len(index))).round().astype(int)]
     images, labels = store.take_slices(index)
-    images = images[:, store.channels(modalities)]
-    truth = to_regions(labels)
+    rows, columns = (torch.nonzero((images != 0).any(dim=1).any(dim=0).any(dim=axis))[:, 0] for axis in (1, 0))
+    window = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    images, truth = images[:, store.channels(modalities)][window], to_regions(labels[window])
 
     def validate(network: nn.Module) -> dict[str, float]:
         device = next(network.parameters()).device
@@ -152,7 +153,9 @@ def _validation(
         masks = to_regions(torch.cat(found))
         both = (masks & truth.cpu()).flatten(1).sum(dim=1)
         total = masks.flatten(1).sum(dim=1) + truth.cpu().flatten(1).sum(dim=1)
-        return {f"dice_{name}": float(2 * both[k] / total[k].clamp(min=1)) for k, name in enumerate(REGIONS)}
+        dice = 2 * both / total.clamp(min=1)
+        regions = {f"dice_{name}": float(dice[k]) for k, name in enumerate(REGIONS)}
+        return {"dice_mean": float(dice.mean()), **regions}
 
     return validate
 
@@ -223,10 +226,23 @@ def segment(
     return _labels(found, box, store, subject)
 
 
+def most_probable(found: Tensor) -> Tensor:
+    """The class with the highest of ``(K, ...)`` probabilities, int64; the lowest class where several are equal.
+
+    torch's argmax over a first axis of four is twenty times slower on a CPU.
+    """
+    best, where = found[0].clone(), torch.zeros(found.shape[1:], dtype=torch.int64, device=found.device)
+    for number in range(1, len(found)):
+        higher = found[number] > best
+        best = torch.where(higher, found[number], best)
+        where[higher] = number
+    return where
+
+
 def _labels(found: Tensor, box: tuple[slice, slice, slice], store: ImageStore, subject: str) -> np.ndarray:
     inside = (store.images[store.rows([subject])[0]] != 0).any(dim=0).cpu().numpy()
     labels = np.zeros(store.grid, dtype=np.uint8)
-    labels[box] = from_classes(found.argmax(dim=0)).numpy()
+    labels[box] = from_classes(most_probable(found)).cpu().numpy()
     return np.where(inside, labels, 0).astype(np.uint8)
 
 

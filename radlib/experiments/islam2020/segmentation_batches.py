@@ -23,9 +23,9 @@ class SliceSampler:
     Attributes:
         store: the images.
         channels: which of its modalities, as numbers.
-        tumour, brain: ``(M, 2)`` rows and positions of slices with tumour, and with brain but no tumour.
+        tumour, brain: ``(M, 2)`` rows and positions of slices with tumour, and of all slices with brain.
         boxes: for the slices of both, in that order, ``(M, 4)``: where crops are centred, first and last row and
-            column of tumour, or of brain where there is no tumour.
+            column of the tumour for the former, of the brain for the latter.
         recipe: crop, batch size, augmentation.
         seed: of the order of slices.
     """
@@ -53,8 +53,6 @@ class SliceSampler:
                 f"none of the {len(ids)} subjects has a slice with tumour", remedy="train on segmented ones"
             )
         brain = store.slices(ids, where="brain")
-        with_tumour = {(int(row), int(place)) for row, place in tumour}
-        brain = brain[[(int(row), int(place)) not in with_tumour for row, place in brain]]
         boxes = np.concatenate([_boxes(store, tumour, labelled=True), _boxes(store, brain, labelled=False)])
         return cls(
             store=store, channels=tuple(store.channels(modalities)), tumour=tumour, brain=brain, boxes=boxes,

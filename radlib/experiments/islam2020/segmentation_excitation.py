@@ -108,7 +108,7 @@ def excitation_figure(table: pd.DataFrame) -> Figure:
 
     figure, panels = plt.subplots(1, 3, figsize=(10.0, 3.9))
     names = list(dict.fromkeys(table["excitation"]))
-    titles = ("Maps behind the excitation", "Sparsity of these maps (Hoyer)", "Sparsity of the weights behind (Hoyer)")
+    titles = ("Maps behind the excitation", "Sparsity of these maps", "Sparsity of the weights behind")
     for number, name in enumerate(names):
         part = table[table["excitation"] == name]
         colour = PALETTE[number]
@@ -125,6 +125,7 @@ def excitation_figure(table: pd.DataFrame) -> Figure:
         panel.set_title(title, fontsize=11)
         panel.set(xlabel="decoder block, deepest first", xticks=sorted(table["block"].unique()))
     panels[0].set_ylabel("1st to 99th percentile")
+    panels[1].set_ylabel("Hoyer's sparsity")
     figure.legend(loc="outside lower center", ncols=len(names), fontsize=10)
     return figure
 

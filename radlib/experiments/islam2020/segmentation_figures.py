@@ -11,11 +11,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
 from radlib.evaluation.plots import dot_plot
 from radlib.experiments.islam2020.segmentation import Outcome
+from radlib.experiments.islam2020.segmentation_networks import spoken
 from radlib.training.plots import loss_figure
 
 COLOURS: dict[int, tuple[str, tuple[float, float, float]]] = {
@@ -27,11 +29,14 @@ COLOURS: dict[int, tuple[str, tuple[float, float, float]]] = {
 
 
 def curves_figure(outcomes: Mapping[str, Outcome]) -> Figure:
-    """Loss and validation Dice of the first fold's training of every network."""
+    """Loss, whole-tumour Dice and mean Dice of the first fold's training of every network."""
     histories = {outcome.label: outcome.runs[0].fitted.history for outcome in outcomes.values()}
-    labels = {"loss": "loss, training", **{f"dice_{k}": f"Dice {k.upper()}, validation" for k in REGIONS}}
+    labels = {
+        "loss": "loss, training", "dice_wt": "Dice WT, validation", "dice_mean": "mean Dice, validation",
+    }  # fmt: skip
     metrics = [name for name in labels if any(name in history for history in histories.values())]
     figure = loss_figure(histories, metric=metrics, smooth=3, ylabels=labels)
+    figure.axes[0].set_yscale("log")
     return _without_parts(figure, list(histories))
 
 
@@ -63,6 +68,7 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     )
     for panel in figure.axes:
         panel.set_xlabel(f"difference in Dice, {panel.get_xlabel()}")
+        panel.xaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
@@ -77,6 +83,7 @@ def gain_figure(table: pd.DataFrame) -> Figure:
     )
     for panel in figure.axes:
         panel.set_xlabel(f"gain in Dice, {panel.get_xlabel()}")
+        panel.xaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
@@ -131,7 +138,7 @@ def picture_figure(
         first = store.images[place, store.channels([modalities[0]])[0], :, :, z].cpu().numpy()
         for name in modalities:
             image = store.images[place, store.channels([name])[0], :, :, z].cpu().numpy()
-            _show(next(cells), image, None, window, name.upper() if name != "t1ce" else "T1c")
+            _show(next(cells), image, None, window, spoken(name))
         for key, other in extra.items():
             name, _, title = key.partition(": ")
             image = other.images[other.rows([subject])[0], other.channels([name])[0], :, :, z].cpu().numpy()
@@ -139,7 +146,7 @@ def picture_figure(
         if truth:
             _show(next(cells), first, labels[:, :, z], window, "reference")
         for outcome in outcomes.values():
-            _show(next(cells), first, outcome.labels[subject][:, :, z], window, outcome.label)
+            _show(next(cells), first, outcome.labels[subject][:, :, z], window, outcome.label.partition(": ")[0])
     for row in grid[1:]:
         for panel in row:
             panel.set_title("")

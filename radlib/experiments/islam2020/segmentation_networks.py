@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ CLASSES = 4
 
 PAPER_MODALITIES = ("t1ce", "flair", "t2")
 """What the networks of Table I see; the order of Table III."""
+
+MODALITY_NAMES = {"t1": "T1", "t1ce": "T1c", "t2": "T2", "flair": "FLAIR"}
+"""Modalities as the paper writes them."""
 
 TITLES: dict[str, str] = {
     "fcn": "Octave FCN, skip-scSE",
@@ -51,7 +54,7 @@ class Recipe:
         kernel_size: of GCN's large kernels.
         steps, batch_size: how long.
         crop: edge of the square cut around tumour or brain; None takes whole slices.
-        tumour_share: share of a batch with tumour in the slice.
+        tumour_share: share of a batch cut around tumour; the rest is cut anywhere in the brain, tumour or not.
         learning_rate, weight_decay, schedule: of Adam, whose first decay rate is the paper's momentum of 0.9.
         augment: scale of the random changes of intensity; 0 for none. Left and right are swapped in any case.
         precision: of training and inference.
@@ -67,15 +70,15 @@ class Recipe:
     kernel_size: int = 7
     steps: int = 160
     batch_size: int = 8
-    crop: int | None = 40
-    tumour_share: float = 0.75
+    crop: int | None = 32
+    tumour_share: float = 0.6
     learning_rate: float = 2e-2
     weight_decay: float = 1e-4
     schedule: str = "one_cycle"
     augment: float = 1.0
     precision: Precision = "auto"
     validations: int = 4
-    validation_slices: int = 16
+    validation_slices: int = 12
 
 
 PAPER = Recipe(
@@ -108,7 +111,7 @@ def arguments_of(model: str, *, in_channels: int, recipe: Recipe) -> tuple[str, 
         "gcn": (here + "GCN", {**residual, "kernel_size": recipe.kernel_size}),
         "dynunet": (here + "dynunet", {**channels, "widths": widths}),
         "segresnet": (here + "segresnet", {**channels, "width": widths[0]}),
-        "basic_unet": (here + "basic_unet", {**channels, "widths": [*widths, widths[-1]][:5]}),
+        "basic_unet": (here + "basic_unet", {**channels, "widths": [*widths, *widths[-1:] * 5][:5]}),
     }
     for name, excitation, ratio in (
         ("fcn", "skip_scse", recipe.ratio),
@@ -141,3 +144,9 @@ def construct(target: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise RadlibError(f"{target!r} is no segmentation network of this chapter", remedy="train the weights again")
     maker: Callable[..., nn.Module] = getattr(baselines2d, name)
     return maker(**arguments)
+
+
+def spoken(modalities: str | Sequence[str]) -> str:
+    """Modalities (``t1ce, flair``, or a sequence) as text: ``T1c, FLAIR``; other words stay as they are."""
+    names = modalities.split(", ") if isinstance(modalities, str) else modalities
+    return ", ".join(" ".join(MODALITY_NAMES.get(word, word) for word in name.split()) for name in names)

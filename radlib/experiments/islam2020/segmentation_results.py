@@ -17,7 +17,7 @@ from radlib.evaluation.intervals import Estimate, bootstrap
 from radlib.evaluation.paired import paired_difference
 from radlib.evaluation.segmentation import PENALTY_MM, dice, summary
 from radlib.experiments.islam2020.segmentation import Outcome, Plan
-from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, build
+from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, build, spoken
 from radlib.models.islam2020 import count_flops, count_parameters
 from radlib.models.octave import conv_flops, octave_flops
 from radlib.reporting.report import Report
@@ -250,8 +250,7 @@ def training_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
             ends.append(history.loc[history["part"] == "training", "loss"].iloc[-1])
             checks = history[history["part"] == "validation"]
             if len(checks) > 1:
-                means = checks[[f"dice_{region}" for region in REGIONS]].mean(axis=1)
-                changes.append(means.iloc[-1] - means.iloc[-2])
+                changes.append(checks["dice_mean"].iloc[-1] - checks["dice_mean"].iloc[-2])
         fitted = [run.fitted for run in outcome.runs]
         rows.append({
             "network": outcome.label, "loss at the end": np.mean(ends),
@@ -280,13 +279,13 @@ def modality_gains(
     """
     ordered = sorted(by_set, key=lambda names: len(names.split(", ")))
     pairs = [
-        (f"{longer.rpartition(', ')[2]} to {shorter}", by_set[longer], by_set[shorter])
+        (spoken(f"{longer.rpartition(', ')[2]} to {shorter}"), by_set[longer], by_set[shorter])
         for shorter, longer in itertools.pairwise(ordered)
     ]
     two, three = "t1ce, flair", "t1ce, flair, t2"
     if synthetic is not None:
-        pairs.append(("synthetic t2 to t1ce, flair", synthetic, by_set[two]))
-        pairs.append(("real t2 in place of the synthetic one", by_set[three], synthetic))
+        pairs.append(("synthetic T2 to T1c, FLAIR", synthetic, by_set[two]))
+        pairs.append(("true T2 in place of the synthetic one", by_set[three], synthetic))
     parts = []
     for name, more, less in pairs:
         table = differences({"more": more, "less": less}, reference="more", n_boot=n_boot, seed=seed)

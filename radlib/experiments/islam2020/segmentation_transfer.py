@@ -17,7 +17,7 @@ from radlib.data.readers.brats import read_brats
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore, prepare
 from radlib.experiments.islam2020.segmentation import Run, dice_of, segment
-from radlib.experiments.islam2020.segmentation_networks import TITLES, Recipe
+from radlib.experiments.islam2020.segmentation_networks import TITLES, Recipe, spoken
 from radlib.experiments.islam2020.synthesis import load_synthesiser, synthesise
 from radlib.training.weights import read_metadata
 
@@ -49,10 +49,15 @@ def with_synthetic(
     trained on are left out.
 
     Raises:
-        MissingDataError: if it was trained on all of them.
+        MissingDataError: if it was trained on all of them, or does not say on whom.
     """
     generator, about = load_synthesiser(weights)
-    unseen = [subject for subject in subjects if subject not in set(about.get("train", ()))]
+    if "train" not in about:
+        raise MissingDataError(
+            "these weights do not say on whom they were trained, so nobody is known to be unseen", file=weights,
+            remedy="run the chapter modality_synthesis again",
+        )  # fmt: skip
+    unseen = [subject for subject in subjects if subject not in set(about["train"])]
     if not unseen:
         raise MissingDataError("the generator was trained on every held-out subject", file=weights)
     scaled = prepare(
@@ -137,7 +142,7 @@ def real_table(
             for region in REGIONS:
                 values = np.array([one[region] for one in found])
                 rows.append({
-                    "network": TITLES[members[0].model], "modalities": ", ".join(modalities), "region": region.upper(),
+                    "network": TITLES[members[0].model], "modalities": spoken(modalities), "region": region.upper(),
                     "subjects": len(values), "mean Dice": values.mean(), "lowest": values.min(),
                     "highest": values.max(),
                 })  # fmt: skip

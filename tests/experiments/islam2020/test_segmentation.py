@@ -111,15 +111,25 @@ def test_a_batch_is_a_function_of_its_step(store: ImageStore) -> None:
     assert not torch.equal(first["images"], sampler(6, rng(1, "batch", 6))["images"])
 
 
-def test_three_quarters_have_tumour_and_the_background_stays_zero(store: ImageStore) -> None:
-    sampler = SliceSampler.of(store, IDS, modalities=("t1ce",), recipe=TINY, seed=0)
+def test_the_named_share_is_cut_around_tumour_and_the_background_stays_zero(store: ImageStore) -> None:
+    recipe = Recipe(widths=(4, 8), batch_size=8, crop=6, tumour_share=0.5)
+    sampler = SliceSampler.of(store, IDS, modalities=("t1ce",), recipe=recipe, seed=0)
+    elsewhere = 0
     for step in range(6):
         batch = sampler(step, rng(0, "batch", step))
-        assert int((batch["classes"] > 0).flatten(1).any(dim=1).sum()) == 3
+        tumour = (batch["classes"] > 0).flatten(1).any(dim=1)
+        assert tumour[:4].all()
+        elsewhere += int((~tumour[4:]).sum())
         assert set(batch["classes"].unique().tolist()) <= {0, 1, 2, 3}
-        outside = batch["images"] == 0
-        assert outside.any()
-        assert not (batch["classes"][outside[:, 0]] > 0).any()
+        assert not (batch["classes"][batch["images"][:, 0] == 0] > 0).any()
+    assert elsewhere > 8
+
+
+def test_the_most_probable_class_is_torchs_argmax() -> None:
+    torch.manual_seed(0)
+    found = torch.rand(4, 5, 6, 7)
+    assert torch.equal(seg.most_probable(found), found.argmax(dim=0))
+    assert torch.equal(seg.most_probable(torch.zeros(4, 3)), torch.zeros(3, dtype=torch.int64))
 
 
 def test_images_and_labels_are_cut_and_mirrored_together(store: ImageStore) -> None:
@@ -332,10 +342,10 @@ def test_gains_of_modalities_and_of_a_synthetic_one() -> None:
     table = results.modality_gains(sets, outcome_of("synthetic", base + 0.205), n_boot=200)
     means = table.groupby("added", sort=False)["value"].mean().round(3).to_dict()
     assert means == {
-        "flair to t1ce": 0.2, "t2 to t1ce, flair": 0.01, "synthetic t2 to t1ce, flair": 0.005,
-        "real t2 in place of the synthetic one": 0.005,
+        "FLAIR to T1c": 0.2, "T2 to T1c, FLAIR": 0.01, "synthetic T2 to T1c, FLAIR": 0.005,
+        "true T2 in place of the synthetic one": 0.005,
     }  # fmt: skip
-    assert "flair to t1ce" in results.gain_sentence(table)
+    assert "FLAIR to T1c" in results.gain_sentence(table)
 
 
 def test_sizes_are_those_of_the_networks() -> None:
@@ -404,6 +414,14 @@ def test_a_synthetic_image_is_standardised_and_training_subjects_are_left_out(
     assert not made.images[0, 2][~inside].any()
     torch.testing.assert_close(made.images[0, 1], store.images[2, 1])
     with pytest.raises(MissingDataError, match="trained on every"):
+        transfer.with_synthetic(store, cohort(), Path("w"), ["s0"], sources=("t1ce", "flair"))
+
+
+def test_weights_that_hide_their_training_subjects_are_refused(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "load_synthesiser", lambda _: (None, {"target": "t2"}))
+    with pytest.raises(MissingDataError, match="on whom"):
         transfer.with_synthetic(store, cohort(), Path("w"), ["s0"], sources=("t1ce", "flair"))
 
 

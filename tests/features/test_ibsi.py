@@ -4,92 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 
 from radlib.features.api import compute_features, feature_names
+from radlib.features.conformity import CONFIGURATIONS, PHANTOM, by_tag, compared, conformity_table, load, references
 from radlib.features.differences import SPACING, digital_phantom, pyradiomics_differences_table
 from radlib.features.processing import resample, resegment
-from radlib.features.registry import AGGREGATIONS, FEATURES, aggregation_table, registry_table
+from radlib.features.registry import FEATURES, aggregation_table, registry_table
 from radlib.features.roi import bounding_box
-from radlib.features.settings import FeatureSettings
-
-IN_PLANE = tuple(name for name in AGGREGATIONS if name.startswith("2"))
-IN_SPACE = tuple(name for name in AGGREGATIONS if name.startswith("3"))
-PHANTOM = FeatureSettings.create(aggregations=tuple(AGGREGATIONS), discretisation={"method": "none"})
-CONFIGURATIONS = {
-    "A": FeatureSettings.create(
-        aggregations=IN_PLANE, resegment=(-500, 400), discretisation={"method": "fbs", "bin_width": 25}
-    ),
-    "B": FeatureSettings.create(
-        aggregations=IN_PLANE,
-        resampling={"spacing": (2, 2, None)},
-        round_intensities=True,
-        resegment=(-500, 400),
-        discretisation={"method": "fbn", "bin_count": 32},
-    ),
-    "C": FeatureSettings.create(
-        aggregations=IN_SPACE,
-        resampling={"spacing": (2, 2, 2)},
-        round_intensities=True,
-        resegment=(-1000, 400),
-        discretisation={"method": "fbs", "bin_width": 25},
-        ivh={"method": "fbs", "bin_width": 2.5},
-    ),
-    "D": FeatureSettings.create(
-        aggregations=IN_SPACE,
-        resampling={"spacing": (2, 2, 2)},
-        round_intensities=True,
-        outlier_sigma=3,
-        discretisation={"method": "fbn", "bin_count": 32},
-    ),
-    "E": FeatureSettings.create(
-        aggregations=IN_SPACE,
-        resampling={"spacing": (2, 2, 2), "image": "cubic"},
-        round_intensities=True,
-        resegment=(-1000, 400),
-        outlier_sigma=3,
-        discretisation={"method": "fbn", "bin_count": 32},
-        ivh={"method": "fbn", "bin_count": 1000},
-    ),
-}
-
-
-def by_tag(values: pd.Series) -> dict[str, float]:
-    return {
-        feature.ibsi_tag(aggregation): values[feature.key(aggregation)]
-        for feature in FEATURES
-        for aggregation in (feature.aggregations or (None,))
-        if feature.key(aggregation) in values.index
-    }
-
-
-def disagreements(values: dict[str, float], references: pd.DataFrame) -> list[str]:
-    """Rows whose value is outside the tolerance, rounded to the three digits in which IBSI gives references."""
-    wrong = []
-    for row in references.itertuples():
-        value = values[row.tag]
-        near = abs(float(f"{value:.3g}") - row.reference) <= row.tolerance + 1e-9 * abs(row.reference)
-        if not (near or abs(value - row.reference) <= row.tolerance):
-            wrong.append(f"{row.tag}: {value:.5g}, reference {row.reference} within {row.tolerance}")
-    return wrong
-
-
-def references(folder: Path, name: str) -> tuple[pd.DataFrame, set[str]]:
-    """Standardised feature rows, and the tags of all feature rows."""
-    table = pd.read_csv(folder / f"ibsi/reference/ibsi_1_reference_values_{name}.csv", encoding="utf-8-sig")
-    table = table.rename(columns={"reference value": "reference"})
-    table = table[~table["family"].str.startswith("Diagnostics")]
-    return table[table["consensus"] != "not standardized"], set(table["tag"])
-
-
-def load(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-    image = nibabel.load(folder / f"ibsi/{name}/image/phantom.nii.gz")
-    mask = nibabel.load(folder / f"ibsi/{name}/mask/mask.nii.gz")
-    spacing = tuple(float(size) for size in image.header.get_zooms())
-    return np.asarray(image.dataobj), np.asarray(mask.dataobj), spacing
 
 
 @pytest.mark.data
@@ -98,7 +22,8 @@ def test_digital_phantom_meets_every_reference_value(real_data: Path) -> None:
     values = by_tag(compute_features(*load(real_data, "digital_phantom"), PHANTOM))
     assert tags - set(values) == set(), "reference values that no feature covers"
     assert len(table) == 482
-    assert disagreements(values, table) == []
+    wrong = compared(values, table).query("not agrees")
+    assert wrong.empty, wrong.to_string()
 
 
 @pytest.mark.data
@@ -108,7 +33,8 @@ def test_ct_phantom_meets_every_reference_value(real_data: Path, name: str, rows
     values = by_tag(compute_features(*load(real_data, "ct_phantom"), CONFIGURATIONS[name]))
     assert tags - set(values) == set(), "reference values that no feature covers"
     assert len(table) == rows
-    assert disagreements(values, table) == []
+    wrong = compared(values, table).query("not agrees")
+    assert wrong.empty, wrong.to_string()
 
 
 @pytest.mark.data
@@ -162,7 +88,8 @@ def test_ct_phantom_diagnostics_after_processing(real_data: Path, name: str) -> 
         ):
             found[f"int_mask_{word}_int_{stage}_roi"] = number
     assert set(table["tag"]) - set(found) == set()
-    assert disagreements(found, table) == []
+    wrong = compared(found, table).query("not agrees")
+    assert wrong.empty, wrong.to_string()
 
 
 def test_digital_phantom_without_the_data_folder() -> None:
@@ -180,8 +107,10 @@ def test_digital_phantom_without_the_data_folder() -> None:
         "ngt_strength_2_5D": (0.741, 0), "ngt_strength_3D": (0.763, 0), "ngl_dc_var_2D": (2.73, 0),
         "ngl_dc_var_2_5D": (3.27, 0), "ngl_dc_var_3D": (22.1, 0),
     }  # fmt: skip
-    table = pd.DataFrame([{"tag": tag, "reference": a, "tolerance": b} for tag, (a, b) in expected.items()])
-    assert disagreements(values, table) == []
+    rows = [{"family": "", "tag": tag, "reference": a, "tolerance": b} for tag, (a, b) in expected.items()]
+    table = pd.DataFrame(rows)
+    wrong = compared(values, table).query("not agrees")
+    assert wrong.empty, wrong.to_string()
 
 
 def test_registry_is_complete_and_unique() -> None:
@@ -205,3 +134,12 @@ def test_differences_table_names_a_reason_for_every_difference() -> None:
     assert table.loc["morphology_major_axis_length", "ibsi_value"] ** 2 * 73 == pytest.approx(
         table.loc["morphology_major_axis_length", "pyradiomics_value"] ** 2 * 74
     )
+
+
+@pytest.mark.data
+def test_conformity_table_counts_every_reference_value(real_data: Path) -> None:
+    table = conformity_table(real_data)
+    assert table.loc["all"].to_dict() == {
+        "digital phantom": "482 of 482", "CT phantom A": "346 of 346", "CT phantom B": "346 of 346",
+        "CT phantom C": "210 of 210",
+    }  # fmt: skip

@@ -1,0 +1,179 @@
+"""Which features survive what a second scan or a second reader would change: perturbations and intraclass correlation.
+
+Each kind of perturbation makes, with the original, three measurements of a subject. Their intraclass correlation says
+which share of a feature's spread is between subjects and not made by the perturbation (Zwanenburg 2019 chains them;
+here they are apart, so that the table says what a feature is sensitive to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.ndimage import binary_dilation, binary_erosion, rotate
+
+from radlib.core.errors import RadlibError
+from radlib.core.progress import track
+from radlib.core.seeds import rng
+from radlib.evaluation.icc import Form, icc
+
+Compute = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], Mapping[str, float]]
+"""Features of an image and a mask, with settings that a perturbation may change (``bins``)."""
+
+PERTURBATIONS: dict[str, str] = {
+    "noise": "white noise of the image's own level added, twice",
+    "rotation": "image and mask turned in the axial plane, by plus and minus the angle",
+    "contour": "mask grown and shrunk by one voxel",
+    "bins": "three quarters and one and a half times the number of grey levels",
+}
+
+GOOD, POOR = 0.9, 0.5
+"""Limits of excellent and poor reliability (Koo and Li 2016)."""
+
+
+def perturbed(
+    image: np.ndarray, mask: np.ndarray, kind: str, *, seed: int, bins: int = 32, angle: float = 5.0
+) -> list[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
+    """Two perturbed versions of an image, its mask and the settings.
+
+    Args:
+        image: ``(X, Y, Z)``, 0 outside the brain.
+        mask: ``(X, Y, Z)`` bool.
+        kind: a key of :data:`PERTURBATIONS`.
+        seed: of the noise.
+        bins: grey levels of the original.
+        angle: of the rotation, degrees.
+
+    Raises:
+        RadlibError: for an unknown kind.
+    """
+    same = {"bins": bins}
+    if kind == "noise":
+        brain = image != 0
+        level = noise_level(image)
+        added = [rng(seed, "noise", number).normal(0, level, image.shape) * brain for number in range(2)]
+        return [((image + one).astype(np.float32), mask, same) for one in added]
+    if kind == "rotation":
+        turned = [
+            (rotate(image, by, axes=(0, 1), reshape=False, order=1), rotate(mask.astype(np.float32), by, axes=(0, 1),
+             reshape=False, order=1) >= 0.5)
+            for by in (angle, -angle)
+        ]  # fmt: skip
+        return [(one, outline, same) for one, outline in turned]
+    if kind == "contour":
+        return [(image, binary_dilation(mask) & (image != 0), same), (image, binary_erosion(mask), same)]
+    if kind == "bins":
+        return [(image, mask, {"bins": round(bins * factor)}) for factor in (0.75, 1.5)]
+    raise RadlibError(f"unknown perturbation {kind!r}", remedy=f"use one of {', '.join(PERTURBATIONS)}")
+
+
+def noise_level(image: np.ndarray) -> float:
+    """Standard deviation of the noise, from the median of second differences along x within the brain.
+
+    Second differences of a smooth image are small, so what is left is mostly noise; structure makes the estimate a
+    little too large. 0 where the image is too small.
+    """
+    inside = image != 0
+    three = inside[:-2] & inside[1:-1] & inside[2:]
+    if not three.any():
+        return 0.0
+    second = (image[:-2] - 2 * image[1:-1] + image[2:])[three]
+    # The variance of a second difference of white noise is 6 times that of the noise.
+    return float(np.median(np.abs(second)) / 0.6745 / np.sqrt(6))
+
+
+def measure(
+    subjects: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    compute: Compute,
+    *,
+    kinds: Sequence[str] = tuple(PERTURBATIONS),
+    seed: int = 0,
+    bins: int = 32,
+    angle: float = 5.0,
+) -> pd.DataFrame:
+    """Features of every subject, as they are and perturbed.
+
+    Args:
+        subjects: image and mask by id.
+        compute: features of an image and a mask.
+        kinds: perturbations.
+        seed, bins, angle: see :func:`perturbed`.
+
+    Returns:
+        Index ``kind``, ``subject``, ``version`` (0 is the original); one column a feature.
+    """
+    rows, keys = [], []
+    for subject, (image, mask) in track(subjects.items(), description="perturbations", total=len(subjects)):
+        original = compute(image, mask, {"bins": bins})
+        for kind in kinds:
+            own = rng(seed, subject, kind).integers(2**31)
+            versions = perturbed(image, mask, kind, seed=int(own), bins=bins, angle=angle)
+            found = [original, *(compute(*version) for version in versions)]
+            rows += found
+            keys += [(kind, subject, version) for version in range(len(found))]
+    index = pd.MultiIndex.from_tuples(keys, names=["kind", "subject", "version"])
+    return pd.DataFrame(rows, index=index)
+
+
+def stability_table(measured: pd.DataFrame, *, form: Form = "2,1", level: float = 0.95) -> pd.DataFrame:
+    """Intraclass correlation of every feature under every perturbation.
+
+    Args:
+        measured: of :func:`measure`.
+        form: of the correlation; absolute agreement by default, as a grown mask must not shift a feature either.
+        level: of the intervals.
+
+    Returns:
+        Index feature; columns (perturbation, ``icc``/``low``/``high``). NaN where a feature is constant.
+    """
+    parts = {}
+    for kind, part in measured.groupby(level="kind", sort=False):
+        rows = {}
+        for feature in measured:
+            found = icc(part[feature].unstack("version").to_numpy(), form=form, level=level)
+            rows[feature] = {"icc": found.value, "low": found.low, "high": found.high}
+        parts[kind] = pd.DataFrame.from_dict(rows, orient="index")
+    return pd.concat(parts, axis=1).rename_axis(index="feature")
+
+
+def stability_counts(table: pd.DataFrame, families: Mapping[str, str]) -> pd.DataFrame:
+    """Share of the features of a family whose lower limit is above :data:`GOOD`, by perturbation and under all (%).
+
+    Args:
+        table: of :func:`stability_table`.
+        families: family by feature.
+    """
+    kinds = list(dict.fromkeys(kind for kind, _ in table.columns))
+    # Without error there is no interval: such a feature is as reliable as can be.
+    good = pd.DataFrame({k: (table[k, "low"] > GOOD) | (table[k, "icc"] >= 1 - 1e-9) for k in kinds})
+    good["all of them"] = good.all(axis=1)
+    family = [families[str(name)] for name in table.index]
+    rows = {name: good[[one == name for one in family]] for name in dict.fromkeys(family)} | {"all features": good}
+    return pd.DataFrame.from_dict(
+        {name: {"features": len(part), **(100 * part.mean()).to_dict()} for name, part in rows.items()}, orient="index"
+    ).rename_axis("family")
+
+
+def stability_figure(table: pd.DataFrame, families: Mapping[str, str]) -> Figure:
+    """Intraclass correlations as a map: features in rows, ordered by family, perturbations in columns."""
+    values = table.xs("icc", axis=1, level=1)
+    order = sorted(values.index, key=lambda name: list(dict.fromkeys(families.values())).index(families[name]))
+    values = values.loc[order]
+    figure, axes = plt.subplots(figsize=(7.0, 8.6))
+    image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(kinds)), kinds)
+    names = [families[name] for name in order]
+    starts = [place for place, name in enumerate(names) if place == 0 or names[place - 1] != name]
+    ends = [*starts[1:], len(names)]
+    axes.set_yticks(
+        [(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [names[a] for a in starts], fontsize=9
+    )
+    for start in starts[1:]:
+        axes.axhline(start - 0.5, color="white", linewidth=1.5)
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes, label="intraclass correlation", shrink=0.6, extend="min")
+    return figure

@@ -147,7 +147,7 @@ def stability_counts(table: pd.DataFrame, families: Mapping[str, str]) -> pd.Dat
         table: of :func:`stability_table`.
         families: family by feature.
     """
-    kinds = list(dict.fromkeys(kind for kind, _ in table.columns))
+    kinds = _kinds(table)
     # Without error there is no interval: such a feature is as reliable as can be.
     good = pd.DataFrame({k: (table[k, "low"] > GOOD) | (table[k, "icc"] >= 1 - 1e-9) for k in kinds})
     good["all of them"] = good.all(axis=1)
@@ -160,9 +160,10 @@ def stability_counts(table: pd.DataFrame, families: Mapping[str, str]) -> pd.Dat
 
 def stability_figure(table: pd.DataFrame, families: Mapping[str, str]) -> Figure:
     """Intraclass correlations as a map: features in rows, ordered by family, perturbations in columns."""
-    values = table.xs("icc", axis=1, level=1)
-    order = sorted(values.index, key=lambda name: list(dict.fromkeys(families.values())).index(families[name]))
-    values = values.loc[order]
+    kinds = _kinds(table)
+    place_of = {family: place for place, family in enumerate(dict.fromkeys(families.values()))}
+    order = sorted(map(str, table.index), key=lambda name: place_of[families[name]])
+    values = np.stack([table.loc[order, (kind, "icc")] for kind in kinds], axis=1)
     figure, axes = plt.subplots(figsize=(7.0, 8.6))
     image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks(range(len(kinds)), kinds)
@@ -177,3 +178,7 @@ def stability_figure(table: pd.DataFrame, families: Mapping[str, str]) -> Figure
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label="intraclass correlation", shrink=0.6, extend="min")
     return figure
+
+
+def _kinds(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(str(column[0]) for column in table.columns))

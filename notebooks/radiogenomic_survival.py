@@ -121,8 +121,8 @@ for region in ("wt", "tc", "et"):
 report.sentence(
     "Filling in changes the Dice of patients with gaps by "
     f"{report.text('filled_wt')} (whole tumour), {report.text('filled_tc')} (core) and {report.text('filled_et')} "
-    "(enhancing tumour). A network that was trained on complete images takes a gap for a very dark image, so part of "
-    "such a gain is that the input looks like what it knows."
+    "(enhancing tumour). A gap left as zeros is an image that the network has never seen; a synthetic one looks like "
+    "what it knows, be it right or wrong."
 )
 
 # %% [markdown]

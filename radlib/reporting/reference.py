@@ -13,7 +13,10 @@ PARTS = {
     "data": "Manifests, cohorts, readers, checks, splits, published numbers",
     "phantom": "The simulated cohort",
     "features": "Hand-crafted features",
+    "models": "The papers' networks, and those they are compared with",
+    "training": "The training loop, checkpoints, inference, weights, bundles",
     "evaluation": "Protocols, metrics, selection, survival, explanations",
+    "experiments": "What the chapters run",
     "reporting": "What a chapter shows and leaves behind",
     "chapters": "Parameters, runner, publishing",
 }

@@ -114,7 +114,7 @@ class Synthesiser(nn.Module):
         channels = len(self.sources)
         if recipe.generator == "fcn":
             self.network: nn.Module = OctaveFCN(
-                channels + recipe.noise_channels, 1, widths=recipe.widths, ratio=recipe.ratio, norm="batch"
+                channels + recipe.noise_channels, 1, widths=recipe.widths, ratio=recipe.ratio
             )
         elif recipe.generator == "unet":
             widths = (*recipe.widths, 2 * recipe.widths[-1])

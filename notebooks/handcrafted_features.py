@@ -99,9 +99,9 @@ report.table("pyradiomics", differing, index=False, digits=3,
 # %% tags=["hide-input"]
 report.table("features71", hc.family_71(), digits=0, caption="The 71 features by kind and region.")
 whole = open_cohort("brats2017", cohort=cohort, profile=profile)
-with_parts = [s for s in whole.complete("seg").ids if {1, 4} <= set(whole.labels(s).data.ravel().tolist())]
-if report.source == "simulated" and with_parts:
-    labels = whole.labels(max(with_parts, key=lambda s: int((whole.labels(s).data == 1).sum())))
+subject = hc.best_shown(whole)
+if report.source == "simulated" and subject is not None:
+    labels = whole.labels(subject)
     report.figure(
         "boxes",
         hc.box_figure(labels.data, spacing=labels.spacing),
@@ -141,7 +141,8 @@ report.table(
     "stability",
     counts,
     digits=0,
-    caption=f"Stable features (%) under each perturbation, by family; {len(subjects)} subjects, {modality}.",
+    caption=f"Stable features (%) under each perturbation, by family; {len(subjects)} subjects, {modality}, voxels of "
+    f"{spacing[0]:g} mm: a voxel of contour is much at this size.",
 )
 report.figure("stability", pt.stability_figure(stable, families),
               caption="Intraclass correlation of every feature under every perturbation.",

@@ -55,6 +55,8 @@ def box_figure(
         slope = np.polynomial.polynomial.polyfit(np.log(found.size_mm), np.log(found.count), 1)
         line.loglog(found.size_mm, np.exp(slope[0]) * found.size_mm ** slope[1], "-", color=PALETTE[row])
         line.set(title=f"dimension {found.dimension:.2f}", xlabel="edge of a box (mm)", ylabel="boxes touched")
+        line.set_xticks(found.size_mm, [f"{size:g}" for size in found.size_mm], fontsize=9)
+        line.minorticks_off()
     return figure
 
 
@@ -64,9 +66,19 @@ def _draw_boxes(axes: plt.Axes, part: np.ndarray, low: np.ndarray, high: np.ndar
         for y in range(low[1], high[1], size):
             if part[x : x + size, y : y + size].any():
                 axes.add_patch(Rectangle((x - 0.5, y - 0.5), size, size, fill=False, edgecolor=PALETTE[1], linewidth=1))
-    margin = 3
-    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    last = low + -(-(high - low) // size) * size  # the last boxes reach beyond the region
+    axes.set(xlim=(low[0] - 2, last[0] + 2), ylim=(low[1] - 2, last[1] + 2))
     axes.set_axis_off()
+
+
+def best_shown(cohort: Cohort) -> str | None:
+    """The subject with the most of whichever it has less, enhancing tumour or necrosis; None where nobody has both."""
+    sizes = {}
+    for subject in cohort.complete("seg").ids:
+        labels = cohort.labels(subject).data
+        sizes[subject] = min(int((labels == 1).sum()), int((labels == 4).sum()))
+    best = max(sizes, key=lambda subject: sizes[subject], default=None)
+    return best if best is not None and sizes[best] else None
 
 
 # Stability

@@ -1,0 +1,1 @@
+"""Mehra 2022: U-Net features, ACGAN, grade."""

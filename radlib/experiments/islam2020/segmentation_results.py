@@ -104,6 +104,15 @@ def record_scores(
             report.missing(key, "no subject has the region in both the reference and the prediction")
 
 
+def distance_sentence(outcomes: Mapping[str, Outcome]) -> str:
+    """Medians of the whole tumour's HD95: a mean is decided by few subjects with an island far from the tumour."""
+    said = []
+    for outcome in outcomes.values():
+        whole = outcome.ensemble[outcome.ensemble["region"] == "wt"]["hd95"]
+        said.append(f"{outcome.label} {whole.median():.1f} mm ({int((whole > 20).sum())} of {len(whole)} above 20 mm)")
+    return "Median HD95 of the whole tumour: " + "; ".join(said) + "."
+
+
 # Differences
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
+from radlib.chapters.parameters import declared_parameters, resolve
+from radlib.chapters.registry import chapters
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort, participants_table
@@ -383,6 +385,19 @@ def test_what_is_captured_went_through_the_excitation(runs: list[seg.Run], store
     assert len(table) == 2 * len(kept)
 
 
+def test_the_claim_is_counted_block_by_block() -> None:
+    rows = [
+        {"excitation": name, "run": run, "block": block, "low": 0.0, "high": width, "range": width, "hoyer": sparse,
+         "weights_hoyer": 0.5}
+        for run in (1, 2)
+        for name, block, width, sparse in (
+            ("skip-scSE", 1, 4.0, 0.2), ("skip-scSE", 2, 1.0, 0.2), ("scSE", 1, 2.0, 0.3), ("scSE", 2, 2.0, 0.4)
+        )
+    ]  # fmt: skip
+    said = excitation.excitation_sentence(pd.DataFrame(rows))
+    assert "wider in 1, the maps are less sparse in 2, the weights less sparse in 0 of 2" in said
+
+
 # Transfer
 
 
@@ -435,3 +450,20 @@ def test_real_subjects_by_what_they_have(real_data: Path) -> None:
 
 def test_no_real_subjects_under_an_empty_root(tmp_path: Path) -> None:
     assert transfer.real_subjects(tmp_path, most=2) == {}
+
+
+def test_the_paper_profile_is_the_published_recipe() -> None:
+    chapter = chapters()["octave_segmentation"]
+    defaults = {name: one.default for name, one in declared_parameters(chapter.source).items()}
+    values = defaults | resolve(chapter, profile="paper")
+    assert (values["n_folds"], values["grid"], values["spacing"]) == (4, [240, 240, 155], 1.0)
+    assert (
+        (values["learning_rate"], values["weight_decay"]) == (PAPER.learning_rate, PAPER.weight_decay) == (1e-4, 1e-4)
+    )
+    assert tuple(values["widths"]) == PAPER.widths
+    assert (tuple(values["atrous_rates"]), values["output_stride"], values["large_kernel"]) == (
+        PAPER.rates, PAPER.output_stride, PAPER.kernel_size,
+    )  # fmt: skip
+    assert (values["crop"] or None, values["batch_size"], values["steps"], values["schedule"]) == (
+        PAPER.crop, PAPER.batch_size, PAPER.steps, PAPER.schedule,
+    )  # fmt: skip

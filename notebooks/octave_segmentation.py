@@ -69,6 +69,7 @@ from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import segmentation_excitation as excitation
 from radlib.experiments.islam2020 import segmentation_figures as figures
 from radlib.experiments.islam2020 import segmentation_results as results
+from radlib.experiments.islam2020 import segmentation_sizes as sizes
 from radlib.experiments.islam2020 import segmentation_transfer as transfer
 from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, spoken
 from radlib.reporting.report import Report
@@ -95,7 +96,7 @@ store = prepare(
 )
 store = store if memory_mapped else seg.slice_major(store)
 store = store.to(pick_device())
-report.table("subjects", results.subject_table(data, plan, store), index=False, digits=1,
+report.table("subjects", sizes.subject_table(data, plan, store), index=False, digits=1,
              caption="Subjects, slices with tumour, and median volume of the regions (ml).")  # fmt: skip
 
 # %% [markdown]
@@ -136,10 +137,10 @@ recipe = Recipe(
 )  # fmt: skip
 models = ["fcn", "unet_scse", "unet", "deeplab_v3", "gcn", *references]
 folder = report.directory / "checkpoints" if checkpoints else None
-report.table("sizes", results.size_table(models, recipe, side=grid[0], paper=PAPER, paper_side=240), index=False,
+report.table("sizes", sizes.size_table(models, recipe, side=grid[0], paper=PAPER, paper_side=240), index=False,
              digits=2, caption="Parameters, and multiplications for one slice, at the size of this run and at the "
              "paper's (whose widths are not printed; the originals' are taken).")  # fmt: skip
-report.table("octave", results.octave_table(), index=False, digits=2,
+report.table("octave", sizes.octave_table(), index=False, digits=2,
              caption="Multiplications of one 3 x 3 octave convolution, 64 channels, 240 x 240 pixels.")  # fmt: skip
 
 # %% [markdown]
@@ -159,7 +160,7 @@ report.figure(
     "decide nothing. The other folds look alike; their last values are in the table below.",
     alt="Training loss falls and flattens; validation Dice of ET, WT and TC rises and flattens, for every network.",
 )
-report.table("trainings", results.training_table(outcomes), index=False, digits={"steps a second": 1},
+report.table("trainings", sizes.training_table(outcomes), index=False, digits={"steps a second": 1},
              caption="Every network over its folds: loss at the end, change of the validation Dice (mean of the "
              "regions) from the last but one check to the last, speed, share of time waiting for data.")  # fmt: skip
 
@@ -232,7 +233,7 @@ report.sentence(
 parts = {}
 for model in exchanged:
     runs = seg.cross_validate(store, plan, model=model, recipe=recipe, seed=seed, n_runs=n_ablation, folder=folder)
-    parts[model] = seg.apply(TITLES[model], runs, store, plan.held_out, recipe=recipe)
+    parts[model] = seg.apply(TITLES[model], runs, store, plan.held_out, recipe=recipe, dice_only=True)
 
 # %% tags=["hide-input"]
 without = results.differences({"fcn": outcomes["fcn"], **parts}, reference="fcn", n_boot=n_boot, seed=seed)
@@ -244,6 +245,8 @@ report.figure(
 )
 report.table("ablation", without, index=False, caption="The same as numbers.")
 report.sentence(results.verdicts(without, name="the whole network"))
+if "fcn_plain" in parts:
+    report.sentence(sizes.octave_sentence(outcomes["fcn"], parts["fcn_plain"], recipe, side=grid[0]))
 
 # %% [markdown]
 # ## Figure 3: what excitation does to feature maps
@@ -294,7 +297,7 @@ for modalities in sets:
         by_set[names] = dataclasses.replace(outcomes["unet"], label=title)
         continue
     runs = seg.cross_validate(store, plan, model="unet", recipe=recipe, seed=seed, modalities=modalities, folder=folder)
-    by_set[names] = seg.apply(title, runs, store, plan.held_out, recipe=recipe)
+    by_set[names] = seg.apply(title, runs, store, plan.held_out, recipe=recipe, dice_only=True)
 
 # %% [markdown]
 # A synthetic T2 may stand in for a real one: the generator of the chapter *Modality synthesis*, from T1c and FLAIR,
@@ -307,7 +310,9 @@ synthetic = None
 if weights is not None:
     replaced = transfer.with_synthetic(store, data, weights, plan.held_out, sources=["t1ce", "flair"])
     runs = by_set["t1ce, flair, t2"].runs
-    synthetic = seg.apply("U-Net: T1c, FLAIR, synthetic T2", runs, replaced, replaced.ids, recipe=recipe)
+    synthetic = seg.apply(
+        "U-Net: T1c, FLAIR, synthetic T2", runs, replaced, replaced.ids, recipe=recipe, dice_only=True
+    )
 else:
     report.note("The synthesis chapter of this cohort and profile has left no generator of T2 from T1c and FLAIR: "
                 "the row with a synthetic T2 is left to the chapter on radiogenomic survival.")  # fmt: skip
@@ -421,7 +426,7 @@ if synthetic is not None:
                   note="whole-tumour Dice from T1c, FLAIR and synthetic T2; the paper has no reference")  # fmt: skip
 else:
     report.missing("islam2020.figure8", "no generator of T2 was trained for this cohort and profile")
-report.record("islam2020.figure2", results.paper_parameters(), unit="million parameters",
+report.record("islam2020.figure2", sizes.paper_parameters(), unit="million parameters",
               note="the network builds at the published size; the paper prints no widths")  # fmt: skip
 
 # %% tags=["remove-input"]

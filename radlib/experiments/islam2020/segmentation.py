@@ -277,8 +277,25 @@ class Outcome:
     labels: Mapping[str, np.ndarray] = field(repr=False)
 
 
-def apply(label: str, runs: Sequence[Run], store: ImageStore, subjects: Sequence[str], *, recipe: Recipe) -> Outcome:
-    """Segment subjects with every run and with the ensemble, and score both."""
+def apply(
+    label: str,
+    runs: Sequence[Run],
+    store: ImageStore,
+    subjects: Sequence[str],
+    *,
+    recipe: Recipe,
+    dice_only: bool = False,
+) -> Outcome:
+    """Segment subjects with every run and with the ensemble, and score both.
+
+    Args:
+        label: the line that the outcome will be in tables.
+        runs: one a fold.
+        store: the images.
+        subjects: whom none of the runs has seen.
+        recipe: for the precision.
+        dice_only: leave out the ensemble's other metrics, of which distances take time.
+    """
     single: list[dict[str, Any]] = []
     scores: list[pd.DataFrame] = []
     labels: dict[str, np.ndarray] = {}
@@ -295,7 +312,12 @@ def apply(label: str, runs: Sequence[Run], store: ImageStore, subjects: Sequence
         assert total is not None
         labels[subject] = _labels(total, box, store, subject)
         # Everything lies in the brain's box: distances need not be measured over the whole grid.
-        scores.append(score_labels(labels[subject][box], truth[box], spacing=(store.spacing,) * 3, subject=subject))
+        found_here, there = labels[subject][box], truth[box]
+        if dice_only:
+            one = dice_of(found_here, there)
+            scores.append(pd.DataFrame([{"subject": subject, "region": k, "dice": v} for k, v in one.items()]))
+        else:
+            scores.append(score_labels(found_here, there, spacing=(store.spacing,) * 3, subject=subject))
     return Outcome(
         label=label, runs=tuple(runs), single=pd.DataFrame(single), ensemble=pd.concat(scores, ignore_index=True),
         labels=labels,

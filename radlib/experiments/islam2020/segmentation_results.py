@@ -1,4 +1,4 @@
-"""What the segmentation chapter says: Tables I and III beside the published ones, differences, sizes."""
+"""What the segmentation chapter says: Tables I and III beside the published ones, and differences."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 
-from radlib.data.cohort import Cohort
 from radlib.data.papers import published
-from radlib.data.regions import REGIONS, region_mask
+from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
 from radlib.evaluation.intervals import Estimate, bootstrap
 from radlib.evaluation.paired import paired_difference
 from radlib.evaluation.segmentation import PENALTY_MM, dice, summary
-from radlib.experiments.islam2020.segmentation import Outcome, Plan
-from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, build, spoken
-from radlib.models.islam2020 import count_flops, count_parameters
-from radlib.models.octave import conv_flops, octave_flops
+from radlib.experiments.islam2020.segmentation import Outcome
+from radlib.experiments.islam2020.segmentation_networks import TITLES, spoken
 from radlib.reporting.report import Report
 from radlib.reporting.tables import format_interval
 
@@ -36,8 +32,8 @@ PUBLISHED_SETS = {"t1ce": "t1c", "t1ce, flair": "t1c_flair", "t1ce, flair, t2": 
 def scores(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Mean Dice and HD95 of every ensemble by region, with bootstrap intervals over subjects.
 
-    HD95 is averaged where both the reference and the prediction have the region. ``missed`` counts the subjects in
-    which only one of them has: their distance is a convention.
+    HD95, where it was measured, is averaged over subjects in whom both the reference and the prediction have the region.
+    ``missed`` counts those in whom only one of them has: their distance is a convention.
 
     Returns:
         One row a key of ``outcomes``, region and metric: ``key``, ``label``, ``region``, ``metric`` (``dice``,
@@ -46,9 +42,12 @@ def scores(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0
     parts = []
     for key, outcome in outcomes.items():
         table = outcome.ensemble.assign(key=key, label=outcome.label)
-        missed = (table["hd95"] >= PENALTY_MM) & (table["dice"] == 0)
-        table["hd95"] = table["hd95"].mask(missed | ((table["dice"] == 1) & table["ppv"].isna()))
-        found = summary(table, by=("key", "label"), metrics=("dice", "hd95"), n_boot=n_boot, seed=seed)
+        metrics = [name for name in ("dice", "hd95") if name in table]
+        missed = pd.Series(False, index=table.index)
+        if "hd95" in table:
+            missed = (table["hd95"] >= PENALTY_MM) & (table["dice"] == 0)
+            table["hd95"] = table["hd95"].mask(missed | ((table["dice"] == 1) & table["ppv"].isna()))
+        found = summary(table, by=("key", "label"), metrics=metrics, n_boot=n_boot, seed=seed)
         counts = missed.groupby(table["region"]).sum()
         parts.append(found.assign(missed=found["region"].map(counts)))
     return pd.concat(parts, ignore_index=True)
@@ -196,80 +195,6 @@ def verdicts(table: pd.DataFrame, *, name: str, metric: str = "single runs") -> 
     return " ".join(said)
 
 
-# Sizes
-
-
-def size_table(models: Sequence[str], recipe: Recipe, *, side: int, paper: Recipe, paper_side: int) -> pd.DataFrame:
-    """Parameters and multiplications of every network for one slice, at this size and at the published one.
-
-    Nothing is computed: the networks are built on torch's meta device.
-    """
-    rows = []
-    for model in models:
-        line: dict[str, object] = {"network": TITLES[model]}
-        for name, one, edge in (("here", recipe, side), ("paper", paper, paper_side)):
-            with torch.device("meta"):
-                network = build(model, in_channels=3, recipe=one)
-            edge = -(-edge // 2 ** len(one.widths)) * 2 ** len(one.widths)  # a multiple that every network takes
-            line[f"parameters (10³), {name}"] = count_parameters(network) / 1e3
-            line[f"multiplications (10⁹), {name}"] = count_flops(network, (1, 3, edge, edge)) / 1e9
-        rows.append(line)
-    return pd.DataFrame(rows)
-
-
-def octave_table(ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75), *, channels: int = 64) -> pd.DataFrame:
-    """Multiplications of one 3 x 3 octave convolution beside those of the plain one, by the closed form."""
-    plain = conv_flops(channels, channels, height=240, width=240)
-    rows = []
-    for ratio in ratios:
-        count = octave_flops(channels, channels, height=240, width=240, ratio_in=ratio, ratio_out=ratio)
-        rows.append({"ratio of low frequencies": ratio, "multiplications (10⁹)": count / 1e9,
-                     "of the plain convolution (%)": 100 * count / plain})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-# Subjects and trainings
-
-
-def subject_table(cohort: Cohort, plan: Plan, store: ImageStore) -> pd.DataFrame:
-    """Who develops and who is held out: subjects, grade, tumour slices, median volumes of the regions (ml)."""
-    rows = []
-    for name, ids in (("development", plan.development), ("held out", list(plan.held_out))):
-        labels = store.labels[store.rows(ids)]
-        line: dict[str, object] = {
-            "part": name, "subjects": len(ids),
-            "high-grade": int((cohort.participants.loc[ids, "grade_group"] == "HGG").sum()),
-            "slices with tumour": len(store.slices(ids, where="tumour")),
-        }  # fmt: skip
-        for region in REGIONS:
-            voxels = region_mask(labels, region).flatten(1).sum(dim=1)
-            line[f"{region.upper()}, median ml"] = float(voxels.double().median()) * store.spacing**3 / 1000
-            line[f"without {region.upper()}"] = int((voxels == 0).sum())
-        rows.append(line)
-    return pd.DataFrame(rows)
-
-
-def training_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """How the trainings of every network ended, averaged over folds."""
-    rows = []
-    for outcome in outcomes.values():
-        ends, changes = [], []
-        for run in outcome.runs:
-            history = run.fitted.history
-            ends.append(history.loc[history["part"] == "training", "loss"].iloc[-1])
-            checks = history[history["part"] == "validation"]
-            if len(checks) > 1:
-                changes.append(checks["dice_mean"].iloc[-1] - checks["dice_mean"].iloc[-2])
-        fitted = [run.fitted for run in outcome.runs]
-        rows.append({
-            "network": outcome.label, "loss at the end": np.mean(ends),
-            "last change of Dice": np.mean(changes) if changes else float("nan"),
-            "steps a second": np.mean([one.steps_per_second for one in fitted]),
-            "waiting for data": np.mean([one.data_share for one in fitted]),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 # Table III, Figure 7, statements
 
 
@@ -370,12 +295,6 @@ def record_claims(
     report.record("islam2020.figure7", best["advantage"], low=best["advantage_low"], high=best["advantage_high"],
                   n=int(best["n"]), protocol="leakage-free",
                   note=f"Dice of the necrotic core, FCN minus the best other shown ({best['network']})")  # fmt: skip
-
-
-def paper_parameters() -> float:
-    """Millions of parameters of the FCN at the published size."""
-    with torch.device("meta"):
-        return count_parameters(build("fcn", in_channels=3, recipe=PAPER)) / 1e6
 
 
 def real_sentence(table: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from radlib.data.store import ImageStore
 from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import segmentation_excitation as excitation
 from radlib.experiments.islam2020 import segmentation_results as results
+from radlib.experiments.islam2020 import segmentation_sizes as sizes
 from radlib.experiments.islam2020 import segmentation_transfer as transfer
 from radlib.experiments.islam2020.segmentation_batches import SliceSampler
 from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, arguments_of, build, construct
@@ -188,7 +189,7 @@ def test_a_network_learns_and_its_history_says_so(runs: list[seg.Run], store: Im
     single = outcome.single.query("region == 'wt'")
     assert len(single) == 4
     assert set(outcome.labels) == set(plan.held_out)
-    table = results.training_table({"fcn": outcome})
+    table = sizes.training_table({"fcn": outcome})
     assert table["waiting for data"].between(0, 1).all()
 
 
@@ -351,10 +352,10 @@ def test_gains_of_modalities_and_of_a_synthetic_one() -> None:
 
 
 def test_sizes_are_those_of_the_networks() -> None:
-    table = results.size_table(["fcn", "unet"], TINY, side=24, paper=PAPER, paper_side=240).set_index("network")
+    table = sizes.size_table(["fcn", "unet"], TINY, side=24, paper=PAPER, paper_side=240).set_index("network")
     small = build("unet", in_channels=3, recipe=TINY)
     assert table.loc["U-Net", "parameters (10³), here"] * 1e3 == sum(p.numel() for p in small.parameters())
-    assert results.octave_table()["of the plain convolution (%)"].tolist() == pytest.approx(
+    assert sizes.octave_table()["of the plain convolution (%)"].tolist() == pytest.approx(
         [100, 67.1875, 43.75, 29.6875]
     )
 

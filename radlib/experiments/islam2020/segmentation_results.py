@@ -32,7 +32,7 @@ PUBLISHED_SETS = {"t1ce": "t1c", "t1ce, flair": "t1c_flair", "t1ce, flair, t2": 
 def scores(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Mean Dice and HD95 of every ensemble by region, with bootstrap intervals over subjects.
 
-    HD95, where it was measured, is averaged over subjects in whom both the reference and the prediction have the region.
+    HD95, where measured, is averaged over subjects in whom both the reference and the prediction have the region.
     ``missed`` counts those in whom only one of them has: their distance is a convention.
 
     Returns:

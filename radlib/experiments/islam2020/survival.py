@@ -125,7 +125,11 @@ def true_masks(store: ImageStore) -> dict[str, np.ndarray]:
 def features(
     masks: Mapping[str, np.ndarray], store: ImageStore, *, settings: Islam71Settings | None = None
 ) -> pd.DataFrame:
-    """The 71 features of each subject with a mask; NaN where a region is empty or the modality lacks."""
+    """The 71 features of each subject with a mask; NaN where a region is empty or the modality lacks.
+
+    Where a network found no tumour at all, lengths and eigenvalues are 0: the patient stays in the study, as such a
+    failure is part of the pipeline.
+    """
     chosen = settings or Islam71Settings()
     channel = store.channels([chosen.modality])[0]
     rows = {}
@@ -133,6 +137,8 @@ def features(
         row = store.rows([subject])[0]
         image = store.images[row, channel].numpy() if store.present[row, channel] else None
         rows[subject] = islam71(image, labels, spacing=(store.spacing,) * 3, settings=chosen)
+        if not labels.any():
+            rows[subject] |= {name: 0.0 for name in rows[subject] if "length" in name or "eigenvalue" in name}
     return pd.DataFrame.from_dict(rows, orient="index", columns=feature_names()).rename_axis("id")
 
 

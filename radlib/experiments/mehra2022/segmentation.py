@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from radlib.core.device import pick_device
 from radlib.core.seeds import named_seed
+from radlib.data.splits import Split
 from radlib.data.store import ImageStore
 from radlib.experiments.mehra2022.augment import Augmentation, augment
 from radlib.features.streamed import FeatureFile, extract
-from radlib.models.mehra2022 import FeatureUNet
+from radlib.models.mehra2022 import FeatureUNet, adapt_input
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import Fitted, fit
@@ -193,7 +194,7 @@ def extract_features(
     device = pick_device()
     network.to(device).eval()
     take = store.channels(modalities)
-    index = torch.from_numpy(table[["row", "position"]].to_numpy(dtype=np.int64))
+    index = torch.from_numpy(table[["row", "position"]].to_numpy(dtype=np.int64).copy())
 
     def compute(rows: np.ndarray) -> Tensor:
         with torch.no_grad():
@@ -203,3 +204,57 @@ def extract_features(
             return network.features(images, block)
 
     return extract(path, table, compute, identity={**identity, "block": block, "cropped": crop_to_mask})
+
+
+def fold_features(
+    pretrained: FeatureUNet,
+    store: ImageStore,
+    table: pd.DataFrame,
+    folds: Sequence[Split],
+    *,
+    channel: int,
+    recipe: UNetRecipe,
+    seed: int,
+    block: str,
+    extra_blocks: Sequence[str],
+    arrays: Path,
+    checkpoints: Path | None,
+) -> pd.DataFrame:
+    """Fine-tune once a fold on its training patients, and take everybody's features with that network.
+
+    Args:
+        pretrained: the network for several modalities.
+        store, table: FLAIR images and their slices.
+        folds: patient-level.
+        channel: of FLAIR among the modalities of ``pretrained``.
+        recipe, seed: of the fine-tuning.
+        block: whose features are taken in every fold, as ``<block>_fold<k>``; in the first also from images with
+            nothing but the predicted tumour, as ``<block>_cropped_fold0``.
+        extra_blocks: further ones, in the first fold.
+        arrays: the folder for features.
+        checkpoints: the folder for checkpoints.
+
+    Returns:
+        One row a file: its name, slices, shape of a slice's features, megabytes.
+    """
+    rows = []
+    for number, fold in enumerate(folds):
+        network = adapt_input(pretrained, channel=channel)
+        train_unet(
+            network, store, modalities=("flair",), train=fold.train, validate=(), recipe=recipe, seed=seed,
+            name=fold.name, folder=None if checkpoints is None else checkpoints / f"fold{number}",
+        )  # fmt: skip
+        wanted = [(block, False)]
+        if number == 0:
+            wanted += [(block, True), *((extra, False) for extra in extra_blocks)]
+        for name, cropped in wanted:
+            path = arrays / f"{name}{'_cropped' if cropped else ''}_fold{number}"
+            made = extract_features(
+                path, network, store, table, modalities=("flair",), block=name, crop_to_mask=cropped,
+                identity={"seed": seed, "test": list(fold.test), "recipe": repr(recipe)},
+            )  # fmt: skip
+            rows.append({
+                "features": path.name, "slices": len(made), "of a slice": " x ".join(map(str, made.array.shape[1:])),
+                "on disk (MB)": made.array.nbytes / 1e6,
+            })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -68,7 +68,7 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     )
     for panel in figure.axes:
         panel.set_xlabel(f"difference in Dice, {panel.get_xlabel()}")
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(3))
     return figure
 
 
@@ -83,7 +83,7 @@ def gain_figure(table: pd.DataFrame) -> Figure:
     )
     for panel in figure.axes:
         panel.set_xlabel(f"gain in Dice, {panel.get_xlabel()}")
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(3))
     return figure
 
 

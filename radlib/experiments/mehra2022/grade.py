@@ -227,9 +227,7 @@ def probabilities(network: nn.Module, features: Tensor) -> np.ndarray:
     device = next(network.parameters()).device
     network.eval()
     with torch.no_grad():
-        parts = [
-            network(part.to(device) / network.scale).float().softmax(1)[:, 1].cpu() for part in features.split(256)
-        ]
+        parts = [network(part.to(device)).float().softmax(1)[:, 1].cpu() for part in features.split(256)]
     return torch.cat(parts).numpy()
 
 

@@ -31,7 +31,9 @@ def pins(lock: str) -> dict[str, str]:
 def environment(cpu_lock: str, cuda_lock: str) -> str:
     """``environment.yml``: the direct dependencies at the versions of the lock, installed by pip inside conda."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
+    wanted = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
     names = [re.split(r"[<>=!~ \[;]", item, maxsplit=1)[0].lower() for item in wanted]
     known = pins(cpu_lock) | {"torch": pins(cuda_lock)["torch"]}
     lines = [f"      - {name}=={known[name]}" for name in sorted(set(names))]

@@ -226,6 +226,24 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
         run(plain(), devices=2)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_agrees_with_the_cpu(tmp_path: Path) -> None:
+    def plain() -> nn.Module:  # no dropout, whose random numbers differ between devices
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    results = [
+        fit(plain(), batch=batch, loss=loss, optimizer=OptimizerSettings(), seed=5, device=device,
+            loop=LoopSettings(steps=12, precision="32-true")).network.cpu()
+        for device in ("cpu", "cuda")
+    ]  # fmt: skip
+    for a, b in zip(results[0].parameters(), results[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    low = fit(plain(), batch=batch, loss=loss, optimizer=OptimizerSettings(), seed=5, device="cuda", folder=tmp_path,
+              loop=LoopSettings(steps=12, precision="bf16-mixed"))  # fmt: skip
+    assert low.peak_memory > 0
+
+
 # State files
 
 

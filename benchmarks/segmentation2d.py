@@ -5,8 +5,8 @@
 
 Every case runs in a process of its own on the same made-up brains: radlib's loop (Fabric, batches that are a function
 of their step) and a plain loop of torch over the same batches. MONAI's UNet gets the width whose multiplications come
-closest to the octave FCN's. ``waiting`` is the share of time in which the loop waits for data. Memory is what the
-process grew by after the warm-up on a CPU, what torch allocated at most on a GPU. A subject is all slices of a volume;
+closest to the octave FCN's. ``waiting`` is the share of time in which the loop waits for data. Memory is what
+training adds to the process that has images and network on a CPU, what torch allocated at most on a GPU. A subject is all slices of a volume;
 radlib leaves out what is not brain. Times are medians over ``--repeats``.
 """
 
@@ -137,8 +137,8 @@ def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
     else:
         network = build(kind, in_channels=3, recipe=recipe)
     loss = seg.loss_of()
-    plain_loop(network, sampler, steps=3, device=device, loss=loss)  # warm up
     base = peak_memory_bytes()
+    plain_loop(network, sampler, steps=3, device=device, loss=loss)  # warm up
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     steps, waits = [], []

@@ -5,9 +5,9 @@
 
 Every case runs in a process of its own on the same made-up brains: radlib's loop (Fabric, batches that are a function
 of their step) and a plain loop of torch over the same batches. MONAI's UNet gets the width whose multiplications come
-closest to the octave FCN's. ``waiting`` is the share of time in which the loop waits for data. Memory is what
-training adds to the process that has images and network on a CPU, what torch allocated at most on a GPU. A subject is all slices of a volume;
-radlib leaves out what is not brain. Times are medians over ``--repeats``.
+closest to the octave FCN's. ``waiting`` is the share of time in which the loop waits for data. Memory is what training
+adds to the process that has images and network on a CPU, what torch allocated at most on a GPU. A subject is all slices
+of a volume; radlib leaves out what is not brain. Times are medians over ``--repeats``: run it on a quiet machine.
 """
 
 from __future__ import annotations

@@ -67,9 +67,9 @@ class SynthesisRecipe:
     noise_channels: int = 1
     distance_weight: float = 100.0
     saturating: bool = False
-    steps: int = 350
+    steps: int = 600
     batch_size: int = 8
-    crop: int | None = 48
+    crop: int | None = 40
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
     schedule: Literal["constant", "cosine", "polynomial", "one_cycle", "step"] = "polynomial"

@@ -174,7 +174,7 @@ def build_book(*, cohort: str, profile: str) -> Path:
     for chapter in chapters().values():
         publish_chapter(chapter, cohort=cohort, profile=profile)
     write_generated_pages(cohort=cohort, profile=profile)
-    command = [sys.executable, "-m", "jupyter_book", "build", "book", "--config", "_config.yml"]
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", "book", "--config", "_config.yml"]
     command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
     if subprocess.run(command, cwd=project_root(), check=False).returncode:
         raise RadlibError("Jupyter Book did not build the book", remedy="read its messages above")

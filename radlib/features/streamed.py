@@ -87,6 +87,7 @@ def extract(
         array[rows] = np.minimum(part, np.finfo(np.float16).max)
         if (start // batch_size) % 16 == 15 or rows[-1] == len(table) - 1:
             array.flush()
+            array = np.load(file, mmap_mode="r+")  # mapped anew: what was written leaves the process's memory
             state["done"] = int(rows[-1]) + 1
             write_json(path.with_suffix(".json"), state)
     return FeatureFile(path)

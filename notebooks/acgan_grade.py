@@ -272,7 +272,8 @@ for width, key in ((gan_widths[0], "low"), (gan_widths[-1], "high")):
 #
 # What features can tell of the grade follows from what was planted in the simulated images: there grade shows mostly in
 # enhancement and necrosis, of which FLAIR tells little, and the maps of a network that outlines the tumour have no
-# reason to keep what does not help to outline it. Folds share most of their training patients, so the arms' estimates are not independent of each other; the differences are paired over patients.
+# reason to keep what does not help to outline it. Folds share most of their training patients, so the arms' estimates
+# are not independent of each other; the differences are paired over patients.
 #
 # ## Summary
 #

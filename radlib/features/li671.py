@@ -2,13 +2,12 @@
 
 The paper says that there are 671 of these four kinds, and not which. This composition is the book's:
 
-| kind | features |
-|---|---|
-| intensity | 18 statistics, 23 of the histogram, 7 of the intensity-volume histogram, 2 local: 50 |
-| shape | 29 of morphology |
-| texture | 25 of co-occurrence in each of two aggregations, 16 run length, 16 size zone, 16 distance zone, 5 tone difference, 17 dependence: 120 |
-| wavelet | 18 statistics, 25 of co-occurrence and 16 run length in each of the eight bands: 472 |
-"""  # noqa: E501 - a table
+- intensity, 50: 18 statistics, 23 of the histogram, 7 of the intensity-volume histogram, 2 local;
+- shape, 29 of morphology;
+- texture, 120: 25 of co-occurrence in each of two aggregations, 16 run length, 16 size zone, 16 distance zone, 5 tone
+  difference, 17 dependence;
+- wavelet, 472: 18 statistics, 25 of co-occurrence and 16 run length in each of the eight bands.
+"""
 
 from __future__ import annotations
 

@@ -19,12 +19,7 @@ from radlib.core.errors import RadlibError
 
 
 class Octave(NamedTuple):
-    """Feature maps in two parts; a part without channels is None.
-
-    Attributes:
-        high: ``(B, C_high, H, W)`` or None.
-        low: ``(B, C_low, H / 2, W / 2)`` or None.
-    """
+    """Feature maps in two parts, ``(B, C_high, H, W)`` and ``(B, C_low, H / 2, W / 2)``; None without channels."""
 
     high: Tensor | None
     low: Tensor | None

@@ -199,31 +199,7 @@ report.table(
 
 # %% tags=["remove-input"]
 for arm, row in (("baseline", "baseline"), ("acgan", "augmented")):
-    found = results.slice_estimate(slices[slices["arm"] == arm], n_boot=n_boot, seed=seed)
-    for name, one in found.items():
-        report.record(
-            f"mehra2022.table3.{row}.{name}",
-            one.value,
-            low=one.low,
-            high=one.high,
-            n=one.n,
-            protocol="leakage-free",
-            note="all folds; the interval is over patients",
-        )
-    for name, key in (
-        ("total", f"{row}_accuracy"),
-        ("lgg", f"lgg_accuracy_{'before' if arm == 'baseline' else 'after'}"),
-    ):
-        one = found[name]
-        report.record(
-            f"mehra2022.text.{key}",
-            100 * one.value,
-            low=100 * one.low,
-            high=100 * one.high,
-            n=one.n,
-            protocol="leakage-free",
-            note="all folds; the interval is over patients",
-        )
+    results.record_slices(report, slices[slices["arm"] == arm], row=row, n_boot=n_boot, seed=seed)
 
 # %% tags=["remove-input"]
 linear = slices[slices["arm"] == "linear"]

@@ -277,23 +277,7 @@ for number in (1, 3, 4, 5, 6, 7, 8):
     )
 
 # %% tags=["remove-input"]
-for part, row in (("training", "training"), ("test", "test")):
-    for g in ("HGG", "LGG"):
-        report.record(f"mehra2022.text.{part}_patients.{g.lower()}", counts.loc[row, f"{g} patients"], n=len(second))
-        report.record(
-            f"mehra2022.text.{part}_slices.{g.lower()}",
-            counts.loc[row, f"{g} slices"],
-            n=len(table),
-            note="slices with tumour, at most so many a patient as the parameter says",
-        )
-    report.record(f"mehra2022.text.{part}_slices", counts.loc[row, ["HGG slices", "LGG slices"]].sum(), n=len(table))
-report.record("mehra2022.text.slices", float(len(table)), n=len(table))
-report.record(
-    "mehra2022.text.test_share_hgg",
-    100 * counts.loc["test", "HGG slices"] / n_slices["validation"],
-    n=n_slices["validation"],
-    unit="%",
-)
+results.record_counts(report, counts, n_slices=len(table), n_patients=len(second))
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -19,6 +19,7 @@ from radlib.evaluation.intervals import Estimate, bootstrap
 from radlib.experiments.mehra2022.augment import augment
 from radlib.experiments.mehra2022.segmentation import score_slices
 from radlib.models.mehra2022 import FeatureUNet
+from radlib.reporting.report import Report
 from radlib.reporting.style import PALETTE
 from radlib.reporting.tables import format_interval
 
@@ -266,3 +267,39 @@ def sweep_figure(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="synthetic features added to each training set", ylabel="slices right", ylim=(0, 1.02))
     axes.legend(fontsize=9)
     return figure
+
+
+# Ledger
+
+
+def record_counts(report: Report, counts: pd.DataFrame, *, n_slices: int, n_patients: int) -> None:
+    """Put :func:`division_table` beside the paper's counts of patients and slices."""
+    note = "slices with tumour, at most so many a patient as the parameter says"
+    for part in ("training", "test"):
+        row = counts.loc[part].astype(float)
+        for g in ("HGG", "LGG"):
+            report.record(f"mehra2022.text.{part}_patients.{g.lower()}", row[f"{g} patients"], n=n_patients)
+            report.record(f"mehra2022.text.{part}_slices.{g.lower()}", row[f"{g} slices"], n=n_slices, note=note)
+        report.record(f"mehra2022.text.{part}_slices", row["HGG slices"] + row["LGG slices"], n=n_slices, note=note)
+    tested = counts.loc["test"].astype(float)
+    share = 100 * tested["HGG slices"] / (tested["HGG slices"] + tested["LGG slices"])
+    report.record("mehra2022.text.test_share_hgg", share, n=n_slices, unit="%")
+    report.record("mehra2022.text.slices", float(n_slices), n=n_slices, note=note)
+
+
+def record_slices(report: Report, slices: pd.DataFrame, *, row: str, n_boot: int, seed: int) -> None:
+    """Put one arm's accuracy on slices beside a row of Table 3 and the same numbers in the text.
+
+    Args:
+        row: ``baseline`` or ``augmented``.
+    """
+    found = slice_estimate(slices, n_boot=n_boot, seed=seed)
+    when = "before" if row == "baseline" else "after"
+    keys = {f"table3.{row}.{name}": (name, 1) for name in found}
+    keys |= {f"text.{row}_accuracy": ("total", 100), f"text.lgg_accuracy_{when}": ("lgg", 100)}
+    for key, (name, scale) in keys.items():
+        one = found[name]
+        report.record(
+            f"mehra2022.{key}", scale * one.value, low=scale * one.low, high=scale * one.high, n=one.n,
+            protocol="leakage-free", note="all folds; the interval is over patients",
+        )  # fmt: skip

@@ -165,6 +165,8 @@ report.figure(
     caption="Training of the ACGAN in the first fold by the width of its hidden layers (the counterpart of Figure 11).",
     alt="Three panels of curves, one line a width.",
 )
+
+# %% tags=["hide-input"]
 shown = study.samples(folds[0], outcome, seed=seed)
 report.figure(
     "maps",
@@ -217,6 +219,8 @@ report.record(
     protocol="as published",
     note="the best point of the sweep, chosen on test slices",
 )
+
+# %% tags=["remove-input"]
 for number in (2, 9, 10, 11):
     report.record(
         f"mehra2022.figure{number}",

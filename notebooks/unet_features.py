@@ -114,6 +114,8 @@ if report.source == "simulated":
 recipe = seg.UNetRecipe(widths=tuple(widths), steps=pretrain_steps, batch_size=batch_size, learning_rate=pretrain_rate)
 tuning = seg.UNetRecipe(widths=tuple(widths), steps=tune_steps, batch_size=batch_size, learning_rate=tune_rate)
 folder = report.directory / "checkpoints"
+
+# %%
 torch.manual_seed(named_seed(seed, "weights"))
 start = FeatureUNet(4, widths=widths)
 held = hold_out(first.ids, test=min(n_pretest, len(first) // 3), seed=seed)
@@ -128,6 +130,8 @@ pretrained = seg.train_unet(
     name="four modalities",
     folder=folder / "pretrained",
 )
+
+# %%
 before = adapt_input(pretrained.network, channel=four.channels(["flair"])[0])
 tuned = adapt_input(pretrained.network, channel=four.channels(["flair"])[0])
 fine = seg.train_unet(
@@ -159,6 +163,8 @@ report.figure(
     caption="The same for the first training, on four modalities.",
     alt="Two panels of curves over the steps.",
 )
+
+# %% tags=["hide-input"]
 best = results.best_scores(fine.history)
 last = results.final_scores(
     tuned, flair, {"training": published_split.train, "validation": published_split.test}, modalities=("flair",)
@@ -268,6 +274,8 @@ for part in ("training", "validation"):
             protocol="leakage-free",
             note="last step",
         )
+
+# %% tags=["remove-input"]
 for number in (1, 3, 4, 5, 6, 7, 8):
     report.record(
         f"mehra2022.figure{number}",

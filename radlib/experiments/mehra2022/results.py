@@ -275,13 +275,12 @@ def sweep_figure(table: pd.DataFrame) -> Figure:
 def record_counts(report: Report, counts: pd.DataFrame, *, n_slices: int, n_patients: int) -> None:
     """Put :func:`division_table` beside the paper's counts of patients and slices."""
     note = "slices with tumour, at most so many a patient as the parameter says"
-    for part in ("training", "test"):
-        row = counts.loc[part].astype(float)
+    for part, row in counts.astype(float).to_dict("index").items():
         for g in ("HGG", "LGG"):
             report.record(f"mehra2022.text.{part}_patients.{g.lower()}", row[f"{g} patients"], n=n_patients)
             report.record(f"mehra2022.text.{part}_slices.{g.lower()}", row[f"{g} slices"], n=n_slices, note=note)
         report.record(f"mehra2022.text.{part}_slices", row["HGG slices"] + row["LGG slices"], n=n_slices, note=note)
-    tested = counts.loc["test"].astype(float)
+    tested = counts.astype(float).to_dict("index")["test"]
     share = 100 * tested["HGG slices"] / (tested["HGG slices"] + tested["LGG slices"])
     report.record("mehra2022.text.test_share_hgg", share, n=n_slices, unit="%")
     report.record("mehra2022.text.slices", float(n_slices), n=n_slices, note=note)

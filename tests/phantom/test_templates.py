@@ -145,3 +145,9 @@ def test_impossible_values_are_named(changes: dict[str, Any], problem: str) -> N
         parse_template(_values(**changes), file="mine.yml")
     assert problem in str(caught.value)
     assert "mine.yml" in str(caught.value)
+
+
+def test_a_recipe_does_not_depend_on_the_order_of_sets() -> None:
+    template = load_template("rembrandt")
+    assert len(template.hidden) > 1
+    assert template.model_dump(mode="json")["hidden"] == sorted(template.hidden)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from radlib.core.errors import RadlibError
 
@@ -167,6 +167,11 @@ class Template(_Strict):
     median_survival: float = Field(default=410.0, gt=0)
     follow_up: tuple[float, float] | None = None
     hidden: frozenset[Literal["grade", "idh", "codel_1p19q", "mgmt", "collection"]] = frozenset()
+
+    @field_serializer("hidden", when_used="json")
+    def _in_order(self, value: frozenset[str]) -> list[str]:
+        """A set has no order of its own, and a recipe is compared with the one on disk."""
+        return sorted(value)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

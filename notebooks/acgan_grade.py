@@ -133,15 +133,20 @@ report.sentence(
 # %% [markdown]
 # ### How many synthetic features
 #
-# The paper chooses 1158 by the accuracy on its test slices. The curve below is of test slices too, over all folds, so a
-# best point on it is no estimate of anything.
+# The paper divides its patients once, nine to one, and chooses 1158 by the accuracy on the test slices. The curve below
+# does the same, and its best point, read as the paper reads it, stands in the ledger as *as published*. A best point of
+# a curve on test slices is no estimate of anything.
 
 # %% tags=["hide-input"]
-curve = study.sweep(folds[0], outcome.generators[0], shares=sweep, recipe=recipe, seed=seed)
+division = study.load_published(arrays, block=block, grade=grade)
+maker, _ = gr.train_acgan(
+    division.features.take(division.train), division.labels[division.train], recipe=recipe, seed=seed, name="published"
+)
+curve = study.sweep(division, maker, shares=sweep, recipe=recipe, seed=seed)
 report.figure(
     "sweep",
     results.sweep_figure(curve),
-    caption="Slices right in the first fold, by the number of synthetic features added.",
+    caption="Test slices right in the published division, by the number of synthetic features added.",
     alt="Three curves over the number of synthetic features.",
 )
 report.table("sweep", curve, index=False, digits=2, caption="The same as a table.")
@@ -202,6 +207,15 @@ report.table(
 # %% tags=["remove-input"]
 for arm, row in (("baseline", "baseline"), ("acgan", "augmented")):
     results.record_slices(report, slices[slices["arm"] == arm], row=row, n_boot=n_boot, seed=seed)
+for row, values in study.as_published(curve).items():
+    for name in ("total", "hgg", "lgg"):
+        report.record(
+            f"mehra2022.table3.{row}.{name}",
+            values[name],
+            n=len(division.test),
+            protocol="as published",
+            note="one division; the number of synthetic features chosen on its test slices",
+        )
 
 # %% tags=["remove-input"]
 linear = slices[slices["arm"] == "linear"]
@@ -215,7 +229,7 @@ report.record(
 report.record(
     "mehra2022.text.useful_features",
     float(curve.loc[curve["total"].idxmax(), "synthetic"]),
-    n=len(folds[0].test),
+    n=len(division.test),
     protocol="as published",
     note="the best point of the sweep, chosen on test slices",
 )

@@ -227,6 +227,18 @@ if report.source == "simulated":
 
 # %%
 folds = k_fold(second.ids, n_folds=n_folds, seed=seed, stratify=grade)
+arrays = report.directory / "arrays"
+seg.extract_features(
+    arrays / f"{block}_published",
+    tuned,
+    flair,
+    table,
+    modalities=("flair",),
+    block=block,
+    identity={"seed": seed, "test": list(published_split.test), "recipe": repr(tuning)},
+)
+
+# %%
 sizes = seg.fold_features(
     pretrained.network,
     flair,
@@ -237,7 +249,7 @@ sizes = seg.fold_features(
     seed=seed,
     block=block,
     extra_blocks=extra_blocks,
-    arrays=report.directory / "arrays",
+    arrays=arrays,
     checkpoints=folder,
 )
 

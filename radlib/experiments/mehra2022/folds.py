@@ -76,6 +76,11 @@ def load_folds(arrays: Path, *, block: str, grade: pd.Series) -> list[Fold]:
     return [_fold(file.with_suffix(""), grade) for file in files]
 
 
+def load_published(arrays: Path, *, block: str, grade: pd.Series) -> Fold:
+    """The features of the published division, nine to one; as :func:`load_folds`."""
+    return _fold(arrays / f"{block}_published", grade)
+
+
 def _fold(path: Path, grade: pd.Series) -> Fold:
     features = FeatureFile(path)
     identity = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["identity"]
@@ -211,6 +216,16 @@ def sweep(
         found = results.slice_estimate(fold.outcome(arm, gr.probabilities(network, test)), n_boot=2)
         rows.append({"synthetic": n, **{name: one.value for name, one in found.items()}})
     return pd.DataFrame(rows)
+
+
+def as_published(curve: pd.DataFrame) -> dict[str, pd.Series]:
+    """The rows of Table 3 as the paper reads its curve: ``baseline``, and the best point of the sweep on test slices.
+
+    Args:
+        curve: of :func:`sweep`, from 0 synthetic features.
+    """
+    helped = curve[curve["synthetic"] > 0]
+    return {"baseline": curve.iloc[0], "augmented": helped.iloc[int(helped["total"].to_numpy().argmax())]}
 
 
 def samples(fold: Fold, outcome: Outcome, *, seed: int) -> dict[str, torch.Tensor]:

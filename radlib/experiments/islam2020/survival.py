@@ -285,7 +285,8 @@ def feature_agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         both = table.reindex(truth.index)
         for kind, pattern in kinds.items():
             names = [name for name in truth if pd.Series([name]).str.contains(pattern).iloc[0]]
-            rho = [both[name].corr(truth[name], method="spearman") for name in names]
+            varying = [name for name in names if both[name].nunique() > 1 and truth[name].nunique() > 1]
+            rho = [both[name].corr(truth[name], method="spearman") for name in varying]
             low, middle, high = np.nanquantile(rho, [0.25, 0.5, 0.75]) if np.isfinite(rho).any() else [np.nan] * 3
             rows.append({
                 "features": kind, "of": arm, "median rho": middle, "lower quartile": low, "upper quartile": high,

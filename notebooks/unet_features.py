@@ -264,6 +264,9 @@ report.table(
 
 # %% [markdown]
 # ## Agreement with the paper
+#
+# What was measured stands beside the paper's tables and figures in the [ledger](/generated/ledger): the best step as
+# *as published*, the last as *leakage-free*.
 
 # %% tags=["remove-input"]
 n_slices = {

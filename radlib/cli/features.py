@@ -33,11 +33,13 @@ def extract(
     preset: Annotated[str, typer.Option(help="The feature set; `radlib features list` names them.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     settings: Annotated[Path | None, typer.Option(help="YAML with settings of the preset.")] = None,
-    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Processes; on a GPU, threads that overlap reading.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "cpu",
 ) -> None:
     """Extract a feature set from every subject of a cohort; an interrupted run goes on where it stopped."""
     import yaml
 
+    from radlib.core.device import pick_device
     from radlib.core.errors import RadlibError
     from radlib.data.cohort import Cohort
     from radlib.data.readers.folder import read_described
@@ -50,7 +52,7 @@ def extract(
         except (OSError, yaml.YAMLError) as error:
             raise RadlibError(f"the settings cannot be read: {error}", file=settings) from error
     opened = Cohort.load(cohort) if cohort.is_dir() else read_described(cohort)
-    done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs)
+    done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
     typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
     for name, reason in done.failed.items():
         typer.secho(f"{name}: {reason}", err=True, fg="red")

@@ -7,13 +7,14 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from pydantic import BaseModel
 
 from radlib.core.errors import RadlibError
@@ -49,18 +50,21 @@ def extract_cohort(
     out: Path | str,
     settings: Mapping[str, Any] | None = None,
     jobs: int = 1,
+    device: torch.device | str = "cpu",
 ) -> Extraction:
     """Compute a preset for every subject that has a segmentation.
 
     A subject that is done is kept in ``<out>.parts/`` until all are; a run that was interrupted goes on from there.
-    A subject that fails gets no row, its reason is returned and stands in the file's metadata.
+    A subject that fails gets no row, its reason is returned and stands in the file's metadata; the next run tries it
+    again.
 
     Args:
         cohort: the subjects and their images.
         preset: name of a feature set (:data:`radlib.features.presets.PRESETS`).
         out: the Parquet file.
         settings: values for the preset's settings; the rest is as the preset has it.
-        jobs: processes.
+        jobs: processes on the CPU. On a GPU there is one, and so many threads that read images ahead of it.
+        device: where to count.
 
     Raises:
         RadlibError: if the preset or a setting is unknown, or no subject at all gave features.
@@ -69,15 +73,17 @@ def extract_cohort(
     parsed = chosen.parse(settings)
     out = Path(out)
     made_with = {"preset": chosen.name, "version": chosen.version, "settings": parsed.model_dump(mode="json")}
-    parts = out.with_name(out.name + ".parts") / _digest(made_with)
+    parts = out.with_name(out.name + ".parts") / _digest(made_with | {"cohort": cohort.name, "root": str(cohort.root)})
     parts.mkdir(parents=True, exist_ok=True)
     subjects = [name for name in cohort.ids if isinstance(cohort.participants.loc[name, "seg"], str)]
-    todo = [name for name in subjects if not (parts / f"{name}.json").is_file()]
+    todo = [name for name in subjects if "features" not in _read(parts / f"{name}.json")]
     for name, answer in track(
-        _compute(cohort, todo, chosen, parsed, jobs=jobs), description=f"{chosen.name} features", total=len(todo)
+        _compute(cohort, todo, chosen, parsed, jobs=jobs, device=torch.device(device)),
+        description=f"{chosen.name} features",
+        total=len(todo),
     ):
         write_json(parts / f"{name}.json", answer)
-    answers = {name: json.loads((parts / f"{name}.json").read_text(encoding="utf-8")) for name in subjects}
+    answers = {name: _read(parts / f"{name}.json") for name in subjects}
     failed = {name: answer["failed"] for name, answer in answers.items() if "failed" in answer}
     rows = {name: answer["features"] for name, answer in answers.items() if "features" in answer}
     if not rows:
@@ -111,8 +117,15 @@ def read_features(file: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def _compute(
-    cohort: Cohort, subjects: list[str], chosen: Preset, settings: BaseModel, *, jobs: int
+    cohort: Cohort, subjects: list[str], chosen: Preset, settings: BaseModel, *, jobs: int, device: torch.device
 ) -> Iterator[tuple[str, dict[str, Any]]]:
+    if device.type != "cpu":
+        # A GPU counts one subject at a time, each of which fills it; threads read and unpack the next ones meanwhile.
+        with ThreadPoolExecutor(max(1, jobs)) as readers:
+            ahead = {name: readers.submit(_one, cohort, name, chosen.name, settings, device) for name in subjects}
+            for name, task in ahead.items():
+                yield name, task.result()
+        return
     if jobs <= 1 or len(subjects) <= 1:
         for name in subjects:
             yield name, _one(cohort, name, chosen.name, settings)
@@ -123,18 +136,30 @@ def _compute(
             yield name, task.result()
 
 
-def _one(cohort: Cohort, subject: str, preset_name: str, settings: BaseModel) -> dict[str, Any]:
+def _one(
+    cohort: Cohort, subject: str, preset_name: str, settings: BaseModel, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
     chosen = find_preset(preset_name)
     try:
-        values = chosen.compute(cohort, subject, settings)
-    except (RadlibError, ArithmeticError, IndexError, MemoryError, OSError, ValueError) as error:
+        values = chosen.compute(cohort, subject, settings, device=device)
+    except (
+        RadlibError,
+        ArithmeticError,
+        IndexError,
+        MemoryError,
+        OSError,
+        ValueError,
+        torch.OutOfMemoryError,
+    ) as error:
         return {"failed": str(error) or type(error).__name__}
     return {"features": [None if math.isnan(values[name]) else values[name] for name in chosen.names(settings)]}
 
 
-def _single_thread() -> None:
-    import torch
+def _read(part: Path) -> dict[str, Any]:
+    return dict(json.loads(part.read_text(encoding="utf-8"))) if part.is_file() else {}
 
+
+def _single_thread() -> None:
     torch.set_num_threads(1)
 
 

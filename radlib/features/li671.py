@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from radlib.features.api import compute_features, feature_names
@@ -67,6 +68,7 @@ def li671(
     *,
     spacing: tuple[float, float, float],
     settings: Li671Settings | None = None,
+    device: torch.device | str = "cpu",
 ) -> Mapping[str, float]:
     """The 671 features of one region.
 
@@ -75,6 +77,7 @@ def li671(
         mask: ``(X, Y, Z)``, the region.
         spacing: mm along each axis.
         settings: what the paper leaves open.
+        device: where to count.
 
     Returns:
         Names and values; NaN for an empty mask, and where a definition leaves a value open.
@@ -84,8 +87,8 @@ def li671(
     if image is None:
         return dict.fromkeys(names, float("nan"))
     values = {
-        **compute_features(image, mask, spacing, _original(chosen)),
-        **compute_features(image, mask, spacing, _bands(chosen)),
+        **compute_features(image, mask, spacing, _original(chosen), device=device),
+        **compute_features(image, mask, spacing, _bands(chosen), device=device),
     }
     return {name: float(values[name]) for name in names}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from radlib.core.errors import RadlibError
@@ -19,6 +20,20 @@ from radlib.features.li671 import Li671Settings, Modality, li671, li671_names
 from radlib.features.settings import Discretisation, FeatureSettings
 
 
+class Compute(Protocol):
+    """The features of one subject: name and value."""
+
+    def __call__(
+        self, cohort: Cohort, subject: str, settings: Any, *, device: torch.device | str = "cpu"
+    ) -> Mapping[str, float]: ...
+
+
+class Names(Protocol):
+    """The names of the features that settings give."""
+
+    def __call__(self, settings: Any) -> list[str]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """A feature set.
@@ -28,7 +43,8 @@ class Preset:
         version: raised whenever a value would change.
         description: one line, with the source.
         settings: the model of its settings; a file with extracted features holds them.
-        compute: cohort, subject, settings -> name and value of every feature.
+        compute: cohort, subject, settings -> name and value of every feature; counted on ``device``, except where the
+            set is too small for it to matter.
         names: the names of its features, always the same number in the same order.
     """
 
@@ -36,8 +52,8 @@ class Preset:
     version: int
     description: str
     settings: type[BaseModel]
-    compute: Callable[[Cohort, str, Any], Mapping[str, float]]
-    names: Callable[[Any], list[str]]
+    compute: Compute
+    names: Names
 
     def parse(self, values: Mapping[str, Any] | None) -> BaseModel:
         """Settings from plain values, e.g. of a YAML file.
@@ -75,25 +91,32 @@ def _image(cohort: Cohort, subject: str, modality: str) -> np.ndarray | None:
     return cohort.volume(subject, modality).data if available else None
 
 
-def _islam71(cohort: Cohort, subject: str, settings: Islam71Settings) -> Mapping[str, float]:
+def _islam71(
+    cohort: Cohort, subject: str, settings: Islam71Settings, *, device: torch.device | str = "cpu"
+) -> Mapping[str, float]:
     labels = cohort.labels(subject)
     image = _image(cohort, subject, settings.modality)
     return islam71(image, labels.data, spacing=labels.spacing, settings=settings)
 
 
-def _li671(cohort: Cohort, subject: str, settings: Li671Settings) -> Mapping[str, float]:
+def _li671(
+    cohort: Cohort, subject: str, settings: Li671Settings, *, device: torch.device | str = "cpu"
+) -> Mapping[str, float]:
     labels = cohort.labels(subject)
     image = _image(cohort, subject, settings.modality)
-    return li671(image, region_mask(labels.data, "wt"), spacing=labels.spacing, settings=settings)
+    return li671(image, region_mask(labels.data, "wt"), spacing=labels.spacing, settings=settings, device=device)
 
 
-def _ibsi(cohort: Cohort, subject: str, settings: IbsiSettings) -> Mapping[str, float]:
+def _ibsi(
+    cohort: Cohort, subject: str, settings: IbsiSettings, *, device: torch.device | str = "cpu"
+) -> Mapping[str, float]:
     labels = cohort.labels(subject)
     image = _image(cohort, subject, settings.modality)
     if image is None:
         return dict.fromkeys(ibsi_names(settings.features), float("nan"))
     mask = region_mask(labels.data, settings.region)
-    return {str(k): float(v) for k, v in compute_features(image, mask, labels.spacing, settings.features).items()}
+    found = compute_features(image, mask, labels.spacing, settings.features, device=device)
+    return {str(name): float(value) for name, value in found.items()}
 
 
 PRESETS: dict[str, Preset] = {

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import COLUMNS, Cohort
@@ -55,11 +57,11 @@ def test_an_interrupted_run_goes_on(cohort: Cohort, tmp_path: Path, monkeypatch:
     computed: list[str] = []
     whole = PRESETS["islam71"].compute
 
-    def stop_at_c(cohort: Cohort, subject: str, settings: object) -> dict[str, float]:
+    def stop_at_c(cohort: Cohort, subject: str, settings: object, **options: object) -> dict[str, float]:
         computed.append(subject)
         if subject == "c" and computed.count("c") == 1:
             raise KeyboardInterrupt
-        return dict(whole(cohort, subject, settings))
+        return dict(whole(cohort, subject, settings, **options))  # type: ignore[arg-type]
 
     monkeypatch.setattr(
         "radlib.features.extract.find_preset",
@@ -71,6 +73,39 @@ def test_an_interrupted_run_goes_on(cohort: Cohort, tmp_path: Path, monkeypatch:
     done = extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet")
     assert computed == ["a", "b", "c", "c"]
     assert len(done.features) == 3
+
+
+def test_a_failed_subject_is_tried_again(cohort: Cohort, tmp_path: Path) -> None:
+    whole = {name: (tmp_path / f"{name}_t1ce.nii.gz").read_bytes() for name in cohort.ids}
+    for name in cohort.ids:
+        (tmp_path / f"{name}_t1ce.nii.gz").write_bytes(b"not an image")
+    with pytest.raises(RadlibError, match="no subject of cohort 'tiny' gave features"):
+        extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet")
+    for name, content in whole.items():
+        (tmp_path / f"{name}_t1ce.nii.gz").write_bytes(content)
+    assert len(extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet").features) == 3
+
+
+def test_parts_of_another_cohort_are_not_taken(cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "c_t1ce.nii.gz").write_bytes(b"not an image")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}_t1ce.nii.gz").unlink()
+    with pytest.raises(RadlibError, match="gave features"):
+        extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet")
+    first = next((tmp_path / "f.parquet.parts").iterdir())
+    with pytest.raises(RadlibError, match="gave features"):
+        extract_cohort(replace(cohort, name="other"), preset="islam71", out=tmp_path / "f.parquet")
+    assert {first} < set((tmp_path / "f.parquet.parts").iterdir())
+
+
+@pytest.mark.parametrize("preset", ["li671", "ibsi"])
+def test_a_gpu_gives_what_the_cpu_gives(cohort: Cohort, tmp_path: Path, preset: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    options = {"modality": "t1ce"}
+    here = extract_cohort(cohort, preset=preset, settings=options, out=tmp_path / "cpu.parquet")
+    there = extract_cohort(cohort, preset=preset, settings=options, out=tmp_path / "gpu.parquet", device="cuda", jobs=2)
+    pd.testing.assert_frame_equal(here.features, there.features, rtol=1e-7)
 
 
 def test_unknown_names(cohort: Cohort, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.ndimage import binary_dilation, binary_erosion, rotate
+from scipy.ndimage import distance_transform_edt, gaussian_filter, rotate
 
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
@@ -27,12 +27,16 @@ Compute = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], Mapping[str, flo
 PERTURBATIONS: dict[str, str] = {
     "noise": "white noise of the image's own level added, twice",
     "rotation": "image and mask turned in the axial plane, by plus and minus the angle",
-    "contour": "mask grown and shrunk by one voxel",
+    "size": "mask grown and shrunk by 15 % of its volume",
+    "contour": "mask redrawn with an outline that strays by half a voxel, twice",
     "bins": "three quarters and one and a half times the number of grey levels",
 }
 
-GOOD, POOR = 0.9, 0.5
-"""Limits of excellent and poor reliability (Koo and Li 2016)."""
+GROWTH = 0.15
+"""Share of its volume by which a mask grows and shrinks."""
+
+GOOD = 0.9
+"""Limit of excellent reliability (Koo and Li 2016)."""
 
 
 def perturbed(
@@ -64,11 +68,63 @@ def perturbed(
             for by in (angle, -angle)
         ]  # fmt: skip
         return [(one, outline, same) for one, outline in turned]
+    if kind == "size":
+        return [(image, resized(mask, share, within=image != 0), same) for share in (1 + GROWTH, 1 - GROWTH)]
     if kind == "contour":
-        return [(image, binary_dilation(mask) & (image != 0), same), (image, binary_erosion(mask), same)]
+        drawn = [redrawn(mask, rng(seed, "contour", number)) for number in range(2)]
+        return [(image, outline & ((image != 0) | mask), same) for outline in drawn]
     if kind == "bins":
         return [(image, mask, {"bins": round(bins * factor)}) for factor in (0.75, 1.5)]
     raise RadlibError(f"unknown perturbation {kind!r}", remedy=f"use one of {', '.join(PERTURBATIONS)}")
+
+
+def resized(mask: np.ndarray, share: float, *, within: np.ndarray) -> np.ndarray:
+    """The mask at another volume: voxels are added to its surface, or taken away there, until the volume is right.
+
+    Args:
+        mask: bool.
+        share: of its volume, above 0.
+        within: where voxels may be added.
+
+    Returns:
+        At least one voxel of a mask that is not empty; less than asked for where ``within`` leaves no more room.
+    """
+    if not mask.any():
+        return mask.copy()
+    allowed = mask | within
+    wanted = min(max(round(share * int(mask.sum())), 1), int(allowed.sum()))
+    # Of many voxels at one distance, those come first that have more of the mask around them: the outline stays smooth.
+    depth, around = _depth(mask)[allowed], gaussian_filter(mask.astype(np.float64), 1.5)[allowed]
+    chosen = np.lexsort((-around, -depth))[:wanted]
+    out = np.zeros_like(mask)
+    out[tuple(np.argwhere(allowed)[chosen].T)] = True
+    return out
+
+
+def redrawn(mask: np.ndarray, generator: np.random.Generator, *, spread: float = 0.5, reach: float = 2.0) -> np.ndarray:
+    """The mask with its surface displaced along its normal by a smooth random field.
+
+    Args:
+        mask: bool.
+        generator: of the field.
+        spread: standard deviation of the displacement, voxels.
+        reach: over which displacements are alike, voxels (the width of the Gaussian that smooths the field).
+
+    Returns:
+        The mask unchanged where it would vanish.
+    """
+    field = gaussian_filter(generator.normal(size=mask.shape), reach)
+    # Voxel centres lie at least half a voxel from the surface between them.
+    out = _depth(mask) + spread * field / field.std() > 0
+    return out if out.any() else mask.copy()
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """Distance to the surface in voxels, positive inside: plus and minus one half on either side of it."""
+    if mask.all() or not mask.any():
+        return np.where(mask, np.inf, -np.inf)
+    inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
+    return np.where(mask, inside - 0.5, 0.5 - outside)
 
 
 def noise_level(image: np.ndarray) -> float:

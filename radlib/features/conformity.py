@@ -1,17 +1,21 @@
-"""Conformity with the reference values of IBSI 1 (Zwanenburg 2020): digital phantom, CT phantom A, B and C."""
+"""Conformity with the reference values of IBSI 1 (Zwanenburg 2020): digital phantom, CT phantom A, B and C; and with
+the baseline values of PyRadiomics (van Griethuysen 2017)."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import SimpleITK
 
 from radlib.core.errors import MissingDataError
 from radlib.features.api import compute_features
-from radlib.features.registry import AGGREGATIONS, FEATURES
+from radlib.features.pyradiomics import settings_from_pyradiomics
+from radlib.features.registry import AGGREGATIONS, FEATURES, PYRADIOMICS_CLASSES
 from radlib.features.settings import FeatureSettings
 
 IN_PLANE = tuple(name for name in AGGREGATIONS if name.startswith("2"))
@@ -130,3 +134,67 @@ def conformity_table(folder: Path) -> pd.DataFrame:
         met.loc["all"] = met.sum()
         columns[title] = met.apply(lambda row: f"{int(row['sum'])} of {int(row['size'])}", axis=1)
     return pd.DataFrame(columns).fillna("")
+
+
+BASELINE_ERROR = {"shape": 1e-3}
+"""Relative error allowed beside a baseline value of PyRadiomics, by feature class; :data:`BASELINE_EXACT` elsewhere.
+Its meshes are of single precision."""
+BASELINE_EXACT = 1e-6
+
+
+def baselines(folder: Path, name: str) -> pd.DataFrame:
+    """Every baseline value of one feature class of PyRadiomics beside ours, on its two brain images.
+
+    Args:
+        folder: the data root, with ``pyradiomics-baseline``.
+        name: the feature class, such as ``glcm``.
+
+    Returns:
+        ``case``, ``feature``, ``value``, ``baseline``, ``error`` (relative; of a baseline below
+        1e-6, relative to that), ``agrees``. The value is NaN where we
+        have no such feature.
+
+    Raises:
+        MissingDataError: if the table is not there.
+    """
+    source = folder / "pyradiomics-baseline"
+    file = source / f"baseline_{name}.csv"
+    if not file.is_file():
+        raise MissingDataError("the PyRadiomics baselines are not there", file=file)
+    table = pd.read_csv(file, index_col=0)
+    features = [row for row in table.index if not row.startswith("diagnostics")]
+    rows = []
+    for case in (column for column in table.columns if column.startswith("brain")):
+        image, label = (SimpleITK.ReadImage(str(source / f"{case[:6]}_{part}.nrrd")) for part in ("image", "label"))
+        mask = SimpleITK.GetArrayFromImage(label).T
+        if name == "shape2D":  # that baseline is of one slice
+            z = int(ast.literal_eval(str(table.loc["diagnostics_Mask-corrected_BoundingBox", case]))[2])
+            mask = np.where(np.arange(mask.shape[2]) == z, mask, 0)
+        given = ast.literal_eval(str(table.loc["diagnostics_Configuration_Settings", case]))
+        settings = settings_from_pyradiomics(given, feature_classes=[name])
+        values = compute_features(SimpleITK.GetArrayFromImage(image).T, mask, image.GetSpacing(), settings)
+        for feature in features:
+            value, baseline = float(values.get(feature, np.nan)), float(table.loc[feature, case])
+            error = abs(value - baseline) / max(abs(baseline), 1e-6)  # some baselines are zero but for rounding
+            rows.append({
+                "case": case, "feature": feature, "value": value, "baseline": baseline, "error": error,
+                "agrees": error <= BASELINE_ERROR.get(name, BASELINE_EXACT),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def baseline_table(folder: Path) -> pd.DataFrame:
+    """How many baseline values of PyRadiomics are met, a row a feature class, with the largest relative error.
+
+    Raises:
+        MissingDataError: if the baselines are not under ``folder``.
+    """
+    rows = {}
+    for name in PYRADIOMICS_CLASSES:
+        found = baselines(folder, name)
+        rows[name] = {
+            "values": len(found), "met": int(found["agrees"].sum()),
+            "allowed error": f"{BASELINE_ERROR.get(name, BASELINE_EXACT):.0e}",
+            "largest error": f"{found['error'].max():.0e}",
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")

@@ -214,6 +214,23 @@ for protocol, (table, _) in table_2.items():
     )
 
 # %% [markdown]
+# ### What the model uses
+
+# %% tags=["hide-input"]
+figure, leading = shown.shap_figure(study, n_radiomic=n_radiomic, n_genomic=n_genomic, seed=seed)
+report.figure(
+    "shap",
+    figure,
+    caption="Leading features of the fused SVM by mean absolute SHAP value for each class, fitted on all patients (the "
+    "counterpart of Figure 9 C); genes that the paper names are bold.",
+    alt="Stacked bars, one a feature, split by class.",
+)
+report.sentence(
+    f"Of the {len(leading)} leading features {sum(name in study.genomic for name in leading)} are genes and "
+    f"{sum(name not in study.genomic for name in leading)} radiomic."
+)
+
+# %% [markdown]
 # ## Agreement with the paper
 
 # %% tags=["remove-input"]

@@ -1,12 +1,14 @@
 """Time and peak memory of radiomic features on one 240x240x155 image, beside other packages. Run by hand:
 
 python benchmarks/radiomics.py --voxels 48000 300000
-python benchmarks/radiomics.py --peers-python /path/to/venv/bin/python --peers pyradiomics flash fastrad mirp
+python benchmarks/radiomics.py --peers-python /path/to/venv/bin/python --peers pyradiomics flash fastrad mirp --keep
 
 Shape, first order, GLCM, GLRLM, GLSZM, NGTDM and GLDM with bins of 25, on the original image, eight wavelet bands and
 three Laplacians of Gaussian. Every package runs in a process of its own, on the same cores, one after the other: one
 call to warm up, then ``--repeats`` timed ones. Memory is what the calls add to the process that has loaded package and
 image. A package that is not installed is left out, and so is what a package cannot do (see the notes it prints).
+``--keep`` writes `published/radiomics_benchmark.json`, which the chapter on hand-crafted features shows, with the
+load of the machine before each measurement.
 """
 
 from __future__ import annotations
@@ -32,6 +34,13 @@ SHAPE = (240, 240, 155)
 SIGMAS = (1.0, 3.0, 5.0)
 CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "ngtdm", "gldm")
 PEERS = ("pyradiomics", "flash", "fastrad", "mirp")
+LABELS = {
+    "radlib": "radlib",
+    "pyradiomics": "PyRadiomics 3.0.1",
+    "flash": "flash-radiomics 1.0.0",
+    "fastrad": "fastrad 1.0.0, filters of PyRadiomics",
+    "mirp": "MIRP 2.7.0",
+}
 
 
 def make_case(voxels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -144,19 +153,18 @@ def fastrad_case(image: np.ndarray, mask: np.ndarray) -> Callable[[], int]:
 
 
 def mirp_case(image: np.ndarray, mask: np.ndarray) -> Callable[[], int]:
-    import nibabel
+    import SimpleITK
     from mirp import extract_features
 
     folder = Path(tempfile.mkdtemp(prefix="radiomics-benchmark-"))
     for name, array in (("image", image.astype(np.float32)), ("mask", mask)):
-        nibabel.Nifti1Image(array, np.eye(4)).to_filename(folder / f"{name}.nii.gz")
+        SimpleITK.WriteImage(_itk(array), str(folder / f"{name}.nii.gz"))
     texture = ["morphological", "statistical", "glcm", "glrlm", "glszm", "ngtdm", "ngldm"]
 
     def call() -> int:
         tables = extract_features(
             image=str(folder / "image.nii.gz"),
             mask=str(folder / "mask.nii.gz"),
-            image_modality="generic",
             base_discretisation_method="fixed_bin_size",
             base_discretisation_bin_width=25.0,
             intensity_normalisation="none",
@@ -237,6 +245,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads a package may use")
     parser.add_argument("--peers", nargs="*", default=[], choices=PEERS)
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the other packages")
+    parser.add_argument("--keep", action="store_true", help="write published/radiomics_benchmark.json")
     parser.add_argument("--measure", nargs=2, metavar=("PACKAGE", "CASE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -249,6 +258,7 @@ def main() -> None:
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"), str(arguments.threads)
     )
     print(f"{'voxels':>8} {'package':<12} {'best s':>8} {'median s':>9} {'first s':>8} {'added MB':>9} {'features':>9}")
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         for voxels in arguments.voxels:
             case = Path(folder) / f"{voxels}.npz"
@@ -257,17 +267,31 @@ def main() -> None:
             for package in ("radlib", *arguments.peers):
                 python = sys.executable if package == "radlib" else arguments.peers_python
                 command = [python, __file__, "--repeats", str(arguments.repeats), "--measure", package, str(case)]
+                load = os.getloadavg()[0]
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
                 if done.returncode:
                     reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
                     print(f"{voxels:>8} {package:<12} not measured: {reason[:100]}")
                     continue
                 r = json.loads(done.stdout.strip().splitlines()[-1])
+                results.append({"voxels": voxels, "package": LABELS[package], "load_before": round(load, 2), **r})
                 print(
                     f"{voxels:>8} {package:<12} {r['best']:>8.2f} {r['median']:>9.2f} {r['first']:>8.2f} "
                     f"{r['memory_mb']:>9.0f} {r['features']:>9}",
                     flush=True,
                 )
+    if arguments.keep:
+        keep(results, threads=arguments.threads, repeats=arguments.repeats)
+
+
+def keep(results: list[dict[str, Any]], *, threads: int, repeats: int) -> None:
+    """Write what the chapter shows, with what it was measured on."""
+    from radlib.core.files import write_json
+    from radlib.core.paths import project_root
+    from radlib.reporting.provenance import describe
+
+    made_with = {"threads": threads, "repeats": repeats, "provenance": describe()}
+    write_json(project_root() / "published" / "radiomics_benchmark.json", made_with | {"results": results})
 
 
 if __name__ == "__main__":

@@ -175,12 +175,14 @@ def measure(
     return pd.DataFrame(rows, index=index)
 
 
-def stability_table(measured: pd.DataFrame, *, form: Form = "2,1", level: float = 0.95) -> pd.DataFrame:
+def stability_table(measured: pd.DataFrame, *, form: Form = "1,1", level: float = 0.95) -> pd.DataFrame:
     """Intraclass correlation of every feature under every perturbation.
 
     Args:
         measured: of :func:`measure`.
-        form: of the correlation; absolute agreement by default, as a grown mask must not shift a feature either.
+        form: of the correlation. By default the versions are exchangeable, as in Zwanenburg 2019: a shift that a grown
+            mask makes in every subject counts against a feature. ``2,1`` counts it too, but takes three versions for a
+            sample of all possible ones, and its intervals grow very wide.
         level: of the intervals.
 
     Returns:

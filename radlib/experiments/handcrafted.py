@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from radlib.core.errors import MissingDataError
+from radlib.core.paths import project_root
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
 from radlib.data.regions import region_mask
@@ -25,6 +27,18 @@ from radlib.features.presets import preset
 from radlib.features.registry import FEATURES
 from radlib.features.settings import Discretisation, FeatureSettings
 from radlib.reporting.style import PALETTE
+
+# Conformity
+
+
+def conformity_sentence(reference: pd.DataFrame, baseline: pd.DataFrame) -> str:
+    """The totals of :func:`radlib.features.conformity.conformity_table` and :func:`.baseline_table` in words."""
+    parts = [f"{met} on the {case}" for case, met in reference.loc["all"].items()]
+    return (
+        f"Reference values met: {'; '.join(parts)}. Baseline values of PyRadiomics met: {baseline['met'].sum()} of "
+        f"{baseline['values'].sum()}."
+    )
+
 
 # Box counting
 
@@ -152,14 +166,27 @@ def speed_table(cohort: Cohort, ids: Sequence[str]) -> pd.DataFrame:
 # What separates
 
 
-def preset_features(cohort: Cohort, *, name: str, ids: Sequence[str]) -> pd.DataFrame:
-    """A preset's features of subjects, in memory."""
+def preset_features(cohort: Cohort, *, name: str, ids: Sequence[str], modalities: Sequence[str]) -> pd.DataFrame:
+    """A preset's features of subjects on several modalities, in memory.
+
+    Columns are named ``<modality>: <feature>``. Of features that are the same on two modalities, such as the shape of
+    the region, one is left, named by the feature alone.
+    """
     chosen = preset(name)
-    settings = chosen.parse(None)
-    rows = {
-        subject: chosen.compute(cohort, subject, settings) for subject in track(ids, description=f"{name} features")
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=chosen.names(settings)).rename_axis("id")
+    tables = {}
+    for modality in modalities:
+        settings = chosen.parse({"modality": modality})
+        rows = {
+            subject: chosen.compute(cohort, subject, settings)
+            for subject in track(ids, description=f"{name} features of {modality}")
+        }
+        tables[modality] = pd.DataFrame.from_dict(rows, orient="index", columns=chosen.names(settings))
+    first = tables[modalities[0]]
+    same = [column for column in first if all(first[column].equals(one[column]) for one in tables.values())]
+    if len(modalities) == 1:
+        same = []
+    parts = [one.drop(columns=same).add_prefix(f"{modality}: ") for modality, one in tables.items()]
+    return pd.concat([first[same], *parts], axis=1).rename_axis("id")
 
 
 def separation(table: pd.DataFrame, positive: pd.Series) -> pd.DataFrame:
@@ -215,6 +242,49 @@ def separations(values: pd.DataFrame, cohort: Cohort) -> dict[str, pd.DataFrame]
             parts.append(separation(traits.loc[positive.index], positive))
         found[title] = pd.concat(parts).sort_values("auc", ascending=False)
     return found
+
+
+def best_features(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """For each question of :func:`separations`: how many features were asked, how many have q < 0.05, and the best.
+
+    Beside the best feature stands the best planted trait, where there are any.
+    """
+    rows = []
+    for title, table in tables.items():
+        trait = table.index.str.startswith("trait: ")
+        own, planted_here = table[~trait], table[trait]
+        row = {
+            "question": title, "subjects": int(own["n"].max()), "features": len(own),
+            "q < 0.05": int((own["q"] < 0.05).sum()), "best feature": own.index[0], "AUC": _interval(own.iloc[0]),
+        }  # fmt: skip
+        if len(planted_here):
+            row |= {"best trait": planted_here.index[0].removeprefix("trait: "),
+                    "its AUC": _interval(planted_here.iloc[0])}  # fmt: skip
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['auc']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+# Speed beside other packages
+
+
+def benchmark_table() -> pd.DataFrame:
+    """The kept run of ``benchmarks/radiomics.py``: seconds and memory of every package; empty where there is none."""
+    file = project_root() / "published" / "radiomics_benchmark.json"
+    if not file.is_file():
+        return pd.DataFrame()
+    rows = [
+        {
+            "voxels": row["voxels"], "package": row["package"], "seconds": row["best"],
+            "memory (MB)": row["memory_mb"],
+        }
+        for row in json.loads(file.read_text(encoding="utf-8"))["results"]
+    ]  # fmt: skip
+    order = list(dict.fromkeys(str(row["package"]) for row in sorted(rows, key=lambda row: float(row["seconds"]))))
+    return pd.DataFrame(rows).pivot(index="package", columns="voxels").reindex(order)
 
 
 def separation_figure(tables: Mapping[str, pd.DataFrame], *, top: int = 10) -> Figure:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from radlib.core.errors import MissingDataError
+from radlib.data.cohort import COLUMNS, Cohort
 from radlib.experiments import handcrafted as hc
 from radlib.features.api import feature_names
 
@@ -50,3 +54,32 @@ def test_figures_draw() -> None:
     assert "dimension" in figure.axes[3].get_title()
     table = pd.DataFrame({"auc": [0.8], "low": [0.7], "high": [0.9]}, index=["trait: size"])
     hc.separation_figure({"question": table})
+
+
+def test_the_best_of_each_question_and_the_planted_trait() -> None:
+    part = pd.DataFrame(
+        {"auc": [0.9, 0.8, 0.6], "low": 0.5, "high": 0.95, "n": 40, "p": 0.01, "q": [0.01, 0.04, 0.3]},
+        index=["trait: size", "flair: mean", "volume"],
+    )
+    row = hc.best_features({"question": part}).iloc[0]
+    assert (row["features"], row["q < 0.05"], row["subjects"]) == (2, 1, 40)
+    assert (row["best feature"], row["best trait"]) == ("flair: mean", "size")
+    assert row["AUC"] == "0.80 (0.50 to 0.95)"
+    assert "best trait" not in hc.best_features({"question": part.iloc[1:]})
+
+
+def test_features_that_two_modalities_share_are_kept_once(tmp_path: Path) -> None:
+    x, y, z = np.ogrid[-6:6, -6:6, -6:6]
+    labels = np.where(x**2 + y**2 + z**2 < 16, 2, 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), tmp_path / "seg.nii.gz")
+    for number, name in enumerate(("flair", "t1ce")):
+        image = np.random.default_rng(number).normal(10, 1, labels.shape).astype(np.float32)
+        nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    row = {name: f"{name}.nii.gz" for name in ("flair", "t1ce", "seg")}
+    participants = pd.DataFrame([row], index=["a"]).reindex(columns=list(COLUMNS)).rename_axis("id")
+    cohort = Cohort(name="one", source="user", root=tmp_path, participants=participants)
+    both = hc.preset_features(cohort, name="islam71", ids=["a"], modalities=["flair", "t1ce"])
+    assert both.shape[1] == 62 + 2 * 9 - 2 * 6 + 6  # necrosis and core are empty: their six intensities are NaN on both
+    assert "flair: wt_kurtosis" in both
+    assert "wt_centroid_x" in both
+    assert hc.preset_features(cohort, name="islam71", ids=["a"], modalities=["t1ce"]).shape[1] == 71

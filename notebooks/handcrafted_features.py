@@ -244,7 +244,7 @@ report.record("islam2020.figure5", float(hc.family_71().loc["all", "all"]), unit
 # | the histogram feature | intensity of the fullest bin (`histogram`) | one number a region |
 # | composition of the 671 | `radlib.features.li671` | gives 671 with standard families |
 # | grey levels | 32 from smallest to largest (`bins`) | MR intensities have no unit |
-# | form of the intraclass correlation | ICC(1,1) (`icc_form`) | as Zwanenburg 2019; three versions are no sample of all |
+# | form of the intraclass correlation | ICC(1,1) (`icc_form`) | as in Zwanenburg 2019; three versions are few |
 # | sign of an axis | its largest component is positive | an axis has none |
 #
 # ## Limits

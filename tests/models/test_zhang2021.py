@@ -130,7 +130,8 @@ def test_cbam_by_hand() -> None:
     nn.init.constant_(channel.shared[2].bias, 0.0)
     maps = torch.zeros(1, 2, 2, 2, 2)
     maps[0, 0, 0, 0, 0] = 8.0  # mean 1, maximum 8
-    assert channel.gates(maps).detach().flatten() == pytest.approx([torch.sigmoid(torch.tensor(0.5 * (1 + 8))).item()] * 2)
+    expected = torch.sigmoid(torch.tensor(0.5 * (1 + 8))).item()
+    assert channel.gates(maps).detach().flatten() == pytest.approx([expected] * 2)
     spatial = SpatialAttention3d(kernel_size=1)
     nn.init.constant_(spatial.mix.weight, 1.0)
     gate = spatial.gates(maps).detach()

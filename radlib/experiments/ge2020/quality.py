@@ -14,7 +14,7 @@ from radlib.core.seeds import named_seed, rng
 from radlib.data.cohort import MODALITIES
 from radlib.evaluation.synthesis import psnr
 from radlib.experiments.ge2020.cases import DIRECTIONS, Translated, assemble, fake_patients
-from radlib.experiments.ge2020.data import SliceSet
+from radlib.experiments.ge2020.data import SLICES, SliceSet
 from radlib.models.ge2020 import PAPER_AUTOENCODER, SliceAutoencoder
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings
@@ -103,23 +103,32 @@ def centroid_distance(first: Tensor, second: Tensor) -> float:
     return float((first.mean(0) - second.mean(0)).norm())
 
 
-def daef(network: SliceAutoencoder, slices: SliceSet, made: Translated, *, region: str = "whole") -> float:
-    """Distance between the centroids of real patients and of the fake patients made from them.
+def patient_latents(
+    network: SliceAutoencoder, slices: SliceSet, made: Translated, *, region: str
+) -> tuple[list[str], Tensor, Tensor]:
+    """Mean latent vector of each patient's real slices, and of those of the three fake patients made from them.
+
+    DAEF is the norm of the mean difference: every patient has as many slices as every other.
 
     Args:
         network: of :func:`train_autoencoder`.
-        slices, made: real and synthetic images.
+        slices, made: real and synthetic images; patients with gaps are left out.
         region: ``whole``, or ``tumour``: everything else is set to 0 in both.
+
+    Returns:
+        The patients, and ``(N, L)`` real and fake vectors.
     """
-    records = fake_patients([s for s, row in zip(made.ids, slices.rows(made.ids), strict=True)
-                             if slices.present[row].all()])  # fmt: skip
-    rows = slices.rows([record.subject for record in records])
-    fake, masks = assemble(records, slices, made), slices.masks[rows]
-    own = sorted(set(rows))
-    real, real_masks = slices.images[own], slices.masks[own]
-    if region == "tumour":
-        fake, real = fake * masks[:, :, None], real * real_masks[:, :, None]
-    return centroid_distance(latents(network, real.flatten(0, 1)), latents(network, fake.flatten(0, 1)))
+    ids = [s for s, row in zip(made.ids, slices.rows(made.ids), strict=True) if slices.present[row].all()]
+    rows = slices.rows(ids)
+    masks = slices.masks[rows][:, :, None] if region == "tumour" else torch.ones(())
+    real = latents(network, (slices.images[rows] * masks).flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
+    records = fake_patients(ids)
+    each = len(MODALITIES) - 1
+    total = torch.zeros_like(real)
+    for number in range(each):
+        fake = assemble(records[number::each], slices, made) * masks
+        total += latents(network, fake.flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
+    return ids, real, total / each
 
 
 def daef_of_halves(network: SliceAutoencoder, slices: SliceSet, ids: Sequence[str], *, region: str, seed: int) -> float:

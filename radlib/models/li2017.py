@@ -68,8 +68,8 @@ class TumourCNN(nn.Module):
         patch: edge of a training patch, odd.
         classes: scores that come out.
         dropout: behind each fully connected layer, in training.
-        padding: of the convolutions; the paper does not say. ``same`` pads with zeros, as in the earlier network; maps are larger then, but
-            a patch's border is zeros where the image goes on, so patches and images differ.
+        padding: of the convolutions; the paper is silent. ``same`` pads with zeros, as in the earlier network, but then
+            patches have a border of zeros where images go on, and both differ.
 
     Raises:
         RadlibError: if the patch is too small for the layers, is even, or the number of convolutions is odd.

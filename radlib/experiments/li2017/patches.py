@@ -1,0 +1,154 @@
+"""Training patches of Li 2017: where they are cut, and how their grey values are normalised.
+
+The paper removes the mean grey level of the patches and normalises grey values and variance; whole images are then run
+through the network "with the parameters of the training phase". Three readings, which differ in the mean only:
+
+``training``  one mean a channel, that of the training patches. It can be applied to a whole image, so this is the
+              reading that the paper's test phase needs, and the default.
+``local``     every pixel loses the mean of the patch around it (a box filter). Also exact on whole images.
+``patch``     every patch loses its own mean. A pixel then has another value in every patch that holds it, and the
+              network has no common maps: whole images can only be run patch by patch.
+
+The standard deviation that divides is that of the training patches, after their mean was removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import uniform_filter
+from torch import Tensor
+
+from radlib.core.errors import RadlibError
+from radlib.core.seeds import rng
+from radlib.data.regions import region_mask
+from radlib.data.store import ImageStore
+
+Normalisation = Literal["training", "local", "patch"]
+NORMALISATIONS: tuple[Normalisation, ...] = ("training", "local", "patch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How grey values become the network's input.
+
+    Attributes:
+        kind: one of :data:`NORMALISATIONS`.
+        mean, std: of the training patches, a value a channel; ``mean`` is 0 for ``patch``.
+    """
+
+    kind: Normalisation
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Patches, or for ``training`` and ``local`` images of any size, ``(B, C, H, W)``, as the network takes them.
+
+        For ``local`` the images are those of :func:`without_local_mean`.
+        """
+        mean = images.mean(dim=(2, 3), keepdim=True) if self.kind == "patch" else self._column(self.mean, images)
+        return (images - mean) / self._column(self.std, images)
+
+    @staticmethod
+    def _column(values: Sequence[float], images: Tensor) -> Tensor:
+        return images.new_tensor(values)[:, None, None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the header of a file of weights; ``Scaling(**...)`` builds it again."""
+        return {"kind": self.kind, "mean": list(self.mean), "std": list(self.std)}
+
+
+class PatchSampler:
+    """Draws square axial patches of a store: a share of them around tumour, the rest anywhere else in the brain.
+
+    A patient is drawn first and a voxel of it second, so large tumours are not seen more often than small ones.
+
+    Args:
+        store: images and labels.
+        ids: patients to draw from.
+        modalities: channels.
+        patch: edge, pixels, odd.
+        tumour_share: of patches whose middle pixel is whole tumour, 0 to 1; 0.4 in the paper.
+
+    Raises:
+        RadlibError: if a share is impossible, or no patient has a tumour (or brain without tumour).
+    """
+
+    def __init__(
+        self, store: ImageStore, ids: Sequence[str], *, modalities: Sequence[str], patch: int, tumour_share: float
+    ) -> None:
+        if not 0 <= tumour_share <= 1:
+            raise RadlibError(f"the share of tumour patches is {tumour_share}", remedy="give a share from 0 to 1")
+        self.store, self.patch, self.tumour_share = store, patch, tumour_share
+        self.channels = store.channels(modalities)
+        self.tumour: list[tuple[int, npt.NDArray[np.int32]]] = []
+        self.other: list[tuple[int, npt.NDArray[np.int32]]] = []
+        for row in store.rows(ids):
+            mask = region_mask(store.labels[row], "wt")
+            brain = (store.images[row, self.channels] != 0).any(dim=0)
+            for places, where in ((self.tumour, mask), (self.other, brain & ~mask)):
+                flat = torch.nonzero(where.flatten())[:, 0].cpu().numpy().astype(np.int32)
+                if len(flat):
+                    places.append((row, flat))
+        if (tumour_share and not self.tumour) or (tumour_share < 1 and not self.other):
+            raise RadlibError(
+                f"{len(ids)} patient(s) have no voxel to cut patches around",
+                remedy="give patients with images and segmentations, or another share of tumour patches",
+            )
+
+    def draw(self, n: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """``n`` patches ``(n, C, patch, patch)`` as in the store, and the class of their middle pixels ``(n,)`` int64.
+
+        ``round(tumour_share * n)`` come first and are tumour (1), the rest is not (0). Beyond the image is 0.
+        """
+        n_tumour = round(self.tumour_share * n)
+        rows, places = [], []
+        for source, count in ((self.tumour, n_tumour), (self.other, n - n_tumour)):
+            for chosen in generator.integers(len(source), size=count) if count else ():
+                row, flat = source[chosen]
+                rows.append(row)
+                places.append(int(flat[generator.integers(len(flat))]))
+        centres = np.stack(np.unravel_index(np.array(places, dtype=np.int64), self.store.grid), axis=1)
+        images, _ = self.store.take_patches(rows, centres, (self.patch, self.patch, 1))
+        classes = torch.zeros(n, dtype=torch.int64, device=images.device)
+        classes[:n_tumour] = 1
+        return images[:, self.channels, :, :, 0], classes
+
+
+def fit_scaling(sampler: PatchSampler, *, kind: Normalisation, seed: int, n: int = 1024) -> Scaling:
+    """The parameters of the training phase, from ``n`` training patches.
+
+    Raises:
+        RadlibError: for an unknown kind, or a channel that is constant.
+    """
+    if kind not in NORMALISATIONS:
+        raise RadlibError(f"unknown normalisation {kind!r}", remedy=f"use one of {', '.join(NORMALISATIONS)}")
+    patches, _ = sampler.draw(n, rng(seed, "scaling"))
+    values = patches.double()
+    if kind == "patch":
+        values = values - values.mean(dim=(2, 3), keepdim=True)
+        mean = torch.zeros(patches.shape[1], dtype=torch.float64)
+    else:
+        mean = values.mean(dim=(0, 2, 3))
+    std = values.std(dim=(0, 2, 3))
+    if bool((std <= 0).any()):
+        raise RadlibError("a modality is constant over all training patches", remedy="leave the modality out")
+    return Scaling(kind=kind, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
+
+
+def without_local_mean(store: ImageStore, *, patch: int) -> ImageStore:
+    """The store with the mean of the axial patch around every voxel taken away; voxels outside the brain stay 0.
+
+    The mean is over the whole square, what lies outside the brain or the image counting as 0, as in a patch.
+    """
+    images = store.images.cpu().numpy()
+    out = np.empty_like(images)
+    for row, volumes in enumerate(images):
+        mean = uniform_filter(volumes, size=(1, patch, patch, 1), mode="constant")
+        out[row] = np.where(volumes != 0, volumes - mean, 0)
+    return replace(store, images=torch.from_numpy(out).to(store.device))

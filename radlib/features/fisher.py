@@ -146,10 +146,11 @@ def fit_mixture(
     centre, spread = x.mean(dim=1, keepdim=True), x.std(dim=1, keepdim=True, correction=0)
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
     x = (x - centre) / spread
-    mixture, before = _start(x, components, floor), math.inf
-    for step in range(steps):
+    mixture = _start(x, components, floor)
+    before = x.new_full((len(x),), -math.inf)
+    for _ in range(steps):
         mixture, now = _update(x, mixture, floor)
-        if step and bool((now - before < tolerance).all()):
+        if bool((now - before < tolerance).all()):
             break
         before = now
     return Mixture(mixture.weights, mixture.means * spread + centre, mixture.variances * spread**2)

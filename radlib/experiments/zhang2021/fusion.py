@@ -22,7 +22,7 @@ from radlib.experiments.zhang2021.losses import dice_loss, fusion_loss, region_t
 from radlib.experiments.zhang2021.recipe import PAIRS, Groups, PatchSampler, Recipe, channels_of
 from radlib.experiments.zhang2021.transition import Pretrained
 from radlib.models.attention import Attention
-from radlib.models.zhang2021 import CLASSES, BranchesNet, FusionNet, UNet, transfer
+from radlib.models.zhang2021 import CLASSES, BranchesNet, FusionNet, UNet, pad_to_multiple, transfer
 from radlib.training.inference import predict_volume
 from radlib.training.settings import LoopSettings
 from radlib.training.supervised import Fitted, fit
@@ -48,8 +48,10 @@ TITLES: dict[str, str] = {
     "ours_six": "Ours, four single modalities",
     "segresnet": "SegResNet (MONAI)",
     "dynunet": "DynUNet (MONAI)",
+    "rule": "FLAIR and T1c thresholds",
 }
-"""What is compared, by key; :func:`train_network` makes ``branches`` for the three rows of single branches."""
+"""What is compared, by key; :func:`train_network` makes ``branches`` for the three rows of single branches.
+``rule`` is :mod:`radlib.experiments.zhang2021.rule`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,14 +202,15 @@ def train_network(
 class _Probabilities(nn.Module):
     """Probabilities of one or several predictions of a network, ``(B, heads * classes, ...)``, in one pass."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, multiple: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.multiple = network, multiple
 
     def forward(self, images: Tensor) -> Tensor:
         """Softmax of the network's logits; of a network of branches, of every branch."""
+        images, crop = pad_to_multiple(images, self.multiple)  # MONAI's networks take no other sizes
         several = self.network.outputs(images) if isinstance(self.network, BranchesNet) else [self.network(images)]
-        return torch.cat([one.float().softmax(dim=1) for one in several], dim=1)
+        return torch.cat([one.float().softmax(dim=1)[crop] for one in several], dim=1)
 
 
 def segment(run: Run, store: ImageStore, subject: str, *, device: str = "auto") -> dict[str, np.ndarray]:
@@ -219,8 +222,9 @@ def segment(run: Run, store: ImageStore, subject: str, *, device: str = "auto") 
     box = brain_box(store, subject)
     row = store.rows([subject])[0]
     image = store.images[row][(store.channels(channels_of(run.groups)), *box)]
+    network = _Probabilities(run.network, multiple=2 ** (len(run.recipe.widths) - 1))
     p = predict_volume(
-        _Probabilities(run.network), image, roi=run.recipe.size, overlap=run.recipe.overlap, activation=None,
+        network, image, roi=run.recipe.window, overlap=run.recipe.overlap, activation=None,
         precision=run.recipe.precision, device=device,
     )  # fmt: skip
     heads = list(p.split(CLASSES))

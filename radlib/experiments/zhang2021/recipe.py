@@ -51,7 +51,9 @@ class Recipe:
         schedule: of both.
         cycle_weight: lambda of objective (6).
         tumour_share: share of cubes centred in the tumour; the others lie anywhere in the brain.
-        overlap: of neighbouring cubes when a network is applied to a brain.
+        whole: whether a network is applied to a whole brain at once; else cube by cube. Instance norm makes a cube
+            without tumour look like one with tumour, which small cubes suffer from.
+        overlap: of neighbouring cubes when a network is applied cube by cube.
         precision: of autocast.
         validations: how often a training is looked at on held-out subjects; that decides nothing.
         clip_norm: longest gradient.
@@ -69,6 +71,7 @@ class Recipe:
     schedule: Schedule = "constant"
     cycle_weight: float = 10.0
     tumour_share: float = 1.0
+    whole: bool = False
     overlap: float = 0.25
     precision: Precision = "auto"
     validations: int = 6
@@ -87,6 +90,11 @@ class Recipe:
                 f"{len(self.discriminator_widths)} strided layers",
                 remedy=f"give at least {2 ** len(self.discriminator_widths) * 2}, or fewer discriminator_widths",
             )
+
+    @property
+    def window(self) -> tuple[int, int, int] | None:
+        """What a network is applied to at once; None is the whole brain."""
+        return None if self.whole else self.size
 
     @property
     def size(self) -> tuple[int, int, int]:

@@ -26,7 +26,7 @@ SHAPES = ("ellipse", "rectangle", "ring", "triangle")
 VOID = 255
 """Pixels that count for nothing, as at the borders of VOC's objects."""
 
-VOC_FOLDER = "VOCdevkit/VOC2012"
+VOC_FOLDERS = ("voc2012/VOCdevkit/VOC2012", "VOCdevkit/VOC2012")
 VOC_CLASSES = 21
 
 Draw = Callable[[int, np.random.Generator], tuple[Tensor, Tensor]]
@@ -99,12 +99,13 @@ class Voc:
         Raises:
             MissingDataError: if it is not there.
         """
-        folder = root / VOC_FOLDER
+        folders = [root / folder for folder in VOC_FOLDERS]
+        folder = next((folder for folder in folders if folder.is_dir()), folders[0])
         listed = folder / "ImageSets" / "Segmentation" / f"{part}.txt"
         if not listed.is_file():
             raise MissingDataError(
                 "PASCAL VOC 2012 is not there", file=listed,
-                remedy="obtain it as `radlib data list voc2012` says, or pre-train on simulated shapes",
+                remedy="obtain it as `radlib data show voc2012` says, or pre-train on simulated shapes",
             )  # fmt: skip
         names = tuple(listed.read_text(encoding="utf-8").split())
         if not names:

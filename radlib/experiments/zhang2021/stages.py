@@ -1,0 +1,173 @@
+"""What the two chapters run: subjects, pre-training of every kind and seed, and the networks that start from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from radlib.core.device import pick_device
+from radlib.core.errors import MissingDataError
+from radlib.data.cohort import Cohort
+from radlib.data.regions import REGIONS, region_mask
+from radlib.data.splits import hold_out
+from radlib.data.store import ImageStore, prepare
+from radlib.experiments.zhang2021.fusion import Handed, Outcome, Run, apply, train_network
+from radlib.experiments.zhang2021.recipe import OTHER_PAIRS, PAIRS, SINGLES, Groups, Recipe, channels_of, make_split
+from radlib.experiments.zhang2021.shapes import Voc, train_2d
+from radlib.experiments.zhang2021.transition import Pretrained, train_self, train_six, train_transition
+
+SHARE_2017 = 46 / 66
+"""The validation set of BraTS 2017 over that of 2018 (section 4.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subjects:
+    """Who takes part, and their images.
+
+    Attributes:
+        store: images of all.
+        train, held_out: subjects; ``held_out`` decides nothing.
+        fewer: the held-out subjects that stand for the smaller validation set of BraTS 2017.
+        grade: ``HGG`` or ``LGG`` by subject, where known.
+    """
+
+    store: ImageStore
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
+    fewer: tuple[str, ...]
+    grade: pd.Series
+
+    def table(self) -> pd.DataFrame:
+        """Subjects by part and grade, with the median volume of the regions, ml."""
+        voxel = self.store.spacing**3 / 1000
+        parts = {"training": self.train, "held out (Table 4)": self.held_out, "of these, Table 2": self.fewer}
+        rows = []
+        for part, ids in parts.items():
+            labels = self.store.labels[self.store.rows(ids)].cpu()
+            volumes = {
+                region.upper(): float(region_mask(labels, region).flatten(1).sum(dim=1).median()) * voxel
+                for region in REGIONS
+            }
+            grades = self.grade.reindex(list(ids))
+            rows.append({
+                "part": part, "subjects": len(ids), "high grade": int((grades == "HGG").sum()),
+                "low grade": int((grades == "LGG").sum()), **{f"{name} (ml)": value for name, value in volumes.items()},
+                "without ET": int((~(labels == 4).flatten(1).any(dim=1)).sum()),
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+def open_subjects(
+    cohort: Cohort,
+    *,
+    grid: Sequence[int],
+    spacing: float,
+    held_out: int = 0,
+    seed: int = 0,
+    handed: Handed | None = None,
+    cache: Path | None = None,
+) -> Subjects:
+    """Divide subjects (or take the division that another chapter handed on) and prepare their images.
+
+    Raises:
+        MissingDataError: if the cohort lacks a subject that was handed on, or there are too few.
+    """
+    if handed is None:
+        split = make_split(cohort, held_out=held_out, seed=seed)
+        train, test = split.train, split.test
+    else:
+        train, test = handed.train, handed.held_out
+        if lacking := sorted({*train, *test} - set(cohort.ids)):
+            raise MissingDataError(
+                f"the cohort lacks {lacking[0]!r}, on whom the feature transition was trained or tested",
+                remedy="run the chapter feature_transition again",
+            )
+    ids = [*train, *test]
+    store = prepare(cohort, grid=grid, spacing=spacing, ids=ids, cache=cache).to(pick_device())
+    grade = cohort.participants["grade_group"].reindex(ids)
+    few = min(max(1, round(SHARE_2017 * len(test))), len(test) - 1)
+    fewer = hold_out(test, test=few, seed=0, stratify=grade.reindex(test).fillna("unknown")).test
+    return Subjects(store=store, train=tuple(train), held_out=tuple(test), fewer=tuple(fewer), grade=grade)
+
+
+def pretrain(
+    kind: str,
+    subjects: Subjects,
+    *,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    groups: Groups = PAIRS,
+    voc: Voc | None = None,
+    folder: Path | None = None,
+) -> dict[int, Pretrained]:
+    """Pre-training of one kind for every seed: ``transition``, ``self``, ``2d`` or ``six``."""
+    made = {}
+    for seed in seeds:
+        place = folder / f"{kind}-{'-'.join(channels_of(groups))}-{seed}" if folder else None
+        if kind == "2d":
+            made[seed] = train_2d(recipe=recipe, seed=seed, voc=voc, groups=groups, folder=place)
+        elif kind == "six":
+            made[seed] = train_six(
+                subjects.store, subjects.train, modalities=channels_of(SINGLES), recipe=recipe, seed=seed, folder=place
+            )
+        else:
+            train = train_transition if kind == "transition" else train_self
+            made[seed] = train(
+                subjects.store, subjects.train, held_out=subjects.held_out, groups=groups, recipe=recipe, seed=seed,
+                folder=place,
+            )  # fmt: skip
+    return made
+
+
+def train_and_apply(
+    key: str,
+    subjects: Subjects,
+    *,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    start: Mapping[int, Pretrained] | None = None,
+    network: str = "ours",
+    groups: Groups = PAIRS,
+    folder: Path | None = None,
+) -> tuple[list[Run], dict[str, Outcome]]:
+    """Train a network with every seed and apply it to the held-out subjects.
+
+    Args:
+        key: what the outcome is called (a network of branches gives three of its own names).
+        subjects: who.
+        recipe: sizes and lengths.
+        seeds: one training each.
+        start: pre-trained weights by seed; None for random ones.
+        network: of :func:`~radlib.experiments.zhang2021.fusion.build_network`.
+        groups: modalities of the branches.
+        folder: for checkpoints.
+    """
+    runs = [
+        train_network(
+            network, subjects.store, subjects.train, held_out=subjects.held_out, groups=groups,
+            pretrained=start[seed] if start is not None else None, recipe=recipe, seed=seed,
+            folder=folder / f"{key}-{seed}" if folder else None,
+        )
+        for seed in seeds
+    ]  # fmt: skip
+    return runs, apply(runs, subjects.store, subjects.held_out, key=key)
+
+
+def cost_table(trained: Mapping[str, Mapping[int, Pretrained]], *, recipe: Recipe) -> pd.DataFrame:
+    """What every kind of pre-training costs: updates, seconds, updates a second, for one seed."""
+    rows = []
+    for title, by_seed in trained.items():
+        one = next(iter(by_seed.values()))
+        steps = round(one.seconds * one.steps_per_second)
+        rows.append({
+            "pre-training": title, "trainings": len(by_seed), "updates": steps, "seconds": one.seconds,
+            "updates a second": one.steps_per_second,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+OTHER = {"ours_other": OTHER_PAIRS, "ours_six": SINGLES}
+"""Other divisions of the modalities, by key of :data:`~radlib.experiments.zhang2021.fusion.TITLES`."""

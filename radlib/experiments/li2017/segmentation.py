@@ -6,35 +6,66 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
-from scipy.ndimage import label, uniform_filter
 from torch import Tensor, nn
 from torch.nn import functional
 
-from radlib.core.device import pick_device
-from radlib.core.errors import MissingDataError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import named_seed, rng
+from radlib.data.cohort import Cohort
 from radlib.data.regions import region_mask
+from radlib.data.splits import Split, hold_out
 from radlib.data.store import ImageStore
 from radlib.evaluation.segmentation import dice, ppv, sensitivity
 from radlib.experiments.li2017.patches import Normalisation, PatchSampler, Scaling, fit_scaling, without_local_mean
+from radlib.experiments.li2017.segmentation_slices import Mask, TumourNetwork, post_process, tumour_probability
 from radlib.models.li2017 import Padding, TumourCNN
-from radlib.training.inference import predict_slices
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import Fitted, fit
 from radlib.training.weights import load_weights, read_metadata, save_weights
-
-Mask = npt.NDArray[np.bool_]
 
 MODALITIES: tuple[str, ...] = ("flair", "t1ce")
 """Those of the first cohort; the network for one modality takes the first."""
 
 METRICS: tuple[str, ...] = ("dice", "ppv", "sensitivity")
 """As the paper evaluates a segmentation."""
+
+
+def first_cohort(cohort: Cohort) -> list[str]:
+    """Patients with FLAIR, contrast-enhanced T1 and a segmentation: the paper's first cohort.
+
+    Raises:
+        MissingDataError: if there are fewer than three.
+    """
+    whole = cohort.participants[[*MODALITIES, "seg"]].notna().all(axis=1)
+    ids = [str(subject) for subject in cohort.participants.index[whole]]
+    if len(ids) < 3:
+        raise MissingDataError(
+            f"{len(ids)} patient(s) of cohort {cohort.name!r} have FLAIR, contrast-enhanced T1 and a segmentation",
+            remedy="describe a cohort with at least three",
+        )
+    return ids
+
+
+def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
+    """Training and test patients of the first cohort, each with its share of the IDH classes where they are known.
+
+    Args:
+        cohort: with at least three patients of the first cohort.
+        n_train: training patients, 60 of 119 in the paper.
+        seed: the shuffle.
+
+    Raises:
+        RadlibError: if nobody would be left to test.
+    """
+    ids = first_cohort(cohort)
+    if not 0 < n_train < len(ids):
+        raise RadlibError(f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side")
+    return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +77,7 @@ class Recipe:
         tumour_share: of the patches.
         normalisation: of the patches, see :mod:`radlib.experiments.li2017.patches`.
         steps, batch_size: length.
-        learning_rate, momentum, weight_decay, schedule: of SGD.
+        learning_rate, momentum, weight_decay, schedule, clip_norm: of SGD.
         evaluations: how often loss and accuracy on unseen patches are measured.
         smoothing: edge of the 3D box that smooths the segmentation, voxels.
         precision: of training and inference.
@@ -60,12 +91,13 @@ class Recipe:
     padding: Padding = "valid"
     tumour_share: float = 0.4
     normalisation: Normalisation = "training"
-    steps: int = 200
-    batch_size: int = 128
-    learning_rate: float = 0.02
+    steps: int = 240
+    batch_size: int = 64
+    learning_rate: float = 0.03
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: str = "one_cycle"
+    clip_norm: float | None = 1.0
     evaluations: int = 8
     smoothing: int = 3
     precision: Precision = "auto"
@@ -76,25 +108,6 @@ class Recipe:
             modalities, self.convolutions, filters=self.filters, neurons=self.neurons, patch=self.patch,
             dropout=self.dropout, padding=self.padding,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class TumourNetwork:
-    """A trained network with all that is needed to apply it.
-
-    Attributes:
-        network: in evaluation mode.
-        modalities: its channels.
-        scaling: of its input.
-        smoothing: edge of the box that smooths its segmentation.
-        precision: of inference.
-    """
-
-    network: TumourCNN
-    modalities: tuple[str, ...]
-    scaling: Scaling
-    smoothing: int = 3
-    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +130,7 @@ def train_network(
     seed: int,
     name: str,
     monitor: Sequence[str] = (),
+    start: TumourNetwork | None = None,
     folder: Path | None = None,
 ) -> Training:
     """Train the CNN on patches by SGD with cross-entropy.
@@ -129,14 +143,15 @@ def train_network(
         seed: of weights, patches and dropout. Networks with the same seed and patch see the same patches.
         name: shown with the progress.
         monitor: other patients, on whose patches loss and accuracy are shown; they decide nothing.
+        start: a network to go on with, with its weights and scaling; it is left as it is.
         folder: for checkpoints.
     """
     options = {"modalities": modalities, "patch": recipe.patch, "tumour_share": recipe.tumour_share}
     sampler = PatchSampler(store, train, **options)  # type: ignore[arg-type]
-    scaling = fit_scaling(sampler, kind=recipe.normalisation, seed=seed)
+    scaling = fit_scaling(sampler, kind=recipe.normalisation, seed=seed) if start is None else start.scaling
     unseen: tuple[Tensor, Tensor] | None = None
     if len(monitor):
-        unseen = PatchSampler(store, monitor, **options).draw(512, rng(seed, "monitor"))  # type: ignore[arg-type]
+        unseen = PatchSampler(store, monitor, **options).draw(256, rng(seed, "monitor"))  # type: ignore[arg-type]
 
     def batch(step: int, _: np.random.Generator) -> dict[str, Tensor]:
         patches, classes = sampler.draw(recipe.batch_size, rng(seed, "patches", step))
@@ -155,6 +170,8 @@ def train_network(
 
     torch.manual_seed(named_seed(seed, "weights"))
     network = recipe.network(len(modalities))
+    if start is not None:
+        network.load_state_dict(start.network.state_dict())
     fitted = fit(
         network, batch=batch, loss=loss, seed=seed, name=name, folder=folder,
         optimizer=OptimizerSettings(
@@ -163,132 +180,38 @@ def train_network(
         ),
         validate=None if unseen is None else validate,
         loop=LoopSettings(
-            steps=recipe.steps, log_every=max(1, recipe.steps // 40), precision=recipe.precision,
+            steps=recipe.steps, log_every=max(1, recipe.steps // 40), clip_norm=recipe.clip_norm,
             validate_every=max(1, recipe.steps // recipe.evaluations), checkpoint_every=max(200, recipe.steps // 20),
+            precision=recipe.precision, channels_last=True,
         ),
-        identity={**asdict(recipe), "modalities": list(modalities), "train": list(train)},
+        identity={
+            **asdict(recipe), "modalities": list(modalities), "train": list(train), "from scratch": start is None,
+        },
     )  # fmt: skip
     model = TumourNetwork(
         network=network, modalities=tuple(modalities), scaling=scaling, smoothing=recipe.smoothing,
-        precision=recipe.precision,
+        tumour_share=recipe.tumour_share, precision=recipe.precision,
     )  # fmt: skip
     return Training(model=model, fitted=fitted, recipe=recipe, train=tuple(train), seed=seed)
 
 
-# Whole slices
+# Application
 
 
-def slice_probability(network: TumourCNN, scaling: Scaling, slices: Tensor) -> Tensor:
-    """Tumour probability of every pixel: the network on whole slices, its output enlarged by bicubic interpolation.
-
-    The slices are padded so that the middles of the patches lie on every fourth pixel, from the first to behind the
-    last. At these pixels the value is the network's own, the same as on the patch around the pixel (with ``valid``
-    padding); in between it is interpolated.
-
-    Args:
-        network: in evaluation mode.
-        scaling: of its input. For ``patch`` every patch is cut out, normalised and run by itself.
-        slices: ``(B, C, H, W)``, 0 outside the brain; cut from a larger slice only where it is 0 beyond the cut.
-
-    Returns:
-        ``(B, 1, H, W)``, 0 to 1.
-    """
-    coarse = coarse_probability(network, scaling, slices)
-    stride = network.geometry("output").stride
-    height, width = coarse.shape[2:]
-    fine = functional.interpolate(
-        coarse, size=((height - 1) * stride + 1, (width - 1) * stride + 1), mode="bicubic", align_corners=True
-    )
-    return fine[:, :, : slices.shape[2], : slices.shape[3]].clamp(0, 1)
-
-
-def coarse_probability(network: TumourCNN, scaling: Scaling, slices: Tensor) -> Tensor:
-    """Tumour probability of the pixels whose coordinates are multiples of 4, ``(B, 1, h, w)``, from the whole slice.
-
-    The last row and column may lie beyond the slice, so that every pixel lies between two of them.
-    """
-    geometry = network.geometry("output")
-    before, stride = round(geometry.offset), geometry.stride
-    cells = [-(-(edge - 1) // stride) + 1 for edge in slices.shape[2:]]
-    after = []
-    for edge, count in zip(slices.shape[2:], cells, strict=True):
-        whole = before + edge
-        while network.map_edge("output", whole) < count:
-            whole += 1
-        after.append(whole - before - edge)
-    padded = functional.pad(slices, (before, after[1], before, after[0]))
-    if scaling.kind == "patch":
-        return _patch_by_patch(network, scaling, padded, stride)
-    return _tumour(network(scaling(padded)))[:, :, : cells[0], : cells[1]]
-
-
-def _tumour(scores: Tensor) -> Tensor:
-    return scores.float().softmax(dim=1)[:, 1:]
-
-
-def _patch_by_patch(network: TumourCNN, scaling: Scaling, padded: Tensor, stride: int, *, at_once: int = 512) -> Tensor:
-    """The scores of all patches, each normalised by itself; patches without brain are not run and get 0."""
-    windows = padded.unfold(2, network.patch, stride).unfold(3, network.patch, stride)
-    images, channels, height, width = windows.shape[:4]
-    flat = windows.permute(0, 2, 3, 1, 4, 5).reshape(-1, channels, network.patch, network.patch)
-    out = padded.new_zeros(len(flat))
-    middle = network.patch // 2
-    inside = torch.nonzero((flat[..., middle, middle] != 0).any(dim=1))[:, 0]
-    for part in inside.split(at_once):
-        out[part] = _tumour(network(scaling(flat[part]))).flatten().to(out.dtype)
-    return out.view(images, 1, height, width)
-
-
-def tumour_probability(model: TumourNetwork, image: Tensor) -> Tensor:
-    """Tumour probability of every voxel of a volume, 0 outside the brain.
-
-    Args:
-        model: the network.
-        image: ``(C, X, Y, Z)`` with the channels of the model.
-
-    Returns:
-        ``(X, Y, Z)`` float32 on the CPU; all 0 for an image without brain.
-    """
-    brain = (image != 0).any(dim=0).cpu()
-    out = torch.zeros(brain.shape)
-    if not brain.any():
-        return out
-    box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in torch.nonzero(brain, as_tuple=True))
-    model.network.to(pick_device()).eval()
-    found = predict_slices(
-        lambda slices: slice_probability(model.network, model.scaling, slices),
-        image[(slice(None), *box)], activation=None, precision=model.precision,
-    )  # fmt: skip
-    out[box] = found[0]
-    return out * brain
-
-
-def largest_per_slice(mask: Mask) -> Mask:
-    """The largest connected region (8 neighbours) of every axial slice; of equal ones the first."""
-    out = np.zeros(mask.shape, dtype=bool)
-    for z in np.flatnonzero(mask.any(axis=(0, 1))):
-        regions, count = label(mask[:, :, z], structure=np.ones((3, 3)))
-        sizes = np.bincount(regions.ravel(), minlength=count + 1)
-        out[:, :, z] = regions == 1 + int(sizes[1:].argmax())
-    return out
-
-
-def box_smoothed(mask: Mask, *, size: int) -> Mask:
-    """Where more than half of the ``size``-cubed box around a voxel is in the mask; beyond the volume nothing is."""
-    if size <= 1:
-        return np.asarray(mask, dtype=bool)
-    return np.asarray(uniform_filter(mask.astype(np.float64), size=size, mode="constant") > 0.5)
-
-
-def post_process(mask: Mask, *, smoothing: int, brain: Mask | None = None) -> Mask:
-    """The paper's morphology: largest region of each slice, then a 3D box filter; nothing outside the brain."""
-    out = box_smoothed(largest_per_slice(mask), size=smoothing)
-    return out if brain is None else out & brain
+def image_of(model: TumourNetwork, store: ImageStore, subject: str) -> Tensor:
+    """The channels of a subject that a network takes, ``(C, X, Y, Z)``."""
+    return store.images[store.rows([subject])[0], store.channels(model.modalities)]
 
 
 def segment(model: TumourNetwork, store: ImageStore, subject: str) -> Mask:
-    """The tumour of one subject of a store, ``(X, Y, Z)`` bool: probability above one half, post-processed."""
-    image = store.images[store.rows([subject])[0], store.channels(model.modalities)]
+    """The tumour of one subject of a store, ``(X, Y, Z)`` bool: probability above one half, post-processed.
+
+    Args:
+        model: a trained network.
+        store: what the network wants as input, see :func:`network_input`.
+        subject: whose.
+    """
+    image = image_of(model, store, subject)
     brain = (image != 0).any(dim=0).cpu().numpy()
     found = tumour_probability(model, image).numpy() > 0.5
     return post_process(found, smoothing=model.smoothing, brain=brain)
@@ -345,16 +268,17 @@ def save_training(path: Path, training: Training, *, store: ImageStore, test: Se
     save_weights(
         path, model.network,
         metadata={
-            "network": model.network.settings, "modalities": list(model.modalities), "scaling": model.scaling.as_dict(),
-            "smoothing": model.smoothing, "precision": model.precision, "grid": list(store.grid),
-            "spacing": store.spacing, "normalise": store.normalisation, "train": list(training.train),
-            "test": list(test), "seed": training.seed, "steps": training.recipe.steps,
+            "network": model.network.settings, "modalities": list(model.modalities),
+            "scaling": model.scaling.as_dict(), "smoothing": model.smoothing, "tumour_share": model.tumour_share,
+            "precision": model.precision, "grid": list(store.grid), "spacing": store.spacing,
+            "normalise": store.normalisation, "train": list(training.train), "test": list(test),
+            "seed": training.seed, "steps": training.recipe.steps,
         },
     )  # fmt: skip
     return path
 
 
-def load_network(path: Path) -> tuple[TumourNetwork, dict[str, object]]:
+def load_network(path: Path) -> tuple[TumourNetwork, dict[str, Any]]:
     """A network that :func:`save_training` wrote, in evaluation mode, and the header of the file."""
     about = read_metadata(path)
     network = TumourCNN(**about["network"])
@@ -365,6 +289,7 @@ def load_network(path: Path) -> tuple[TumourNetwork, dict[str, object]]:
         modalities=tuple(about["modalities"]),
         scaling=Scaling(kind=scaling["kind"], mean=tuple(scaling["mean"]), std=tuple(scaling["std"])),
         smoothing=int(about["smoothing"]),
+        tumour_share=float(about["tumour_share"]),
         precision=about["precision"],
     )
     return model, about

@@ -31,6 +31,15 @@ SLOPE = 0.2
 """Of the leaky ReLU; not given, the customary one."""
 
 
+def as_keras(network: nn.Module) -> None:
+    """Start a network as Keras does, the library of the paper: uniform weights after Glorot, biases 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 def _same(images: Tensor) -> Tensor:
     """Borders for a 4 x 4 kernel at stride 1 that keep the size, the larger one behind as Keras does."""
     return functional.pad(images, (1, 2, 1, 2))
@@ -56,6 +65,7 @@ class PairGenerator(nn.Module):
         skips = self.widths[-2::-1]
         inputs = [self.widths[-1], *(2 * width for width in skips)]
         self.up = nn.ModuleList(nn.Conv2d(a, b, 4) for a, b in zip(inputs, (*skips, 1), strict=True))
+        as_keras(self)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The output of every layer in order, with the maps appended by a skip left out; the last is the image."""
@@ -96,6 +106,7 @@ class PatchDiscriminator(nn.Module):
         self.widths = tuple(widths)
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise((1, *widths)))
         self.last = nn.Conv2d(self.widths[-1], 1, 4)
+        as_keras(self)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The output of every layer in order."""
@@ -183,6 +194,7 @@ class MultiStreamClassifier(nn.Module):
         for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.ReLU()]
         self.head = nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+        as_keras(self)
 
     def _stream(self) -> nn.Sequential:
         layers: list[nn.Module] = []
@@ -235,6 +247,7 @@ class SliceAutoencoder(nn.Module):
             nn.ConvTranspose2d(b, a, 3, stride=stride, padding=1, output_padding=stride - 1)
             for (a, b), stride in zip(reversed(list(pairwise(sizes))), reversed(strides), strict=True)
         )
+        as_keras(self)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The output of every layer of the encoder."""

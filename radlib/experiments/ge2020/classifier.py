@@ -129,8 +129,8 @@ def train_two_stages(
     """Train on augmented patients, then on real ones; the weights of each stage's best validation loss go on.
 
     Args:
-        first: of the first stage: synthetic images, or the real ones again for a baseline, so that all arms are trained
-            equally long.
+        first: of the first stage: synthetic images, or for a baseline the real ones: as many epochs, or as many
+            updates where the recipe counts these.
         second: of the second stage.
         validation: real patients.
         recipe: sizes and hyper-parameters.
@@ -231,6 +231,17 @@ def judge(network: nn.Module, samples: Samples, ids: Sequence[str]) -> pd.DataFr
         "subject": list(ids), "truth": samples.labels.numpy().astype(bool), "votes": called.sum(axis=1),
         "predicted": majority(called), "probability": logits.softmax(2)[..., 1].mean(1).numpy(),
     })  # fmt: skip
+
+
+def attention_of(network: MultiStreamClassifier, samples: Samples, *, batch_size: int = 128) -> Tensor:
+    """The modalities' weights of Eq. (7) on every slice, ``(6 R, K)``."""
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.no_grad():
+        return torch.cat([
+            network.fusion.attention(network.stream_maps(part.to(device))).float().cpu()
+            for part in samples.images.flatten(0, 1).split(batch_size)
+        ])  # fmt: skip
 
 
 # Liang's 3D DenseNet

@@ -191,11 +191,8 @@ def enhanced(images: Tensor, masks: Tensor, *, space: int = 2) -> Tensor:
     return images * torch.where(masks, 1.0, BACKGROUND).unsqueeze(-space - 1)
 
 
-def clinical_inputs(cohort: Cohort, ids: Sequence[str], column: str, *, train: Sequence[str]) -> Tensor:
-    """``age`` or ``grade`` in standard deviations of the training patients, a gap as their median, ``(N, 1)``."""
-    cohort.require(column)
-    values = cohort.participants[column].astype(float)
+def clinical_values(column: pd.Series, *, train: Sequence[str]) -> pd.Series:
+    """Age or grade in standard deviations of the training patients; a gap is their median."""
+    values = column.astype(float)
     known = values.loc[list(train)].dropna()
-    filled = values.loc[list(ids)].fillna(known.median())
-    scaled = (filled - known.mean()) / max(float(known.std(ddof=0)), 1e-6)
-    return torch.tensor(scaled.to_numpy(), dtype=torch.float32)[:, None]
+    return (values.fillna(known.median()) - known.mean()) / max(float(known.std(ddof=0)), 1e-6)

@@ -22,7 +22,7 @@ from radlib.data.cohort import MODALITIES, Cohort, participants_table
 from radlib.data.nifti import write_volume
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore, prepare
-from radlib.evaluation.intervals import bootstrap
+from radlib.evaluation.intervals import Estimate, bootstrap
 from radlib.evaluation.paired import paired_difference
 from radlib.experiments.zhang2021.fusion import Outcome, Run, apply
 from radlib.phantom.traits import ImagingTraits
@@ -285,3 +285,24 @@ def hardest(outcome: Outcome, shapes: pd.DataFrame, grade: pd.Series) -> dict[st
                 chosen[str(subject)] = title
                 break
     return chosen
+
+
+def rows_of(changed: Changed) -> dict[str, str]:
+    """The first subject as it is and with each change, for a figure: id to what is written beside."""
+    first = changed.subjects[0]
+    return {f"{first}:{key}": title for key, title in {"as_it_is": AS_IT_IS, **SUBTYPES}.items()}
+
+
+def for_the_ledger(natural: pd.DataFrame, changes: pd.DataFrame | None) -> tuple[Estimate, str]:
+    """The number that stands for Figure 9: what absent enhancing tumour does to the Dice of the core.
+
+    Returns:
+        From the intervention where there is one, else between subjects as they are; and what it is, in words.
+    """
+    table, how = (natural, "subjects without against those with it")
+    if changes is not None:
+        table, how = changes, "the same subjects with it taken away"
+    row = table[(table["subtype"] == SUBTYPES["absent_et"]) & (table["region"] == "TC")].iloc[0]
+    n = int(row["n"]) if "n" in row else int(row["n with"] + row["n without"])
+    one = Estimate(float(row["difference"]), float(row["low"]), float(row["high"]), n)
+    return one, f"difference in the Dice of the core without enhancing tumour: {how}"

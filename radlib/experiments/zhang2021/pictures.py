@@ -69,13 +69,13 @@ def translation_figure(pretrained: Pretrained, store: ImageStore, subjects: Sequ
         *((f"{MODALITY_NAMES[name]}\nand back", "again_a", k) for k, name in enumerate(first)),
     ]
     figure, grid = plt.subplots(len(subjects), len(columns), figsize=(11.0, 1.55 * len(subjects) + 0.6), squeeze=False)
-    for line, subject in zip(grid, subjects, strict=True):
+    for number, (line, subject) in enumerate(zip(grid, subjects, strict=True)):
         box = brain_box(store, subject)
         made = translate(pretrained, store, subject, recipe=recipe, box=box)
         z = widest_slice(store.labels[store.rows([subject])[0]][box].cpu().numpy())
         for panel, (title, key, channel) in zip(line, columns, strict=True):
             show(panel, made[key][channel, :, :, z].numpy())
-            if line is grid[0]:
+            if not number:
                 panel.set_title(title, fontsize=9)
     return figure
 
@@ -99,7 +99,7 @@ def segmentation_figure(
     figure, grid = plt.subplots(
         len(subjects), columns, figsize=(min(1.85 * columns, 11.5), 2.15 * len(subjects) + 0.6), squeeze=False
     )
-    for line, (subject, said) in zip(grid, subjects.items(), strict=True):
+    for number, (line, (subject, said)) in enumerate(zip(grid, subjects.items(), strict=True)):
         row = store.rows([subject])[0]
         box = brain_box(store, subject)
         truth = store.labels[row].cpu().numpy()
@@ -111,7 +111,7 @@ def segmentation_figure(
             found = labels[subject]
             show(panel, image, found[box[0], box[1], z])
             panel.set_xlabel(f"Dice {mean_dice(found, truth):.2f}", fontsize=9)
-            if line is grid[0]:
+            if not number:
                 panel.set_title(_broken(title), fontsize=9)
         line[0].set_ylabel(_broken(said), fontsize=9)
     grid[0, 0].set_title(MODALITY_NAMES[modality], fontsize=9)
@@ -126,7 +126,7 @@ def mean_dice(found: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([dice(np.isin(found, sets[r]), np.isin(truth, sets[r])) for r in REGIONS]))
 
 
-def difference_figure(table: pd.DataFrame, *, xlabel: str = "difference in Dice") -> Figure:
+def difference_figure(table: pd.DataFrame) -> Figure:
     """Differences with intervals (:func:`radlib.experiments.zhang2021.results.differences`): a panel a place."""
     places = [place for place in PLACES if place in set(table["place"])]
     names = {place: place.upper() if place in REGIONS else place for place in places}
@@ -139,9 +139,8 @@ def difference_figure(table: pd.DataFrame, *, xlabel: str = "difference in Dice"
     )
     figure.set_size_inches(10.4, figure.get_size_inches()[1])
     for panel, name in zip(figure.axes, names.values(), strict=True):
-        panel.set_xlabel(name)
+        panel.set_xlabel(f"difference\nin Dice, {name}")
         panel.xaxis.set_major_locator(MaxNLocator(3))
-    figure.supxlabel(xlabel, fontsize=11)
     return figure
 
 
@@ -150,6 +149,12 @@ def transition_curves(trained: Mapping[str, pd.DataFrame]) -> Figure:
     labels = {"cycle": "cycle consistency", "adversarial": "adversarial loss", "translation": "A to B and B to A"}
     metrics = [name for name in labels if any(name in history for history in trained.values())]
     return loss_figure(trained, metric=metrics, smooth=3, ylabels=labels)
+
+
+def flat_curves(history: pd.DataFrame) -> Figure:
+    """The 2D pre-training: loss, and the share of right pixels on new images."""
+    labels = {"loss": "loss", "accuracy": "right pixels", "objects": "right pixels, objects"}
+    return loss_figure(history, metric=[name for name in labels if name in history], smooth=3, ylabels=labels)
 
 
 def segmentation_curves(outcomes: Mapping[str, Outcome]) -> Figure:

@@ -220,6 +220,18 @@ def _column(metric: str, place: str) -> str:
     return f"{METRIC_TITLES[metric]}, {place.upper() if place in REGIONS else place}"
 
 
+def distance_sentence(outcomes: Mapping[str, Outcome], *, far: float = 20.0) -> str:
+    """Medians of the whole tumour's HD95: a mean is decided by few subjects with an island far from the tumour."""
+    said = []
+    for outcome in outcomes.values():
+        table = measured(outcome.scores)
+        whole = table[table["region"] == "wt"].groupby("subject")["hd95"].mean().dropna()
+        said.append(
+            f"{outcome.title} {whole.median():.1f} mm ({int((whole > far).sum())} of {len(whole)} above {far:g})"
+        )
+    return "Median HD95 of the whole tumour: " + "; ".join(said) + "."
+
+
 # Orders
 
 

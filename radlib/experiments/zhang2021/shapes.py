@@ -137,6 +137,16 @@ class Voc:
         return images, classes
 
 
+def find_voc(root: Path | None) -> Voc | None:
+    """The training part of PASCAL VOC below a data root, or None where it is not there."""
+    if root is None:
+        return None
+    try:
+        return Voc.of(root)
+    except MissingDataError:
+        return None
+
+
 def train_2d(
     *,
     groups: Groups = PAIRS,

@@ -16,6 +16,7 @@ from radlib.data.splits import hold_out
 from radlib.data.store import ImageStore, prepare
 from radlib.experiments.zhang2021.fusion import Handed, Outcome, Run, apply, train_network
 from radlib.experiments.zhang2021.recipe import OTHER_PAIRS, PAIRS, SINGLES, Groups, Recipe, channels_of, make_split
+from radlib.experiments.zhang2021.rule import apply_rule, fit_rule
 from radlib.experiments.zhang2021.shapes import Voc, train_2d
 from radlib.experiments.zhang2021.transition import Pretrained, train_self, train_six, train_transition
 
@@ -101,14 +102,15 @@ def pretrain(
     seeds: Sequence[int],
     groups: Groups = PAIRS,
     voc: Voc | None = None,
+    edge: int = 64,
     folder: Path | None = None,
 ) -> dict[int, Pretrained]:
-    """Pre-training of one kind for every seed: ``transition``, ``self``, ``2d`` or ``six``."""
+    """Pre-training of one kind for every seed: ``transition``, ``self``, ``2d`` (on ``voc`` or shapes) or ``six``."""
     made = {}
     for seed in seeds:
         place = folder / f"{kind}-{'-'.join(channels_of(groups))}-{seed}" if folder else None
         if kind == "2d":
-            made[seed] = train_2d(recipe=recipe, seed=seed, voc=voc, groups=groups, folder=place)
+            made[seed] = train_2d(recipe=recipe, seed=seed, voc=voc, groups=groups, edge=edge, folder=place)
         elif kind == "six":
             made[seed] = train_six(
                 subjects.store, subjects.train, modalities=channels_of(SINGLES), recipe=recipe, seed=seed, folder=place
@@ -156,18 +158,29 @@ def train_and_apply(
     return runs, apply(runs, subjects.store, subjects.held_out, key=key)
 
 
-def cost_table(trained: Mapping[str, Mapping[int, Pretrained]], *, recipe: Recipe) -> pd.DataFrame:
+def rule_outcome(subjects: Subjects, *, seeds: Sequence[int]) -> Outcome:
+    """The rule without a network, fitted on the training subjects, on the held-out ones."""
+    return apply_rule(fit_rule(subjects.store, subjects.train), subjects.store, subjects.held_out, runs=seeds)
+
+
+def cost_table(trained: Mapping[str, Mapping[int, Pretrained]]) -> pd.DataFrame:
     """What every kind of pre-training costs: updates, seconds, updates a second, for one seed."""
     rows = []
-    for title, by_seed in trained.items():
+    for kind, by_seed in trained.items():
         one = next(iter(by_seed.values()))
         steps = round(one.seconds * one.steps_per_second)
         rows.append({
-            "pre-training": title, "trainings": len(by_seed), "updates": steps, "seconds": one.seconds,
+            "pre-training": KINDS.get(kind, kind), "trainings": len(by_seed), "updates": steps, "seconds": one.seconds,
             "updates a second": one.steps_per_second,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
+
+KINDS = {
+    "transition": "feature transition", "self": "self-reconstruction", "2d": "2D segmentation",
+    "ours_other": "feature transition, other pairs", "ours_six": "feature transition, six CycleGANs",
+}  # fmt: skip
+"""Kinds of pre-training as the tables call them."""
 
 OTHER = {"ours_other": OTHER_PAIRS, "ours_six": SINGLES}
 """Other divisions of the modalities, by key of :data:`~radlib.experiments.zhang2021.fusion.TITLES`."""

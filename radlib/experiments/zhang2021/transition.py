@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from radlib.core.seeds import named_seed
 from radlib.data.store import ImageStore
+from radlib.evaluation.paired import paired_difference
 from radlib.experiments.zhang2021.losses import cycle_loss, discriminator_loss, generator_loss
 from radlib.experiments.zhang2021.recipe import PAIRS, Groups, PatchSampler, Recipe, spoken
 from radlib.models.zhang2021 import Discriminator, UNet
@@ -281,6 +282,33 @@ def transition_errors(
                 "mean_error": float((target - target.mean()).abs().mean()),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def error_table(errors: pd.DataFrame, *, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """:func:`transition_errors` averaged over subjects.
+
+    Returns:
+        One row a direction: ``direction``, ``error``, ``error of the mean``, their paired ``difference`` with ``low``
+        and ``high``, ``n``.
+    """
+    rows = []
+    for what, part in errors.groupby("what", sort=False):
+        one = paired_difference(part["error"], part["mean_error"], n_boot=n_boot, seed=seed)
+        rows.append({
+            "direction": what, "error": part["error"].mean(), "error of the mean": part["mean_error"].mean(),
+            "difference": one.value, "low": one.low, "high": one.high, "n": one.n,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def cycle_fall(by_seed: Mapping[int, Pretrained]) -> str:
+    """How the cycle consistency loss on held-out cubes went from the first look to the last, seed by seed."""
+    said = []
+    for one in by_seed.values():
+        seen = one.history[one.history["part"] == "validation"]["cycle"].dropna()
+        if len(seen):
+            said.append(f"from {seen.iloc[0]:.2f} to {seen.iloc[-1]:.2f}")
+    return ", ".join(said) or "unobserved"
 
 
 def _loop(recipe: Recipe, folder: Path | None) -> LoopSettings:

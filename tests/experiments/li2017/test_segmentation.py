@@ -174,7 +174,7 @@ def test_threshold_for_another_share_of_tumour() -> None:
 
 def test_training_finds_a_bright_square_and_weights_come_back(tmp_path: Path) -> None:
     store = store_of()
-    recipe = replace(RECIPE, steps=60, learning_rate=0.02)
+    recipe = replace(RECIPE, steps=80, learning_rate=0.05, neurons=16, dropout=0.2)
     run = seg.train_network(
         store, ["s0", "s1", "s2"], modalities=seg.MODALITIES, recipe=recipe, seed=0, name="test", monitor=["s3"]
     )

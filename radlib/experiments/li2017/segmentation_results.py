@@ -1,0 +1,351 @@
+"""What the chapter on the tumour CNN of Li 2017 says: tables with intervals over patients, differences, the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from radlib.data.cohort import Cohort
+from radlib.data.papers import published
+from radlib.data.splits import Split
+from radlib.data.store import ImageStore
+from radlib.evaluation.intervals import Estimate
+from radlib.evaluation.paired import compare, paired_difference
+from radlib.evaluation.segmentation import subject_mean
+from radlib.experiments.islam2020.segmentation_results import crossed_difference
+from radlib.experiments.li2017.segmentation import METRICS, Recipe, Training, first_cohort, truth_of
+from radlib.experiments.li2017.segmentation_study import MULTIPLE, SINGLE, VARIANTS, Outcome
+from radlib.models.li2017 import TumourCNN
+from radlib.reporting.report import Report
+from radlib.reporting.tables import format_interval
+
+NAMES = {"dice": "DSC", "ppv": "PPV", "sensitivity": "sensitivity"}
+
+LEDGER: tuple[str, ...] = (
+    "figure1",
+    *(f"text.{name}" for name in (
+        "segmentation_training", "segmentation_test", "convolutional_layers", "added_layers", "fc_neurons",
+        "fc_neurons_before", "patch_size", "tumour_patches", "segmentation_training_time", "segmentation_time",
+    )),
+)  # fmt: skip
+"""Entries of the paper that this chapter answers; all others belong to the chapters on its features."""
+
+
+# The cohort
+
+
+def cohort_table(cohort: Cohort, split: Split, store: ImageStore) -> pd.DataFrame:
+    """Table 1 of the paper for the patients at hand: everybody, the first cohort, and its two sides.
+
+    Returns:
+        One row a characteristic and IDH status; a column a group of patients, the paper's first cohort last.
+    """
+    table = cohort.participants
+    groups = {
+        "all": list(cohort.ids), "first cohort": first_cohort(cohort), "training": list(split.train),
+        "test": list(split.test),
+    }  # fmt: skip
+    voxel = store.spacing**3 / 1000
+    volume = {subject: voxel * int(truth_of(store, subject).sum()) for subject in store.ids}
+    rows = []
+    for status, column in (("", "total"), ("mutant", "mutation"), ("wildtype", "wildtype")):
+        label = {"": "all", "mutant": "IDH mutant", "wildtype": "IDH wild-type"}[status]
+        chosen = {
+            name: [subject for subject in ids if not status or table.loc[subject, "idh"] == status]
+            for name, ids in groups.items()
+        }
+        cells = {
+            ("patients", "samples"): {name: f"{len(ids)}" for name, ids in chosen.items()},
+            ("female", "female"): {name: f"{(table.loc[ids, 'sex'] == 'F').sum()}" for name, ids in chosen.items()},
+            ("age (years)", "age"): {name: _spread(table.loc[ids, "age"]) for name, ids in chosen.items()},
+            ("tumour volume (ml)", "volume"): {
+                name: _spread(pd.Series([volume[s] for s in ids if s in volume], dtype=float))
+                if all(s in volume for s in ids) else "" for name, ids in chosen.items()
+            },
+        }  # fmt: skip
+        for (title, key), values in cells.items():
+            printed = published(f"li2017.table1.first.{key}.{column}").printed
+            rows.append({"": title, "IDH": label, **values, "published, first cohort": printed})
+    return pd.DataFrame(rows)
+
+
+def _spread(values: pd.Series) -> str:
+    known = values.astype(float).dropna()
+    return f"{known.mean():.1f} ± {known.std():.1f}" if len(known) > 1 else ""
+
+
+# The network
+
+
+def layer_table(recipe: Recipe, *, modalities: int) -> pd.DataFrame:
+    """The layers of the network at the size of this run and at the published size, on a patch."""
+    with torch.device("meta"):
+        here, there = recipe.network(modalities), TumourCNN(modalities, recipe.convolutions, patch=recipe.patch)
+    rows = []
+    for name in (*here.layers, "output"):
+        geometry, edge = here.geometry(name), here.map_edge(name, recipe.patch)
+        kernel = here.weights[name].kernel_size[0]  # type: ignore[index]
+        rows.append({
+            "layer": name, "kernel": f"{kernel} x {kernel}", "filters": here.channels(name),
+            "filters, published": there.channels(name), "map of a patch": f"{edge} x {edge}",
+            "pixels between cells": geometry.stride, "field (pixels)": geometry.field,
+            "smallest image": geometry.minimum,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def size_table(outcomes: Mapping[str, Outcome], *, neurons: tuple[int, int]) -> pd.DataFrame:
+    """Parameters of every variant here and at the published size, and how its trainings went."""
+    rows = []
+    for variant in VARIANTS:
+        outcome = outcomes[variant.key]
+        with torch.device("meta"):
+            paper = TumourCNN(len(variant.modalities), variant.convolutions, neurons=(256, 4096)[variant.wide])
+        fitted = [run.fitted for run in outcome.runs]
+        last = [one.history.query("part == 'validation'").iloc[-1] for one in fitted]
+        before = [one.history.query("part == 'validation'").iloc[-3:].iloc[0] for one in fitted]
+        rows.append({
+            "network": variant.title(neurons),
+            "thousand parameters": _parameters(outcome.runs[0].model.network) / 1e3,
+            "at the published size": _parameters(paper) / 1e3,
+            "loss on unseen patches": float(np.mean([row["loss"] for row in last])),
+            "its change in the last quarter": float(np.mean([b["loss"] - a["loss"] for a, b in
+                                                             zip(before, last, strict=True)])),
+            "accuracy on unseen patches": float(np.mean([row["accuracy"] for row in last])),
+            "training (s)": float(np.mean([one.seconds for one in fitted])),
+            "steps a second": float(np.mean([one.steps_per_second for one in fitted])),
+            "segmentation (s a patient)": float(outcome.scores["seconds"].median()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+# Scores
+
+
+def scores(parts: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd.DataFrame:
+    """Mean DSC, PPV and sensitivity with bootstrap intervals over patients.
+
+    Args:
+        parts: rows of patients by method; a patient with several rows (runs) counts once, with their mean.
+        n_boot, seed: of the bootstrap.
+
+    Returns:
+        One row a ``method`` and ``metric``: ``value``, ``low``, ``high``, ``n``.
+    """
+    rows = []
+    for method, table in parts.items():
+        for metric in METRICS:
+            estimate = subject_mean(table, metric, n_boot=n_boot, seed=seed)
+            rows.append({"method": method, "metric": metric, **estimate.as_dict()})
+    return pd.DataFrame(rows)
+
+
+def readable(found: pd.DataFrame, *, first: str = "method") -> pd.DataFrame:
+    """:func:`scores` as a table to read: a row a method, a column a metric, and the number of patients."""
+    rows = []
+    for method in found["method"].unique():
+        part = found[found["method"] == method].set_index("metric")
+        row: dict[str, object] = {first: method, "patients": int(part.loc["dice", "n"])}
+        for metric, name in NAMES.items():
+            row[name] = format_interval(*(part.loc[metric, key] for key in ("value", "low", "high")))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def effects(outcomes: Mapping[str, Outcome], *, n_boot: int, seed: int) -> pd.DataFrame:
+    """What depth, width and the second modality change, on the same patients and patches.
+
+    The intervals are over patients and trainings: every resample draws both. With two trainings a variant that is the
+    least that can be done about the luck of one.
+
+    Returns:
+        One row a ``change`` and ``metric``: ``value`` (after minus before), ``low``, ``high``, ``n``, ``runs``.
+    """
+    narrow4, narrow6, wide4, wide6, multiple = (outcomes[variant.key].scores for variant in VARIANTS)
+    changes = {
+        "deeper (narrow)": (narrow6, narrow4), "deeper (wide)": (wide6, wide4), "wider (4 conv.)": (wide4, narrow4),
+        "wider (6 conv.)": (wide6, narrow6), "deeper and wider": (wide6, narrow4), "T1c added": (multiple, wide6),
+    }  # fmt: skip
+    rows = []
+    for change, (after, before) in changes.items():
+        for metric in METRICS:
+            one = _crossed(after, before, metric, n_boot=n_boot, seed=seed)
+            runs = len(set(after["run"]) & set(before["run"]))
+            rows.append({"change": change, "metric": metric, **one.as_dict(), "runs": runs})
+    return pd.DataFrame(rows)
+
+
+def _crossed(after: pd.DataFrame, before: pd.DataFrame, metric: str, *, n_boot: int, seed: int) -> Estimate:
+    """Over patients whom all runs have segmented, and for whom the metric is defined in all of them."""
+    tables = [table[["run", "subject"]].assign(dice=table[metric]) for table in (after, before)]
+    wide = pd.concat(
+        [t.pivot_table(index="subject", columns="run", values="dice", dropna=False) for t in tables], axis=1
+    )
+    whole = set(wide.dropna().index)
+    first, second = (table[table["subject"].isin(whole)] for table in tables)
+    return crossed_difference(first, second, n_boot=n_boot, seed=seed)
+
+
+def readable_effects(found: pd.DataFrame) -> pd.DataFrame:
+    """:func:`effects` as a table to read."""
+    rows = []
+    for change in found["change"].unique():
+        part = found[found["change"] == change].set_index("metric")
+        row: dict[str, object] = {"change": change, "patients": int(part.loc["dice", "n"])}
+        for metric, name in NAMES.items():
+            row[name] = format_interval(*(part.loc[metric, key] for key in ("value", "low", "high")))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def effect_sentence(found: pd.DataFrame) -> str:
+    """In which direction each change moves DSC, and where its interval covers 0."""
+    said = []
+    for row in found[found["metric"] == "dice"].to_dict("records"):
+        verdict = "gains" if row["low"] > 0 else "loses" if row["high"] < 0 else "is undecided"
+        said.append(f"*{row['change']}* {verdict} ({row['value']:+.3f}, {row['low']:+.3f} to {row['high']:+.3f})")
+    return "DSC: " + "; ".join(said) + "."
+
+
+def differences(
+    table: pd.DataFrame, *, method: str, reference: str, n_boot: int, seed: int, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """Each method beside one, on the same patients: means, and paired differences with intervals over patients.
+
+    Args:
+        table: a row a method and patient.
+        method: the column of methods.
+        reference: the one that the others are compared with.
+        n_boot, seed: of the bootstrap.
+        metrics: columns to compare.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    for name in table[method].unique():
+        part = table[table[method] == name]
+        rows[str(name)] = {method: name, **{NAMES[metric]: float(part[metric].mean()) for metric in metrics}}
+    for metric in metrics:
+        label = f"{NAMES[metric]}, difference"
+        found = compare(table, metric=metric, reference=reference, method=method, within=(), n_boot=n_boot, seed=seed)
+        for row in found.to_dict("records"):
+            rows[str(row[method])][label] = format_interval(row["value"], row["low"], row["high"])
+    shown = pd.DataFrame(list(rows.values())).fillna("")
+    return shown.replace({None: ""})
+
+
+def real_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Scores on real subjects: mean, lowest and highest DSC, mean PPV and sensitivity of every method."""
+    rows = []
+    for pair, part in found.groupby(["method", "learnt from"], sort=False):
+        rows.append({
+            **dict(zip(("method", "learnt from"), pair, strict=True)), "subjects": part["subject"].nunique(),
+            "DSC": part["dice"].mean(), "lowest": part["dice"].min(), "highest": part["dice"].max(),
+            "PPV": part["ppv"].mean(), "sensitivity": part["sensitivity"].mean(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def real_sentence(table: pd.DataFrame) -> str:
+    """:func:`real_table` in words, DSC alone."""
+    said = [
+        f"{row['method']}, from {row['learnt from']}: {row['DSC']:.3f} ({row['lowest']:.3f} to {row['highest']:.3f})"
+        for row in table.to_dict("records")
+    ]
+    return f"Mean DSC (lowest to highest) on {int(table['subjects'].max())} real subjects: " + "; ".join(said) + "."
+
+
+# The ledger
+
+
+def record(
+    report: Report,
+    *,
+    outcomes: Mapping[str, Outcome],
+    found: pd.DataFrame,
+    changes: pd.DataFrame,
+    split: Split,
+    recipe: Recipe,
+    neurons: tuple[int, int],
+) -> None:
+    """Put what was measured beside the paper's entries of :data:`LEDGER`; each is recorded once."""
+    title = outcomes[MULTIPLE.key].title
+    best = found[(found["method"] == title) & (found["metric"] == "dice")].iloc[0]
+    dsc = changes[changes["metric"] == "dice"].set_index("change")["value"].to_dict()
+    said = ", ".join(f"{name} {dsc[name]:+.3f}" for name in ("deeper and wider", "T1c added"))
+    report.record(
+        "li2017.figure1", best["value"], low=best["low"], high=best["high"], n=int(best["n"]), protocol="leakage-free",
+        note=f"DSC of {title}; {said}",
+    )  # fmt: skip
+    size = f"with filters {recipe.filters[0]} and {recipe.filters[1]}, {neurons[1]} neurons"
+    seconds = float(np.mean([run.fitted.seconds for run in outcomes[MULTIPLE.key].runs]))
+    segmentation = float(outcomes[MULTIPLE.key].scores["seconds"].median())
+    values: dict[str, tuple[float, str, str]] = {
+        "segmentation_training": (len(split.train), "patients", ""),
+        "segmentation_test": (len(split.test), "patients", ""),
+        "convolutional_layers": (SINGLE.convolutions, "", "built and trained with as many"),
+        "added_layers": (SINGLE.convolutions - VARIANTS[0].convolutions, "", "against the network that it starts from"),
+        "fc_neurons": (neurons[1], "", "the size of this run; the published size is built in the tests"),
+        "fc_neurons_before": (neurons[0], "", "the size of this run"),
+        "patch_size": (recipe.patch, "pixels", "edge; a pixel is as large as the grid's"),
+        "tumour_patches": (100 * tumour_percent(recipe), "%", "counted in the batches"),
+        "segmentation_training_time": (seconds / 3600, "h", f"{recipe.steps} steps {size}"),
+        "segmentation_time": (segmentation / 60, "min", f"median of the test patients, {size}"),
+    }
+    for name, (value, unit, note) in values.items():
+        report.record(f"li2017.text.{name}", value, unit=unit, note=note)
+
+
+def tumour_percent(recipe: Recipe) -> float:
+    """Share of a batch that is around tumour, after rounding to whole patches."""
+    return round(recipe.tumour_share * recipe.batch_size) / recipe.batch_size
+
+
+def kept_trainings(outcomes: Mapping[str, Outcome]) -> dict[str, Training]:
+    """The first trainings of the paper's network for one and for two modalities, by title: those that are kept."""
+    return {outcomes[variant.key].title: outcomes[variant.key].runs[0] for variant in (SINGLE, MULTIPLE)}
+
+
+def network_against_rule(outcome: Outcome, rules: pd.DataFrame, *, n_boot: int, seed: int) -> Estimate:
+    """DSC of a network (mean of its runs) minus that of the first rule, on the same patients."""
+    rule = rules[rules["rule"] == rules["rule"].iloc[0]].set_index("subject")["dice"]
+    network = outcome.scores.groupby("subject")["dice"].mean()
+    both = [subject for subject in network.index if subject in rule.index]
+    return paired_difference(network[both], rule[both], n_boot=n_boot, seed=seed)
+
+
+def time_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Training and segmentation times of both kept networks beside the published ones."""
+    rows = []
+    for variant in (SINGLE, MULTIPLE):
+        outcome = outcomes[variant.key]
+        rows += [
+            {"what": f"training, {outcome.title}", "here": outcome.runs[0].fitted.seconds, "unit": "s",
+             "published": _printed("segmentation_training_time")},
+            {"what": f"segmentation of a patient, {outcome.title}", "here": outcome.scores["seconds"].median(),
+             "unit": "s", "published": _printed("segmentation_time")},
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _printed(name: str) -> str:
+    entry = published(f"li2017.text.{name}")
+    return f"{entry.printed} {entry.unit}"
+
+
+def agreement(report: Report) -> pd.DataFrame:
+    """What was recorded, beside the published entries."""
+    rows = []
+    for row in report.ledger:
+        entry = published(row["key"])
+        here = format_interval(row["value"], row["low"], row["high"], digits=4 if abs(row["value"]) < 1 else 1)
+        rows.append({
+            "entry": entry.caption or row["key"], "published": entry.printed, "unit": row["unit"], "here": here,
+            "note": row["note"],
+        })  # fmt: skip
+    return pd.DataFrame(rows)

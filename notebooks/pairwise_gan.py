@@ -222,12 +222,21 @@ for region in ("whole", "tumour"):
 report.sentence(
     "What the mask changes on the same test patients (with minus without): "
     f"{report.text('mask_whole')} on the whole image and {report.text('mask_tumour')} in the tumour. "
-    + results.published_mask_sentence()
+    + f"{results.published_mask_sentence()} {results.collapse_sentence(outcomes)}"
 )
 
 # %% tags=["hide-input"]
 report.table(
     "directions", results.direction_table(outcomes), index=False, digits=2, caption="The same by direction, as numbers."
+)
+
+# %% tags=["hide-input"]
+report.table(
+    "speed",
+    results.speed_table(outcomes),
+    index=False,
+    digits=2,
+    caption="How fast the pairs were trained on this machine; a step updates all four networks.",
 )
 
 # %% [markdown]
@@ -269,6 +278,7 @@ results.record_all(
 # | upsampling | nearest neighbour before the convolution | stride 1 is printed |
 # | borders of the last 4 x 4 layer | larger behind | gives the printed 8 x 8 patches |
 # | six slices and three views | two a view, spread over the tumour | nearby slices repeat each other |
+# | start of the weights | Glorot's, as Keras does | Keras is named |
 # | how 297 fake patients come about | three a patient, every translation once | the only count that fits |
 # | whether case B has GANs of its own | `gan_per_case` | if not, both learn from what S3 leaves |
 # | images behind Table 6 | seen and held-out patients, apart | the paper does not say which |

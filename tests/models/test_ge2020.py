@@ -124,3 +124,14 @@ def test_wrong_inputs_are_named() -> None:
         network(torch.zeros(1, 3, 16, 16))
     with pytest.raises(RadlibError, match="1 clinical inputs"):
         network(torch.zeros(1, 4, 16, 16))
+
+
+def test_networks_start_as_keras_does() -> None:
+    """Glorot: uniform within sqrt(6 / (fan in + fan out)), biases 0."""
+    for network in (PairGenerator(), PatchDiscriminator(), SliceAutoencoder(), MultiStreamClassifier(size=32)):
+        layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+        for layer in layers:
+            limit = (6 / (layer.weight[0].numel() + layer.weight[:, 0].numel())) ** 0.5
+            assert float(layer.weight.abs().max()) <= limit
+            assert float(layer.weight.abs().max()) > 0.8 * limit
+            assert layer.bias is None or not layer.bias.any()

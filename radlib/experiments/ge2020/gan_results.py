@@ -175,6 +175,29 @@ def pair_losses(histories: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def collapse_sentence(runs: Sequence[GanRun]) -> str:
+    """Which generators collapsed; a mean over directions with one of them says nothing about the mask."""
+    found = [name for run in runs for name in run.collapsed]
+    total = sum(2 * len(run.speed) for run in runs)
+    if not found:
+        return f"None of the {total} generators collapsed to one value."
+    return f"{len(found)} of the {total} generators collapsed to one value ({'; '.join(found)}): read means with care."
+
+
+def speed_table(runs: Sequence[GanRun]) -> pd.DataFrame:
+    """How fast the pairs were trained: means over the trainings of each model."""
+    rows = pd.concat([run.speed for run in runs], ignore_index=True)
+    found = rows.groupby("model", sort=False).agg(
+        trainings=("pair", "size"), steps=("steps_per_second", "mean"), waiting=("data_share", "mean"),
+        memory=("peak_memory", "max"), minutes=("seconds", "sum"),
+    )  # fmt: skip
+    return pd.DataFrame({
+        "trainings": found["trainings"], "steps a second": found["steps"],
+        "waiting for data (%)": 100 * found["waiting"], "peak memory (GB)": found["memory"] / 1e9,
+        "minutes": found["minutes"] / 60,
+    }).reset_index()  # fmt: skip
+
+
 def published_mask_sentence() -> str:
     """What the mask changes in the paper's Table 6."""
     gaps = {}

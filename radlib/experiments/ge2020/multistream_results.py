@@ -375,5 +375,6 @@ def _explain_the_rest(report: Report) -> None:
             report.missing(key, "another paper's patients and method, quoted for comparison")
     report.missing("ge2020.figure4", "a drawing of the vote; the book has it as code and a table")
     report.missing("ge2020.figure5", "a drawing of the classifier; the book has it as code and equations")
+    report.missing("ge2020.text.grade_definition", "a definition; the chapters speak of collections instead")
     for name in ("idh1_gbm", "idh1_lgg"):
         report.missing(f"ge2020.text.background_{name}", "quoted from other papers")

@@ -43,6 +43,20 @@ def psnr_table(slices: SliceSet, made: Translated) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def collapsed(made: Translated, *, least: float = 0.01) -> list[str]:
+    """Directions in which a generator gives nearly the same value everywhere, such as a black image.
+
+    Args:
+        made: translations.
+        least: the standard deviation over the pixels of all slices, intensities in [0, 1].
+    """
+    return [
+        f"{MODALITIES[source]} to {MODALITIES[target]}"
+        for (source, target), images in made.images.items()
+        if float(images.std()) < least
+    ]
+
+
 def copied(slices: SliceSet, ids: Sequence[str]) -> Translated:
     """The rule that needs no network: the other modality as it is."""
     rows = slices.rows(ids)

@@ -85,7 +85,8 @@ class GanRun:
         histories: of the trainings, by model and pair.
         autoencoder: history of the autoencoder.
         examples: translations of test patients with and without mask.
-        seconds: spent in the GANs' training.
+        speed: a row a training: ``run, model, pair, steps_per_second, data_share, peak_memory`` (bytes), ``seconds``.
+        collapsed: generators that give nearly the same value everywhere.
     """
 
     psnr: pd.DataFrame
@@ -94,7 +95,8 @@ class GanRun:
     histories: dict[str, dict[str, pd.DataFrame]]
     autoencoder: pd.DataFrame
     examples: dict[str, Translated] = field(default_factory=dict)
-    seconds: float = 0.0
+    speed: pd.DataFrame = field(default_factory=pd.DataFrame)
+    collapsed: list[str] = field(default_factory=list)
 
 
 def run_gans(
@@ -174,7 +176,27 @@ def run_gans(
         histories={model: {pair: t.history for pair, t in found.items()} for model, (_, found) in trained.items()},
         autoencoder=fitted.history,
         examples={model: made[model, HELD_OUT] for model in trained},
-        seconds=sum(t.seconds for _, found in trained.values() for t in found.values()),
+        speed=pd.DataFrame(
+            [
+                {
+                    "run": run,
+                    "model": model,
+                    "pair": pair,
+                    "steps_per_second": t.steps_per_second,
+                    "data_share": t.data_share,
+                    "peak_memory": t.peak_memory,
+                    "seconds": t.seconds,
+                }
+                for model, (_, found) in trained.items()
+                for pair, t in found.items()
+            ]
+        ),
+        collapsed=[
+            f"{direction}, {model}, run {run}"
+            for (model, patients), images in made.items()
+            if patients == SEEN
+            for direction in quality.collapsed(images)
+        ],
     )
 
 

@@ -142,7 +142,7 @@ report.figure(
     "curves",
     figures.curves_figure(study.histories(outcomes)),
     caption="Course of the first training of every network; unseen patches are those of test patients.",
-    alt="Loss falls and flattens, accuracy on unseen patches rises above nine in ten, for all five networks.",
+    alt="Loss and accuracy over the steps of the training, three panels, a line for each of five networks.",
 )
 report.table("sizes", results.size_table(outcomes, neurons=tuple(neurons)), index=False,
              digits={"thousand parameters": 0, "at the published size": 0, "training (s)": 1, "steps a second": 1},
@@ -261,7 +261,8 @@ if normalisation != "patch":
 # Each step of the paper's procedure, and two that it does not have. Patches were chosen so that 40 % are tumour
 # {cite}`li2017dlr`, several times the natural share, so a probability of one half is reached too early; Bayes' rule
 # gives the threshold that undoes it. A score for every pixel, from shifted copies of the slice, shows what
-# interpolating from every fourth pixel costs; the last line is what it would leave of a perfect network.
+# interpolating from every fourth pixel costs; the last line is what it leaves of the reference itself, known at
+# these pixels alone.
 
 # %% tags=["hide-input"]
 natural = study.natural_share(images, split.train)

@@ -3,11 +3,11 @@
 The paper removes the mean grey level of the patches and normalises grey values and variance; whole images are then run
 through the network "with the parameters of the training phase". Three readings, which differ in the mean only:
 
-``training``  one mean a channel, that of the training patches. It can be applied to a whole image, so this is the
-              reading that the paper's test phase needs, and the default.
-``local``     every pixel loses the mean of the patch around it (a box filter). Also exact on whole images.
-``patch``     every patch loses its own mean. A pixel then has another value in every patch that holds it, and the
-              network has no common maps: whole images can only be run patch by patch.
+- ``training``: one mean a channel, that of the training patches. It can be applied to a whole image, so this is the
+  reading that the paper's test phase needs, and the default.
+- ``local``: every pixel loses the mean of the patch around it (a box filter). Also exact on whole images.
+- ``patch``: every patch loses its own mean. A pixel then has another value in every patch that holds it, and the
+  network has no common maps: whole images can only be run patch by patch.
 
 The standard deviation that divides is that of the training patches, after their mean was removed.
 """

@@ -8,10 +8,12 @@ SEED ?= 0
 JOBS ?= all
 GPU ?= 0
 NAME ?=
+CLUSTER ?=
 
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 STAMP := $(VENV)/.installed
-SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile --cores $(JOBS) --resources gpu=1 \
+WHERE = $(if $(CLUSTER),--workflow-profile workflow/profiles/$(CLUSTER),--cores $(JOBS) --resources gpu=1)
+SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 	--nolock --rerun-incomplete --keep-going --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
 RUN_TESTS = $(BIN)/python -m pytest -n auto
 
@@ -21,7 +23,7 @@ RUN_TESTS = $(BIN)/python -m pytest -n auto
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1"
+	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1   CLUSTER=slurm"
 
 install: $(STAMP) ## Install everything into .venv from the hash-locked requirements (GPU=1: CUDA lock)
 

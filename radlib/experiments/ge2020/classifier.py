@@ -138,7 +138,8 @@ def train_two_stages(
         name: shown with the progress.
 
     Returns:
-        The network, and the histories of both stages (column ``stage``).
+        The network, and the histories of both stages (column ``stage``), with the share of time spent waiting for
+        batches and the peak memory in bytes.
     """
     torch.manual_seed(named_seed(seed, "weights"))
     network = MultiStreamClassifier(
@@ -154,7 +155,9 @@ def train_two_stages(
             loop=LoopSettings(steps=steps, log_every=max(1, min(epoch, steps // 10)), validate_every=min(epoch, steps),
                               monitor="loss", patience=recipe.patience, precision=recipe.precision),
         )  # fmt: skip
-        histories.append(fitted.history.assign(stage=stage))
+        histories.append(
+            fitted.history.assign(stage=stage, data_share=fitted.data_share, peak_memory=fitted.peak_memory)
+        )
     return network, pd.concat(histories, ignore_index=True)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -131,17 +132,25 @@ def train(
                 f"{loop.devices} devices were asked for without a folder",
                 remedy="give folder=: the processes leave their result there",
             )
+        # LightningEnvironment: the processes are ours to start, also where SLURM could.
         # Forked, so that the batch and the losses need not be importable. torch refuses where CUDA is in use already.
         fabric = Fabric(
             accelerator=run.device.type,
             devices=loop.devices,
             strategy="ddp_fork",
             precision=run.precision,  # type: ignore[arg-type]
+            plugins=LightningEnvironment(),
         )
         fabric.launch(run.go_quietly)
         # The processes' result is the finished checkpoint; reading it is a resume with nothing left to do.
     devices = [run.device.index or 0] if run.device.type == "cuda" else 1
-    return run.go(Fabric(accelerator=run.device.type, devices=devices, precision=run.precision))  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=run.device.type,
+        devices=devices,
+        precision=run.precision,  # type: ignore[arg-type]
+        plugins=LightningEnvironment(),
+    )
+    return run.go(fabric)
 
 
 class _Run:

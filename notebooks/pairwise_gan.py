@@ -196,8 +196,9 @@ else:
 #
 # PSNR is taken over each slice, or over its tumour, at a range of 1, and averaged over the patient's slices and the
 # twelve directions. DAEF is the distance between the mean latent vectors of real patients and of the fake patients
-# made from them. Its unit is that of the autoencoder, so only rows of one table can be compared; the distance between
-# two halves of the real patients says what chance alone gives.
+# made from them. Its unit is that of the autoencoder, so only rows of one table can be compared. The distance between
+# two halves of the real patients says what other patients amount to; fake patients can be closer than that, since
+# they are made from the very patients that they are compared with. DAEF is blind to what that makes of them.
 
 # %% tags=["hide-input"]
 table, estimates = table6(outcomes, n_boot=n_boot, seed=seed)

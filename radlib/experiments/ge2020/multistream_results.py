@@ -181,7 +181,7 @@ def _run_dots(axes: plt.Axes, found: Sequence[Estimate], number: int, label: str
     place = np.arange(1, len(found) + 1) + 0.16 * (2 * number - 1)
     reach = np.maximum([value - low, high - value], 0)
     axes.errorbar(place, value, yerr=reach, fmt="os"[number], color=PALETTE[number], capsize=3, label=label)
-    axes.set_xticks(range(1, len(found) + 1))
+    axes.set(xticks=range(1, len(found) + 1), xlim=(0.4, len(found) + 0.6))
     axes.grid(visible=False, axis="x")
 
 

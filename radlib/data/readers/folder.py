@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -132,6 +133,8 @@ def read_description(path: Path | str) -> Description:
         raise RadlibError(f"not YAML: {' '.join(str(error).split())}", file=path, remedy="mend the syntax") from error
     if not isinstance(raw, dict):
         raise RadlibError("the file holds no keys", file=path, remedy="write one with `radlib cohort init FOLDER`")
+    if any("\0" in text for text in _texts(raw)):
+        raise RadlibError("a value holds the character 0", file=path, remedy="take it out: no path can have it")
     try:
         return Description.model_validate(raw)
     except ValidationError as error:
@@ -143,6 +146,18 @@ def read_description(path: Path | str) -> Description:
         raise RadlibError(
             "; ".join(problems), file=path, remedy="correct these keys; `radlib cohort init` writes a commented example"
         ) from error
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts(list(pair))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def read_described(path: Path | str) -> Cohort:
@@ -157,7 +172,7 @@ def read_described(path: Path | str) -> Cohort:
     """
     path = Path(path).resolve()
     description = read_description(path)
-    root = (path.parent / Path(description.root).expanduser()).resolve()
+    root = _place(description.root, path).resolve()
     if not root.is_dir():
         raise MissingDataError(f"root {description.root!r} does not exist", file=path, remedy="correct root")
     notes: list[str] = []
@@ -200,6 +215,14 @@ def read_described(path: Path | str) -> Cohort:
     )
     cohort.validate()
     return cohort
+
+
+def _place(text: str, description: Path) -> Path:
+    """A path of the description: absolute, from a home folder, or relative to the description."""
+    try:
+        return description.parent / Path(text).expanduser()
+    except RuntimeError as error:  # the home of a user who does not exist
+        raise MissingDataError(f"{text!r}: {error}", file=description, remedy="correct the path") from error
 
 
 def separator(file: Path) -> str:
@@ -245,7 +268,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 def _participants(description: Description, path: Path) -> pd.DataFrame:
     """The user's table with our columns, spellings and units; their other columns are kept under their names."""
     assert description.participants is not None
-    file = path.parent / Path(description.participants).expanduser()
+    file = _place(description.participants, path)
     if not file.is_file():
         raise MissingDataError(
             f"participants {description.participants!r} does not exist", file=path, remedy="correct it"
@@ -293,7 +316,7 @@ def _numbers(side: SideTable | None, path: Path, ids: pd.Index, notes: list[str]
     """A table of numbers with one row for each of ``ids``; a subject that it lacks has NaN."""
     if side is None:
         return None
-    file = path.parent / Path(side.file).expanduser()
+    file = _place(side.file, path)
     if not file.is_file():
         raise MissingDataError(f"{what} {side.file!r} does not exist", file=path, remedy="correct it")
     raw = index_by(

@@ -247,7 +247,8 @@ def _blocks(x: Tensor, mixture: Mixture) -> tuple[Tensor, ...]:
     if not x.shape[1]:
         return ()
     width = x.shape[0] * mixture.components * x.shape[2]
-    return torch.split(x, max(1, _CELLS // max(width, 1)), dim=1)
+    cells = _CELLS if x.device.type == "cpu" else 32 * _CELLS  # a GPU wants more at once
+    return torch.split(x, max(1, cells // max(width, 1)), dim=1)
 
 
 def _joint(x: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:

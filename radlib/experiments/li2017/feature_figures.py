@@ -234,30 +234,28 @@ def tumour_volumes(store: ImageStore, ids: Sequence[str]) -> pd.Series:
 def layers_figure(cases: Sequence[Shown], filters: Mapping[str, Sequence[int]]) -> Figure:
     """Maps of the best filters of each layer for each case (Figure 4): rows of layers, filters side by side."""
     most = max(len(chosen) for chosen in filters.values())
-    width = most * len(cases)
-    figure, grid = plt.subplots(
-        len(filters), width, figsize=(0.92 * width + 0.6, 0.98 * len(filters) + 0.5), squeeze=False
-    )
-    for row, (layer, chosen) in zip(grid, filters.items(), strict=True):
-        for axes in row:
-            axes.set_axis_off()
-        row[0].text(
-            -0.12, 0.5, f"{layer[:-1].capitalize()}.{layer[-1]}", rotation=90, va="center", ha="right",
-            transform=row[0].transAxes, fontsize=10,
-        )  # fmt: skip
-        for place, number in enumerate(chosen):
-            pictures = [case.maps[layer][number] for case in cases]
-            # One grey scale for a filter, so that cases can be compared.
-            low, high = (float(torch.cat([p.flatten() for p in pictures]).quantile(q)) for q in (0.01, 0.99))
-            for side, picture in enumerate(pictures):
-                axes = row[side * most + place]
-                axes.imshow(np.rot90(picture.numpy()), vmin=low, vmax=max(high, low + 1e-6))
-                axes.set_title(f"{number}", fontsize=8, pad=2)
-    for side, case in enumerate(cases):
-        middle = grid[0, side * most + (most - 1) // 2]
-        middle.annotate(
-            case.title, (1.05, 1.3), xycoords="axes fraction", ha="center", fontsize=11, annotation_clip=False
+    figure = plt.figure(figsize=(0.92 * most * len(cases) + 0.7, 0.98 * len(filters) + 0.6))
+    # One grey scale for a filter, so that cases can be compared.
+    limits = {
+        (layer, number): torch.cat([case.maps[layer][number].flatten() for case in cases]).quantile(
+            torch.tensor([0.01, 0.99])
         )
+        for layer, chosen in filters.items()
+        for number in chosen
+    }
+    halves = figure.subfigures(1, len(cases), squeeze=False, width_ratios=[1.1] + [1.0] * (len(cases) - 1))
+    for half, case in zip(halves[0], cases, strict=True):
+        half.suptitle(case.title, fontsize=11)
+        grid = half.subplots(len(filters), most, squeeze=False)
+        for row, (layer, chosen) in zip(grid, filters.items(), strict=True):
+            for axes in row:
+                axes.set_axis_off()
+            if case is cases[0]:
+                _beside(row[0], f"{layer[:-1].capitalize()}.{layer[-1]}")
+            for axes, number in zip(row, chosen, strict=False):
+                low, high = map(float, limits[layer, number])
+                axes.imshow(np.rot90(case.maps[layer][number].numpy()), vmin=low, vmax=max(high, low + 1e-6))
+                axes.set_title(f"{number}", fontsize=8, pad=2)
     return figure
 
 
@@ -295,9 +293,7 @@ def cases_figure(
             _picture(row[place], case.region[place], title={"flair": "FLAIR", "t1ce": "T1 contrast"}.get(name, name))
             row[place].contour(np.rot90(case.mask.numpy()), levels=[0.5], colors=PALETTE[4], linewidths=1)
         _picture(row[-2], case.maps[layer][filter_number], title=f"filter {filter_number}")
-        row[0].text(
-            -0.1, 0.5, case.title, rotation=90, va="center", ha="right", transform=row[0].transAxes, fontsize=10
-        )
+        _beside(row[0], case.title)
         row[-1].hist(values.numpy(), bins=edges, density=True, color="0.75")
         for number, kernel in enumerate(kernels):
             mean = float(mixture.means[own, kernel - 1, 0])
@@ -329,9 +325,7 @@ def gallery(
     for axes in grid.flat:
         axes.set_axis_off()
     for row, name in enumerate(subjects):
-        grid[row, 0].text(
-            -0.1, 0.5, name, rotation=90, va="center", ha="right", transform=grid[row, 0].transAxes, fontsize=10
-        )
+        _beside(grid[row, 0], name)
         for place in range(len(subjects[name])):
             grid[row, place].imshow(np.rot90(pictures[name, place].numpy()), vmin=low, vmax=max(high, low + 1e-6))
     return figure
@@ -382,6 +376,11 @@ def overview_figure(
         axes.tick_params(labelsize=9)
         axes.grid(visible=False)
     return figure
+
+
+def _beside(axes: Axes, words: str) -> None:
+    """What a row shows, to the left of its first picture."""
+    axes.text(-0.1, 0.5, words, rotation=90, va="center", ha="right", transform=axes.transAxes, fontsize=10)
 
 
 def _picture(axes: Axes, picture: Tensor, *, title: str) -> None:

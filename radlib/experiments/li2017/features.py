@@ -376,9 +376,11 @@ def agreement_with_libraries(descriptors: Tensor, mixture: Mixture) -> dict[str,
     from sklearn.mixture import GaussianMixture
 
     x, there = descriptors.double().cpu()[None, :, None], mixture.to("cpu", torch.float64)
+    # Weights of single precision do not add up to one in double precision, and both libraries take that they do.
+    there = Mixture(there.weights / there.weights.sum(dim=1, keepdim=True), there.means, there.variances)
     model = GaussianMixture(there.components, covariance_type="diag")
     model.weights_, model.means_, model.covariances_ = (
-        part[0].numpy() for part in (there.weights / there.weights.sum(), there.means, there.variances)
+        part[0].numpy() for part in (there.weights, there.means, there.variances)
     )
     model.precisions_cholesky_ = 1 / np.sqrt(model.covariances_)
     theirs = fisher_vector(x[0].numpy(), model)[there.components :].reshape(2, -1)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from radlib.data.store import ImageStore
 from radlib.evaluation.plots import dot_plot
@@ -72,6 +72,9 @@ def patient_figure(tables: Mapping[str, pd.DataFrame], volumes: Mapping[str, flo
         panel.plot(sizes, by_patient, ("o", "s", "^")[number % 3], color=PALETTE[number], label=name, markersize=5,
                    alpha=0.8)  # fmt: skip
     panel.set(xlabel="tumour volume (ml)", ylabel="DSC", ylim=(-0.02, 1), xscale="log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter(ScalarFormatter())
+    panel.xaxis.set_minor_formatter(NullFormatter())
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure
 

@@ -29,6 +29,7 @@ LEDGER: tuple[str, ...] = (
     *(f"text.{name}" for name in (
         "segmentation_training", "segmentation_test", "convolutional_layers", "added_layers", "fc_neurons",
         "fc_neurons_before", "patch_size", "tumour_patches", "segmentation_training_time", "segmentation_time",
+        "feature_time", "encoding_time",
     )),
 )  # fmt: skip
 """Entries of the paper that this chapter answers; all others belong to the chapters on its features."""
@@ -229,8 +230,14 @@ def differences(
     rows: dict[str, dict[str, object]] = {}
     for name in table[method].unique():
         part = table[table[method] == name]
-        rows[str(name)] = {method: name, **{NAMES[metric]: float(part[metric].mean()) for metric in metrics}}
+        rows[str(name)] = {
+            method: name,
+            "patients": int(part["subject"].nunique()),
+            **{NAMES[metric]: float(part[metric].mean()) for metric in metrics},
+        }
     for metric in metrics:
+        if table.loc[table[method] == reference, metric].isna().all():
+            continue  # nothing was predicted, so there is no PPV to compare with
         label = f"{NAMES[metric]}, difference"
         found = compare(table, metric=metric, reference=reference, method=method, within=(), n_boot=n_boot, seed=seed)
         for row in found.to_dict("records"):
@@ -272,6 +279,7 @@ def record(
     split: Split,
     recipe: Recipe,
     neurons: tuple[int, int],
+    spent: Mapping[str, float],
 ) -> None:
     """Put what was measured beside the paper's entries of :data:`LEDGER`; each is recorded once."""
     title = outcomes[MULTIPLE.key].title
@@ -296,6 +304,8 @@ def record(
         "tumour_patches": (100 * tumour_percent(recipe), "%", "counted in the batches"),
         "segmentation_training_time": (seconds / 3600, "h", f"{recipe.steps} steps {size}"),
         "segmentation_time": (segmentation / 60, "min", f"median of the test patients, {size}"),
+        "feature_time": (spent["descriptors"], "s", f"last convolution, ten scales, {size}"),
+        "encoding_time": (spent["encoding"], "s", f"{recipe.filters[1]} filters, 64 components"),
     }
     for name, (value, unit, note) in values.items():
         report.record(f"li2017.text.{name}", value, unit=unit, note=note)
@@ -313,23 +323,43 @@ def kept_trainings(outcomes: Mapping[str, Outcome]) -> dict[str, Training]:
 
 def network_against_rule(outcome: Outcome, rules: pd.DataFrame, *, n_boot: int, seed: int) -> Estimate:
     """DSC of a network (mean of its runs) minus that of the first rule, on the same patients."""
+    network, rule = _beside(outcome, rules)
+    return paired_difference(network, rule, n_boot=n_boot, seed=seed)
+
+
+def misses_sentence(outcome: Outcome, rules: pd.DataFrame, *, below: float = 0.5) -> str:
+    """How many patients the network and the first rule all but miss, and whether these are the same."""
+    network, rule = (table < below for table in _beside(outcome, rules))
+    return (
+        f"A DSC below {below:g} is that of {int(network.sum())} of {len(network)} patients with the network and of "
+        f"{int(rule.sum())} with the threshold, {int((network & rule).sum())} of them the same."
+    )
+
+
+def _beside(outcome: Outcome, rules: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     rule = rules[rules["rule"] == rules["rule"].iloc[0]].set_index("subject")["dice"]
     network = outcome.scores.groupby("subject")["dice"].mean()
     both = [subject for subject in network.index if subject in rule.index]
-    return paired_difference(network[both], rule[both], n_boot=n_boot, seed=seed)
+    return network[both], rule[both]
 
 
-def time_table(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Training and segmentation times of both kept networks beside the published ones."""
-    rows = []
-    for variant in (SINGLE, MULTIPLE):
-        outcome = outcomes[variant.key]
-        rows += [
-            {"what": f"training, {outcome.title}", "here": outcome.runs[0].fitted.seconds, "unit": "s",
-             "published": _printed("segmentation_training_time")},
-            {"what": f"segmentation of a patient, {outcome.title}", "here": outcome.scores["seconds"].median(),
-             "unit": "s", "published": _printed("segmentation_time")},
-        ]  # fmt: skip
+def time_table(outcomes: Mapping[str, Outcome], *, spent: Mapping[str, float]) -> pd.DataFrame:
+    """Seconds of every stage of the paper's network beside the published ones.
+
+    Args:
+        outcomes: of all variants.
+        spent: of :func:`radlib.experiments.li2017.segmentation_study.feature_times`.
+    """
+    outcome = outcomes[MULTIPLE.key]
+    stages = {
+        "training": (outcome.runs[0].fitted.seconds, "segmentation_training_time"),
+        "segmentation of a patient": (float(outcome.scores["seconds"].median()), "segmentation_time"),
+        "answers of the last convolution, ten scales": (spent["descriptors"], "feature_time"),
+        "Fisher vector": (spent["encoding"], "encoding_time"),
+    }
+    rows = [
+        {"stage": stage, "here (s)": seconds, "published": _printed(name)} for stage, (seconds, name) in stages.items()
+    ]
     return pd.DataFrame(rows)
 
 

@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn import functional
 
 from radlib.core.device import pick_device
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed
 from radlib.data.store import ImageStore
 from radlib.evaluation.segmentation import dice
+from radlib.experiments.li2017 import features as deep
 from radlib.experiments.li2017.patches import NORMALISATIONS
 from radlib.experiments.li2017.segmentation import (
     MODALITIES,
@@ -42,6 +44,7 @@ from radlib.experiments.li2017.segmentation_slices import (
     prior_threshold,
     tumour_probability,
 )
+from radlib.features.deep import Sampling
 
 SPOKEN = {"flair": "FLAIR", "t1ce": "T1c"}
 
@@ -205,7 +208,7 @@ def _flair(store: ImageStore, subject: str) -> np.ndarray:
 AS_PUBLISHED = "as published"
 STEPS: tuple[str, ...] = (
     "network alone", "and largest region of each slice", AS_PUBLISHED, "as published, threshold for the natural share",
-    "a score for every pixel", "a score for every pixel, natural share", "reference seen on the network's grid",
+    "reference seen on the network's grid", "a score for every pixel", "a score for every pixel, natural share",
 )  # fmt: skip
 """Rows of :func:`step_scores`."""
 
@@ -216,19 +219,22 @@ def natural_share(store: ImageStore, subjects: Sequence[str]) -> float:
     return tumour / sum(int((_flair(store, subject) != 0).sum()) for subject in subjects)
 
 
-def step_scores(model: TumourNetwork, store: ImageStore, subjects: Sequence[str], *, natural: float) -> pd.DataFrame:
+def step_scores(
+    model: TumourNetwork, store: ImageStore, subjects: Sequence[str], *, natural: float, dense: Sequence[str]
+) -> pd.DataFrame:
     """What each step behind the network does, one row a ``step`` and ``subject``.
 
     *As published* is bicubic interpolation, a probability above one half, the largest region of each slice and the box
     filter. A threshold for the natural share undoes the selection of patches (:func:`prior_threshold`). A score for
-    every pixel takes the interpolation out. The last row is what interpolation leaves of a perfect network: the
-    reference, known on every fourth pixel.
+    every pixel takes the interpolation out. The reference on the network's grid is what interpolation leaves of the
+    truth, known on every fourth pixel.
 
     Args:
         model: trained on two classes.
         store: what the network wants.
         subjects: patients.
         natural: share of tumour in the brain, from training patients.
+        dense: those patients for whom every pixel gets a score, which takes sixteen times as long.
     """
     threshold = prior_threshold(trained=model.tumour_share, natural=natural)
     stride = model.network.geometry("output").stride
@@ -236,19 +242,31 @@ def step_scores(model: TumourNetwork, store: ImageStore, subjects: Sequence[str]
     for subject in subjects:
         image, truth = image_of(model, store, subject), truth_of(store, subject)
         brain = (image != 0).any(dim=0).cpu().numpy()
+
+        def processed(p: np.ndarray, t: float, brain: Mask = brain) -> Mask:
+            return post_process(p > t, smoothing=model.smoothing, brain=brain)
+
         cubic = tumour_probability(model, image).numpy()
-        dense = tumour_probability(model, image, output="dense").numpy()
-        x, y = truth.shape[:2]
-        cells = torch.nn.functional.pad(torch.from_numpy(truth).float(), (0, 0, 0, -y % stride + 1, 0, -x % stride + 1))
-        grid = enlarge(cells[::stride, ::stride].movedim(2, 0)[:, None], stride=stride)[:, 0, :x, :y]
-        masks = dict(zip(STEPS, (
-            cubic > 0.5, largest_per_slice(cubic > 0.5),
-            *(post_process(p > t, smoothing=model.smoothing, brain=brain)
-              for p in (cubic, dense) for t in (0.5, threshold)),
-            grid.movedim(0, 2).numpy() > 0.5,
-        ), strict=True))  # fmt: skip
-        rows += [{"step": step, "subject": subject, **score_mask(mask, truth)} for step, mask in masks.items()]
+        masks = [
+            cubic > 0.5, largest_per_slice(cubic > 0.5), processed(cubic, 0.5), processed(cubic, threshold),
+            seen_on_grid(truth, stride=stride),
+        ]  # fmt: skip
+        if subject in dense:
+            every = tumour_probability(model, image, output="dense").numpy()
+            masks += [processed(every, 0.5), processed(every, threshold)]
+        rows += [
+            {"step": step, "subject": subject, **score_mask(mask, truth)}
+            for step, mask in zip(STEPS, masks, strict=False)
+        ]
     return pd.DataFrame(rows)
+
+
+def seen_on_grid(mask: Mask, *, stride: int) -> Mask:
+    """A mask ``(X, Y, Z)`` known on every ``stride``-th pixel of its slices, interpolated bicubically in between."""
+    x, y = mask.shape[:2]
+    padded = functional.pad(torch.from_numpy(mask).float(), (0, 0, 0, -y % stride + 1, 0, -x % stride + 1))
+    grid = enlarge(padded[::stride, ::stride].movedim(2, 0)[:, None], stride=stride)[:, 0, :x, :y]
+    return np.asarray(grid.movedim(0, 2).numpy() > 0.5)
 
 
 # Normalisation
@@ -322,6 +340,25 @@ def compare_with_patches(model: TumourNetwork, store: ImageStore, subject: str) 
             seconds.append(time.monotonic() - start)
     run = found[1] > 0  # patches without brain in their middle are not run
     return Equality(float((found[0] - found[1])[run].abs().max()), int(run.sum()), *seconds)
+
+
+def feature_times(training: Training, store: ImageStore, subjects: Sequence[str], *, seed: int) -> dict[str, float]:
+    """Seconds a patient for the answers of the last convolution at the paper's ten scales, and for their Fisher vector.
+
+    Args:
+        training: whose network.
+        store: what the network wants.
+        subjects: patients with tumour; the first gives the dictionary, whose fit is not timed.
+        seed: of the dictionary.
+
+    Returns:
+        ``descriptors`` and ``encoding``, both with all tumour slices and cells, and ``cells`` a filter.
+    """
+    model = training.model
+    layer, encoding = model.network.conv_names[-1], deep.Encoding(sampling=Sampling(where="box"))
+    fitted = deep.fit_dictionaries(model, store, subjects[:1], layers=[layer], encoding=encoding, seed=seed)
+    arms = {layer: (layer, fitted[layer])}
+    return deep.encode(model, store, subjects, arms=arms, encoding=encoding, seed=seed)[1]
 
 
 def histories(outcomes: Mapping[str, Outcome]) -> dict[str, pd.DataFrame]:

@@ -72,10 +72,10 @@ def test_flair_rule_finds_the_threshold_between_the_two_squares() -> None:
 
 def test_steps_behind_the_network() -> None:
     store = store_of()
-    table = study.step_scores(model(), store, ["s0", "s1"], natural=0.1)
+    table = study.step_scores(model(), store, ["s0", "s1"], natural=0.1, dense=["s1"])
     assert list(table["step"].unique()) == list(study.STEPS)
-    assert len(table) == 2 * len(study.STEPS)
-    grid = table[table["step"] == study.STEPS[-1]]["dice"]
+    assert table.groupby("step")["subject"].nunique().sort_values().tolist() == [1, 1, 2, 2, 2, 2, 2]
+    grid = table[table["step"] == "reference seen on the network's grid"]["dice"]
     assert ((grid > 0.6) & (grid < 1)).all()  # a square of ten pixels, known on every fourth
     published = table[table["step"] == study.AS_PUBLISHED].set_index("subject")
     again = seg.score_network(model(), store, ["s0", "s1"]).set_index("subject")
@@ -83,6 +83,19 @@ def test_steps_behind_the_network() -> None:
     shown = results.differences(table, method="step", reference=study.AS_PUBLISHED, n_boot=50, seed=0)
     assert list(shown["step"]) == list(study.STEPS)
     assert shown.set_index("step").loc[study.AS_PUBLISHED, "DSC, difference"] == ""
+
+
+def test_a_mask_on_the_grid_of_the_network() -> None:
+    mask = np.zeros((9, 10, 2), dtype=bool)
+    mask[3:6, 3:6, 0] = True  # of every fourth pixel only (4, 4) lies in it
+    # Cubic convolution weighs it by 0.88 a pixel away and by 0.59 two away: over one half but for two away along both.
+    want = np.zeros_like(mask)
+    want[2:7, 2:7, 0] = True
+    want[[2, 2, 6, 6], [2, 6, 2, 6], 0] = False
+    np.testing.assert_array_equal(study.seen_on_grid(mask, stride=4), want)
+    np.testing.assert_array_equal(study.seen_on_grid(mask, stride=1), mask)
+    mask[4, 4, 0] = False
+    assert not study.seen_on_grid(mask, stride=4).any()
 
 
 def test_a_slice_and_its_patches_are_compared() -> None:
@@ -134,6 +147,9 @@ def test_network_against_rule_is_paired() -> None:
     against = results.network_against_rule(outcome, rules, n_boot=100, seed=0)
     assert against.value == pytest.approx(0.1)
     assert against.n == 20
+    own = by_patient["dice"].to_numpy()
+    said = results.misses_sentence(outcome, rules)
+    assert f"{(own < 0.5).sum()} of 20 patients with the network and of {(own < 0.6).sum()} with the threshold" in said
 
 
 def test_every_entry_of_the_ledger_exists() -> None:

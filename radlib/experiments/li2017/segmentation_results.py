@@ -234,16 +234,16 @@ def differences(
             method: name,
             "patients": int(part["subject"].nunique()),
             **{NAMES[metric]: float(part[metric].mean()) for metric in metrics},
+            **{f"{NAMES[metric]}, difference": "" for metric in metrics},
         }
     for metric in metrics:
         if table.loc[table[method] == reference, metric].isna().all():
             continue  # nothing was predicted, so there is no PPV to compare with
-        label = f"{NAMES[metric]}, difference"
         found = compare(table, metric=metric, reference=reference, method=method, within=(), n_boot=n_boot, seed=seed)
         for row in found.to_dict("records"):
-            rows[str(row[method])][label] = format_interval(row["value"], row["low"], row["high"])
-    shown = pd.DataFrame(list(rows.values())).fillna("")
-    return shown.replace({None: ""})
+            text = format_interval(row["value"], row["low"], row["high"])
+            rows[str(row[method])][f"{NAMES[metric]}, difference"] = text
+    return pd.DataFrame(list(rows.values()))
 
 
 def real_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -333,7 +333,7 @@ def compare_with_patches(model: TumourNetwork, store: ImageStore, subject: str) 
     z = int(truth_of(store, subject).sum(axis=(0, 1)).argmax())
     slices = image_of(model, store, subject)[None, :, :, :, z].to(device)
     found, seconds = [], []
-    with torch.no_grad():
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for patchwise in (False, True):
             start = time.monotonic()
             found.append(coarse_probability(network, model.scaling, slices, patchwise=patchwise).cpu())

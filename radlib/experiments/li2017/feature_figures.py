@@ -357,9 +357,9 @@ def overview_figure(
     grid[1, 0].hist(answers.numpy(), bins=40, density=True, color="0.75")
     at = torch.linspace(float(answers.min()), float(answers.max()), 300)
     one = Mixture(mixture.weights[own : own + 1], mixture.means[own : own + 1], mixture.variances[own : own + 1])
-    grid[1, 0].plot(at, one.to("cpu").log_likelihood(at[None])[0].exp(), color=PALETTE[1])
+    grid[1, 0].plot(at.numpy(), one.to("cpu").log_likelihood(at[None])[0].exp().numpy(), color=PALETTE[1])
     grid[1, 0].set_title("4  its answers, the mixture", fontsize=10)
-    vector = fisher_vectors(answers[None], one.to("cpu"), unit="filter")[0, :, :, 0]
+    vector = fisher_vectors(answers[None], one.to("cpu"), unit="filter")[0, :, :, 0].numpy()
     for order in (0, 1):
         grid[1, 1].bar(np.arange(1, len(vector) + 1), vector[:, order], width=1, color=PALETTE[order], alpha=0.75)
     grid[1, 1].set_title("5  Fisher vector of the filter", fontsize=10)

@@ -49,6 +49,7 @@ from radlib.experiments.zhang2021 import claims, failures, pictures, results, st
 from radlib.experiments.zhang2021.fusion import apply, load_ours, read_handed
 from radlib.experiments.zhang2021.real import real_sentence, real_subjects, real_table
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("feature_fusion", cohort=cohort, profile=profile, seed=seed)
 
@@ -122,6 +123,7 @@ report.figure("curves", pictures.segmentation_curves(learnt),
 
 # %% tags=["hide-input"]
 shown = {key: outcomes[key] for key in results.FUSION_ROWS} | {"rule": stages.rule_outcome(subjects, seeds=seeds)}
+keep_scores(report, "segmentation", results.kept_rows(shown | beside).assign(role="brats2017"))
 scores = {
     "table2": results.score_rows(shown, subjects=subjects.fewer, n_boot=n_boot, seed=seed),
     "table4": results.score_rows(shown, metrics=list(results.METRIC_TITLES), n_boot=n_boot, seed=seed),
@@ -230,7 +232,8 @@ if report.source == "simulated":
 # %% [markdown]
 # Subtypes go together with grade, size and each other. In the simulation one trait can be changed while head, scanner
 # and noise stay the same: the enhancing volume becomes non-enhancing core; the border loses all sharpness; one focus
-# becomes three. Chosen are held-out subjects with enhancing tumour, one focus and the sharpest borders.
+# becomes three. Chosen are held-out subjects with enhancing tumour, one focus and the sharper half of borders, the
+# smallest tumours first, because foci of large ones grow together again.
 
 # %% tags=["hide-input"]
 changes = None

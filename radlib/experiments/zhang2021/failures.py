@@ -155,8 +155,8 @@ def change_traits(
     """Render subjects again with one trait changed: the truth is known, nothing else differs.
 
     Absent enhancing tumour turns its volume into non-enhancing core; ragged sets the border's sharpness to 0;
-    disconnected makes three foci of one. Chosen are subjects that have enhancing tumour, one focus and the sharpest
-    borders, so that every change is one.
+    disconnected makes three foci of one. Chosen are subjects with enhancing tumour, one focus and the sharper half of
+    borders, the smallest tumours first: foci of large ones grow together again.
 
     Args:
         cohort: simulated, with its ``truth``.
@@ -172,17 +172,18 @@ def change_traits(
     from radlib.phantom.render import render_subject
     from radlib.phantom.scanner import load_protocol
 
-    truth = cohort.root / "truth"
+    truth = cohort.truth
+    if truth is None:
+        raise MissingDataError(f"cohort {cohort.name!r} has no truth", remedy="use a simulated cohort")
     file = truth / "traits.tsv"
-    if not file.is_file():
-        raise MissingDataError("the cohort has no truth", file=file, remedy="use a simulated cohort")
     traits = pd.read_csv(file, sep="\t", index_col=0).loc[list(subjects)]
     suited = traits[(traits["fraction_et"] > 0.05) & (traits["n_foci"] == 1)]
-    chosen = suited.sort_values("border_sharpness", ascending=False).index[:most]
+    sharp = suited[suited["border_sharpness"] >= suited["border_sharpness"].median()]
+    chosen = sharp.sort_values("volume_ml").index[:most]
     if not len(chosen):
         raise MissingDataError("no subject has enhancing tumour in one focus", file=file, remedy="hold out more")
     recipe = json.loads((truth / "recipe.json").read_text(encoding="utf-8"))
-    native = Grid.fitting(tuple(recipe["grid"]))
+    native = Grid(shape=tuple(recipe["grid"]), spacing=tuple(recipe["spacing"]))
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -101,6 +101,8 @@ def build_network(key: str, *, groups: Groups = PAIRS, recipe: Recipe) -> nn.Mod
         from monai.networks.nets import DynUNet
 
         levels = len(recipe.widths)
+        if levels < 3:
+            raise RadlibError(f"DynUNet needs three levels, and widths has {levels}", remedy="give more widths")
         return DynUNet(
             spatial_dims=3, in_channels=sum(sizes), out_channels=CLASSES, kernel_size=[3] * levels,
             strides=[1] + [2] * (levels - 1), upsample_kernel_size=[2] * (levels - 1), filters=list(recipe.widths),

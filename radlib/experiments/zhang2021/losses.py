@@ -48,7 +48,9 @@ def region_targets(classes: Tensor) -> Tensor:
 def dice_loss(logits: Tensor, classes: Tensor, *, smooth: float = 1.0) -> Tensor:
     """Equation (8), ``1 - 2 |Y and S| / (|Y| + |S|)``, meant over the regions ET, WT and TC.
 
-    Sizes are sums of probabilities over the whole batch.
+    Sizes are taken over the whole batch. ``|S|`` is the sum of squared probabilities, as in V-Net (Milletari 2016),
+    which the paper follows; for a prediction of 0 and 1 that is the size itself. The plain sum, which equation (8)
+    would allow too, finds small regions much later.
 
     Args:
         logits: ``(B, 4, X, Y, Z)``.
@@ -57,7 +59,7 @@ def dice_loss(logits: Tensor, classes: Tensor, *, smooth: float = 1.0) -> Tensor
     """
     p, y = region_probabilities(logits), region_targets(classes)
     over = (0, *range(2, p.dim()))
-    shared, total = (p * y).sum(dim=over), p.sum(dim=over) + y.sum(dim=over)
+    shared, total = (p * y).sum(dim=over), p.square().sum(dim=over) + y.sum(dim=over)
     return (1 - (2 * shared + smooth) / (total + smooth)).mean()
 
 

@@ -139,6 +139,11 @@ def _place(values: np.ndarray, place: str) -> np.ndarray:
 # Tables
 
 
+def kept_rows(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Scores of single subjects to keep (:mod:`radlib.reporting.scores`), the network's title as ``model``."""
+    return pd.concat([one.scores.assign(model=f"{one.title} (Zhang)") for one in outcomes.values()])
+
+
 def score_rows(
     outcomes: Mapping[str, Outcome], *, metrics: Sequence[str] = COMPARED, subjects: Sequence[str] | None = None,
     n_boot: int = 2000, seed: int = 0,
@@ -155,12 +160,14 @@ def score_rows(
         if subjects is not None:
             table = table[table["subject"].isin(list(subjects))]
         missed = table.groupby("region")["missed"].sum() / max(1, table["run"].nunique())
-        for metric, place in itertools.product(metrics, PLACES):
-            one = estimate(outcome, metric, place, subjects=subjects, n_boot=n_boot, seed=seed)
-            rows.append({
-                "key": key, "network": outcome.title, "metric": metric, "place": place, **one.as_dict(),
-                "missed": float(missed.sum() if place == "average" else missed.get(place, 0)),
-            })  # fmt: skip
+        for metric in metrics:
+            values = cube(outcome.scores, metric, subjects)
+            for place in PLACES:
+                one = crossed(_place(values, place), n_boot=n_boot, seed=seed)
+                rows.append({
+                    "key": key, "network": outcome.title, "metric": metric, "place": place, **one.as_dict(),
+                    "missed": float(missed.sum() if place == "average" else missed.get(place, 0)),
+                })  # fmt: skip
     return pd.DataFrame(rows)
 
 

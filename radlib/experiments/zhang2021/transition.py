@@ -137,7 +137,7 @@ def train_transition(
     nets = trained.networks
     return Pretrained(
         kind="transition", groups=groups, weights={first: _state(nets["to_b"]), second: _state(nets["to_a"])},
-        history=trained.history, seconds=trained.seconds, steps_per_second=trained.steps_per_second,
+        history=_one_name(trained.history), seconds=trained.seconds, steps_per_second=trained.steps_per_second,
         peak_memory=trained.peak_memory,
     )  # fmt: skip
 
@@ -168,8 +168,9 @@ def train_self(
     def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
         return {name: sampler.draw(step, random)[0] for name, sampler in samplers.items()}
 
-    def loss(nets: Mapping[str, nn.Module], data: dict[str, Tensor], made: dict[str, Any]) -> Tensor:
-        return cycle_loss([nets[name](data[name]) for name in networks], [data[name] for name in networks])
+    def loss(nets: Mapping[str, nn.Module], data: dict[str, Tensor], made: dict[str, Any]) -> dict[str, Tensor]:
+        again = cycle_loss([nets[name](data[name]) for name in networks], [data[name] for name in networks])
+        return {"loss": again, "cycle": again.detach()}
 
     watch: Callable[[Mapping[str, nn.Module]], dict[str, float]] | None = None
     if held_out and recipe.validations:
@@ -180,7 +181,7 @@ def train_self(
 
         def look(nets: Mapping[str, nn.Module]) -> dict[str, float]:
             where = next(next(iter(nets.values())).parameters()).device
-            return {"cycle": float(loss(nets, {name: one.to(where) for name, one in seen.items()}, {}))}
+            return {"cycle": float(loss(nets, {name: one.to(where) for name, one in seen.items()}, {})["loss"])}
 
         watch = look
 
@@ -318,6 +319,15 @@ def _loop(recipe: Recipe, folder: Path | None) -> LoopSettings:
         validate_every=max(1, steps // recipe.validations) if recipe.validations else None,
         checkpoint_every=max(1, steps // recipe.checkpoints) if folder else None,
     )  # fmt: skip
+
+
+def _one_name(history: pd.DataFrame) -> pd.DataFrame:
+    """Training and validation columns of the generators under one name: the loop puts the player's before."""
+    table = history.copy()
+    for column in [name for name in table if str(name).startswith("generators.")]:
+        name = str(column).removeprefix("generators.")
+        table[name] = table[name].fillna(table[column]) if name in table else table[column]
+    return table
 
 
 def _state(network: nn.Module) -> State:

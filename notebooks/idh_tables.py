@@ -73,8 +73,10 @@ from radlib.evaluation.protocols import (
 )
 from radlib.evaluation.roc import auc
 from radlib.evaluation.stability import nogueira_stability, selection_matrix
+from radlib.experiments.side_by_side import prediction_rows
 from radlib.reporting.kept import kept_run
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
 
@@ -141,6 +143,8 @@ recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
 loo, folds = LeaveOneOutFolds(), folds_for(everyone, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
 left_out = run_protocols(everyone, loo, recipe)
 repeated = run_protocols(everyone, folds, recipe)
+clean = {model: p for (protocol, model), p in repeated.items() if protocol in (LEAKAGE_FREE, CONTROL)}
+keep_scores(report, "idh", prediction_rows(clean, everyone.truth.index).assign(role="tcga-idh"))
 tables = {
     "leave-one-out": results_table(left_out, n_boot=n_boot, seed=seed),
     "repeated folds": results_table(repeated, n_boot=n_boot, seed=seed),

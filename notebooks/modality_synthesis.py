@@ -59,6 +59,7 @@ from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import synthesis as syn
 from radlib.experiments.islam2020 import synthesis_results as results
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("modality_synthesis", cohort=cohort, profile=profile, seed=seed)
 
@@ -144,6 +145,8 @@ report.figure(
 )
 
 # %% tags=["hide-input"]
+keep_scores(report, "synthesis", comparison.scores.assign(
+    role="brats2017", direction=results.direction_name(sources, target)))  # fmt: skip
 report.table(
     "scores",
     results.score_table(comparison.scores, seed=seed),

@@ -62,6 +62,7 @@ from radlib.experiments.ge2020.estimates import comparisons
 from radlib.experiments.ge2020.gan import load_generators
 from radlib.experiments.ge2020.runs import load_partitions
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=seed)
 
@@ -129,6 +130,7 @@ outcomes = [
 everything = arms.collect(outcomes)
 special = {arms.COUNTED_ARM.name, *(arm.name for arm in arms.CONTROLS)}
 predictions = everything[~everything["arm"].isin(special)]
+keep_scores(report, "idh", predictions.rename(columns={"arm": "model", "probability": "score"}).assign(role="tcga-idh"))
 estimates = results.estimates_of(predictions, n_boot=n_boot, seed=seed)
 sizes = {"n_train": len(split.train), "n_test": len(split.test)}
 report.figure(

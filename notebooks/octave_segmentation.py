@@ -73,6 +73,7 @@ from radlib.experiments.islam2020 import segmentation_sizes as sizes
 from radlib.experiments.islam2020 import segmentation_transfer as transfer
 from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, spoken
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("octave_segmentation", cohort=cohort, profile=profile, seed=seed)
 
@@ -175,6 +176,8 @@ report.table("trainings", sizes.training_table(outcomes), index=False, digits={"
 
 # %% tags=["hide-input"]
 found = results.scores(outcomes, n_boot=n_boot, seed=seed)
+held = pd.concat([outcome.ensemble.assign(model=f"{outcome.label} (Islam)") for outcome in outcomes.values()])
+keep_scores(report, "segmentation", held.assign(role="brats2017"))
 table1 = {"table": "table1", "rows": results.PUBLISHED_ROWS}
 report.table("table1-dice", results.score_table(found, metrics=["dice"], **table1), index=False,
              caption=f"Dice of the ensembles on {len(plan.held_out)} held-out subjects, and as published.")  # fmt: skip

@@ -62,6 +62,7 @@ from radlib.experiments.ge2020.runs import (
     table6,
 )
 from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores
 
 report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 
@@ -171,6 +172,7 @@ outcomes = [
 ]  # fmt: skip
 
 # %% tags=["hide-input"]
+keep_scores(report, "synthesis", results.kept_rows(outcomes).assign(role="tcga-idh"))
 report.figure(
     "losses",
     results.pair_losses(outcomes[0].histories[MASKED]),

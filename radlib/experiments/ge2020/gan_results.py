@@ -121,6 +121,14 @@ def view_figure(slices: SliceSet, subject: str) -> Figure:
     return figure
 
 
+def kept_rows(runs: Sequence[GanRun]) -> pd.DataFrame:
+    """PSNR of held-out patients to keep (:mod:`radlib.reporting.scores`), by direction and model."""
+    rows = pd.concat([run.psnr for run in runs], ignore_index=True)
+    rows = rows[rows["patients"] == HELD_OUT].rename(columns={"whole": "psnr", "tumour": "psnr_tumour"})
+    titles = rows[["from", "to"]].map(lambda name: TITLES[name])
+    return rows.assign(direction=titles["from"] + " to " + titles["to"])
+
+
 def direction_table(runs: Sequence[GanRun]) -> pd.DataFrame:
     """PSNR of held-out patients by direction and model, means over patients and runs."""
     rows = pd.concat([run.psnr for run in runs], ignore_index=True)

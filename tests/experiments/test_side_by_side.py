@@ -1,0 +1,105 @@
+"""Methods of several chapters on the same patients."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radlib.core.errors import RadlibError
+from radlib.evaluation.classification import Predictions
+from radlib.experiments import side_by_side as sides
+from radlib.reporting.report import Report
+from radlib.reporting.scores import keep_scores, read_scores
+
+
+def dice_rows(model: str, values: dict[str, float], **more: object) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"role": "brats2017", "model": model, "subject": s, "region": "wt", "dice": v, **more}
+            for s, v in values.items()
+        ]
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
+    tables = {
+        "octave_segmentation": [dice_rows("u", {"a": 0.5, "b": 0.7, "c": 0.9}, extra=1)],
+        "feature_fusion": [
+            dice_rows("z", {"b": 0.8, "c": 0.8, "d": 0.1}),
+            dice_rows("z", {"b": 0.6, "c": 1.0, "d": 0.1}),
+        ],
+    }
+    for chapter, parts in tables.items():
+        report = Report.start(chapter, cohort="simulated", profile="smoke", seed=0)
+        keep_scores(report, "segmentation", pd.concat(parts))
+
+
+@pytest.fixture
+def kept(runs: None) -> pd.DataFrame:
+    chapters = ["octave_segmentation", "feature_fusion", "unet_features"]
+    return read_scores("segmentation", cohort="simulated", profile="smoke", chapters=chapters)
+
+
+def test_scores_of_the_chapters_that_kept_some(kept: pd.DataFrame) -> None:
+    assert list(kept) == ["chapter", "role", "model", "subject", "region", "dice"]
+    assert kept["chapter"].value_counts().to_dict() == {"feature_fusion": 6, "octave_segmentation": 3}
+
+
+def test_without_any_chapter_there_are_columns_and_no_rows(runs: None) -> None:
+    nothing = read_scores("idh", cohort="simulated", profile="smoke", chapters=["idh_tables"])
+    assert "truth" in nothing
+    assert nothing.empty
+    assert sides.common_subjects(nothing, role="tcga-idh", chapters=["idh_tables"]) == []
+
+
+def test_a_column_that_lacks_is_named(runs: None) -> None:
+    report = Report.start("octave_segmentation", cohort="simulated", profile="smoke", seed=0)
+    with pytest.raises(RadlibError, match="no column dice"):
+        keep_scores(report, "segmentation", dice_rows("u", {"a": 1.0}).drop(columns="dice"))
+
+
+def test_a_subject_counts_once_and_only_where_all_have_it(kept: pd.DataFrame) -> None:
+    shared = sides.common_subjects(kept, role="brats2017", chapters=["octave_segmentation", "feature_fusion"])
+    assert shared == ["b", "c"]
+    both = kept[kept["subject"].isin(shared)]
+    found = sides.means(both, metrics=["dice"], within="region").set_index("model")
+    assert found.loc["u", "value"] == pytest.approx(0.8)
+    assert found.loc["z", ["value", "n"]].tolist() == pytest.approx([0.8, 2])
+    gaps = sides.differences(both, reference="u", metric="dice", within="region")
+    assert gaps["value"].tolist() == pytest.approx([0.0])  # z: means 0.7 and 0.9 over its runs, u: 0.7 and 0.9
+    assert gaps["metric"].tolist() == ["wt"]
+
+
+def test_patients_tested_in_several_runs_count_once() -> None:
+    truth = np.array([True, False, True])
+    model = Predictions.of(truth, [[1, 0, 0], [1, 1, 0]], score=[[0.9, 0.1, 0.4], [0.7, 0.6, 0.2]])
+    rows = sides.prediction_rows({"m": model}, ["a", "b", "c"])
+    assert len(rows) == 6
+    again = sides.predictions(rows)
+    assert again.score is not None
+    assert again.score[0] == pytest.approx([0.8, 0.35, 0.3])
+    assert again.predicted[0].tolist() == [True, True, False]  # half of the runs for mutant is mutant
+
+
+def test_tests_are_on_the_patients_of_both() -> None:
+    random = np.random.default_rng(0)
+    truth = np.arange(30) % 2 == 0
+    good = Predictions.of(truth, truth, score=truth + random.normal(0, 0.4, 30))
+    poor = Predictions.of(truth, ~truth, score=random.normal(0, 1, 30))
+    names = [f"p{k}" for k in range(30)]
+    rows = sides.prediction_rows({"good": good, "rule": poor}, names)
+    rows = rows[(rows["model"] == "rule") | rows["subject"].isin(names[:20])]
+    table = sides.classifier_tests(rows, reference="rule")
+    assert table["patients"].tolist() == [20]
+    assert table["p (DeLong)"].iloc[0] < 0.05
+    both = sides.classifiers(rows).query("metric == 'accuracy'").set_index("model")["value"]
+    assert both.to_dict() == {"good": 1.0, "rule": 0.0}
+
+
+def test_a_rule_of_two_chapters_is_taken_once() -> None:
+    rows = pd.concat([dice_rows("rule", {"a": 0.1}, chapter="x"), dice_rows("rule", {"a": 0.2}, chapter="y"),
+                      dice_rows("own", {"a": 0.3}, chapter="y")])  # fmt: skip
+    assert sides.one_chapter_a_model(rows)["dice"].tolist() == [0.1, 0.3]

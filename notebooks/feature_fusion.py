@@ -50,7 +50,6 @@ from radlib.experiments.zhang2021.fusion import apply, load_ours, read_handed
 from radlib.experiments.zhang2021.real import real_sentence, real_subjects, real_table
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
-from radlib.reporting.scores import keep_scores
 
 report = Report.start("feature_fusion", cohort=cohort, profile=profile, seed=seed)
 
@@ -137,7 +136,6 @@ for metric, title in results.METRIC_TITLES.items():
                  "prints the metric, are those of ET / WT / TC / average.")  # fmt: skip
 
 # %% tags=["hide-input"]
-keep_scores(report, "segmentation", results.kept_scores(shown | beside))
 best = {row["place"]: row for row in scores["table4"].query("key == 'ours' and metric == 'dice'").to_dict("records")}
 report.value("dice", **{name: best["average"][name] for name in ("value", "low", "high")}, n=int(best["average"]["n"]))
 report.sentence(f"The full network has an average Dice of {report.text('dice')}. {results.distance_sentence(outcomes)}")

@@ -227,12 +227,6 @@ def _column(metric: str, place: str) -> str:
     return f"{METRIC_TITLES[metric]}, {place.upper() if place in REGIONS else place}"
 
 
-def kept_scores(outcomes: Mapping[str, Outcome], *, role: str = "brats2017") -> pd.DataFrame:
-    """Scores of single subjects as :func:`radlib.reporting.scores.keep_scores` takes them; a row a run and region."""
-    parts = [outcome.scores.assign(role=role, model=outcome.title) for outcome in outcomes.values()]
-    return pd.concat(parts, ignore_index=True)
-
-
 def distance_sentence(outcomes: Mapping[str, Outcome], *, far: float = 20.0) -> str:
     """Medians of the whole tumour's HD95: a mean is decided by few subjects with an island far from the tumour."""
     said = []

@@ -155,6 +155,8 @@ report.sentence(
 typical = figures.typical(mutant[list(who.first)], figures.tumour_volumes(store, who.first))
 table = figures.significance(sets[last], mutant[list(who.first)], alpha=alpha)
 best = table.iloc[0]
+
+# %% tags=["hide-input"]
 if report.source == "simulated":
     report.figure(
         "overview",
@@ -257,13 +259,16 @@ report.table(
 # ### What the best filter shows
 
 # %% tags=["hide-input"]
+f = int(best["filter"])
 if report.source == "simulated":
     cases = [
         figures.show(both, store, subject, title=figures.CLASSES[status], layers=layers)
         for status, subject in typical.items()
     ]
-    f = int(best["filter"])
     theirs = [one[last][f].cpu() for _, one in deep.describe(both, store, typical.values(), layers=[last], **options)]
+
+# %% tags=["hide-input"]
+if report.source == "simulated":
     report.figure(
         "cases",
         figures.cases_figure(
@@ -294,6 +299,9 @@ if report.source == "simulated":
         "grey scale (the counterpart of Figure 4).",
         alt="Rows of small maps, one row a convolution, four for the mutant and four for the wild-type patient.",
     )
+
+# %% tags=["hide-input"]
+if report.source == "simulated":
     shown = {name: mutant[list(who.first)].loc[lambda s, v=v: s == v].index[:6] for v, name in figures.CLASSES.items()}
     report.figure(
         "gallery",

@@ -315,6 +315,15 @@ def shuffled(arms: Mapping[str, Table], recipe: Recipe, *, permutations: int, n_
     return pd.concat(parts, ignore_index=True)
 
 
+def direction(change: Estimate, start: str, above: str, below: str) -> str:
+    """What the interval of a difference says, as words: ``above``, ``below``, or neither."""
+    if change.low > 0:
+        return f"{start} {above}"
+    if change.high < 0:
+        return f"{start} {below}"
+    return f"{start} neither {above} nor {below} beyond chance"
+
+
 def trait_table(traits: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
     """How well each planted trait alone tells the classes apart: AUC, direction ignored, the best first."""
     values = {name: auc(truth.to_numpy(dtype=bool), traits[name].to_numpy(dtype=float)) for name in traits}

@@ -10,6 +10,7 @@ import torch
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
+from radlib.evaluation.roc import auc
 from radlib.experiments.li2017 import feature_figures as figures
 from radlib.experiments.li2017.features import (
     Encoding,
@@ -24,6 +25,7 @@ from radlib.experiments.li2017.features import (
     tumour_slices,
 )
 from radlib.experiments.li2017.patches import Scaling
+from radlib.experiments.li2017.prediction import Recipe, Table, leave_one_out, predict
 from radlib.experiments.li2017.segmentation_slices import TumourNetwork
 from radlib.features.deep import Sampling
 from radlib.features.fisher import fisher_vectors
@@ -259,3 +261,25 @@ def test_figures_are_drawn(model, store) -> None:
     assert first[0].images[0].get_clim() == first[4].images[0].get_clim()
     for figure in drawn:
         plt.close(figure)
+
+
+def test_a_difference_in_texture_is_found(model) -> None:
+    """A positive control of the whole path: tumours of equal brightness, smooth in one class and rough in the other."""
+    n, random = 20, np.random.default_rng(3)
+    images = 0.1 * random.normal(size=(n, 2, 40, 36, 3)).astype(np.float32)
+    labels = np.zeros((n, 40, 36, 3), dtype=np.uint8)
+    labels[:, 12:26, 10:22] = 2
+    rough = np.arange(n) % 2 == 0
+    images[rough, :, 12:26, 10:22] *= 4
+    names = tuple(f"s{row:02}" for row in range(n))
+    cohort = ImageStore(
+        ids=names, modalities=("flair", "t1ce"), spacing=2.0, images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels), present=torch.ones((n, 2), dtype=torch.bool),
+        has_labels=torch.ones(n, dtype=torch.bool), affines=np.stack([np.eye(4)] * n), normalisation="none",
+    )  # fmt: skip
+    mixtures = fit_dictionaries(model, cohort, names[:6], layers=["conv2", "conv6"], encoding=ENCODING, seed=0)
+    arms = {layer: (layer, mixture) for layer, mixture in mixtures.items()}
+    sets, _ = encode(model, cohort, names, arms=arms, encoding=ENCODING, seed=0)
+    for found in sets.values():
+        (inside,), _ = predict(Table(found.values, rough), leave_one_out(n), Recipe(), selection="inside")
+        assert auc(inside.truth, inside.score) > 0.9

@@ -21,8 +21,9 @@ IDS = tuple(f"s{number}" for number in range(8))
 @pytest.fixture(scope="session")
 def tiny() -> Recipe:
     return Recipe(
-        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, transition_steps=12, steps=30,
+        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, transition_steps=24, steps=60,
         transition_rate=5e-3, learning_rate=2e-2, validations=4, whole=True,
+        tumour_share=0.5,
     )  # fmt: skip
 
 

@@ -112,7 +112,8 @@ def test_split_needs_all_modalities_and_a_segmentation(cohort: Cohort) -> None:
 
 
 def test_cubes_depend_on_the_step_alone(store: ImageStore, tiny: Recipe) -> None:
-    sampler = PatchSampler.of(store, store.ids[:4], modalities=("t1ce", "flair"), recipe=tiny, seed=1)
+    inside = Recipe(**{**tiny.as_dict(), "tumour_share": 1.0})
+    sampler = PatchSampler.of(store, store.ids[:4], modalities=("t1ce", "flair"), recipe=inside, seed=1)
     images, classes = sampler.draw(3, rng(0, 3))
     again, same = sampler.draw(3, rng(0, 3))
     assert torch.equal(images, again)

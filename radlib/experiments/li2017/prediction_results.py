@@ -24,7 +24,15 @@ from radlib.evaluation.binary import Question, predictions_of, run_controls
 from radlib.evaluation.classification import Predictions, evaluate, tidy
 from radlib.evaluation.intervals import Estimate
 from radlib.evaluation.plots import METRIC_LABELS, curve_figure
-from radlib.evaluation.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, LeaveOneOutFolds, out_of_fold
+from radlib.evaluation.protocols import (
+    AS_PUBLISHED,
+    CONTROL,
+    LEAKAGE_FREE,
+    PERMUTED,
+    LeaveOneOutFolds,
+    out_of_fold,
+    permutation_p_value,
+)
 from radlib.evaluation.roc import auc, delong_test
 from radlib.experiments.li2017.features import Encoding, FeatureSet, encode
 from radlib.experiments.li2017.prediction import (
@@ -298,21 +306,62 @@ def shuffled_summary(permutations: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(excess=np.where(summary["metric"] == "auc", summary["value"] - 0.5, np.nan))
 
 
-def shuffled(arms: Mapping[str, Table], recipe: Recipe, *, permutations: int, n_folds: int, seed: int) -> pd.DataFrame:
-    """:func:`permutation_table` for several arms, by folds, and by leave-one-out for the first: with ``features``."""
+def shuffled(
+    arms: Mapping[str, Table],
+    recipe: Recipe,
+    *,
+    permutations: int,
+    n_folds: int,
+    one_by_one: int = 0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """:func:`permutation_table` for several arms, with a column ``features``.
+
+    Args:
+        arms: name to features and labels.
+        recipe: selection and machine.
+        permutations: shuffles by folds.
+        n_folds: folds of each.
+        one_by_one: shuffles of the first arm by leave-one-out, which takes longer.
+        seed: of the shuffles.
+    """
     parts = []
     for number, (name, table) in enumerate(arms.items()):
-        for scheme in ("folds", "leave-one-out") if number == 0 else ("folds",):
+        folds = permutation_table(table, recipe, permutations=permutations, n_folds=n_folds, seed=seed)
+        parts.append(folds.assign(features=name))
+        if number == 0 and one_by_one:
             found = permutation_table(
-                table,
-                recipe,
-                permutations=permutations,
-                n_folds=n_folds,
-                scheme=scheme,
-                seed=seed,
+                table, recipe, permutations=one_by_one, n_folds=n_folds, scheme="leave-one-out", seed=seed
             )
             parts.append(found.assign(features=name))
     return pd.concat(parts, ignore_index=True)
+
+
+def chance_table(table: pd.DataFrame, permutations: pd.DataFrame) -> pd.DataFrame:
+    """The leakage-free AUC by folds beside what shuffled labels give: ``features, AUC, shuffled labels, p``.
+
+    ``p`` is one-sided, the labels as they are counted among the shuffles (Phipson and Smyth 2010). It allows for the
+    training sets, which the intervals of the AUC hold fixed.
+    """
+    rows = []
+    known = permutations[
+        (permutations["metric"] == "auc") & (permutations["protocol"] == PERMUTED) & (permutations["scheme"] == "folds")
+    ]
+    for name, part in known.groupby("features", sort=False):
+        observed, null = estimate(table, str(name), FOLDS, LEAKAGE_FREE, "auc"), part["value"].dropna()
+        rows.append(
+            {
+                "features": name, "AUC": format_interval(observed.value, observed.low, observed.high),
+                "shuffled labels": format_interval(*map(float, (null.mean(), null.quantile(0.025), null.quantile(0.975)))),
+                "p": permutation_p_value(observed.value, null),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=["features", "AUC", "shuffled labels", "p"])
+
+
+def short(name: str) -> str:
+    """An arm's name for a legend: without the cohort."""
+    return name.removeprefix("DLR, ").partition(" (")[0]
 
 
 def direction(change: Estimate, start: str, above: str, below: str) -> str:
@@ -334,10 +383,27 @@ def trait_table(traits: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
 # Figures
 
 
-def layer_figure(table: pd.DataFrame, rows: Mapping[str, str], *, scheme: str) -> Figure:
-    """AUC by layer under both protocols, with the paper's values (Table 3)."""
+def layer_figure(
+    table: pd.DataFrame, rows: Mapping[str, str], *, scheme: str, summary: pd.DataFrame | None = None
+) -> Figure:
+    """AUC by layer under both protocols, with the paper's values (Table 3).
+
+    Args:
+        table: of :func:`long_table`.
+        rows: layer to the row of the paper's table.
+        scheme: of the table's results.
+        summary: of :func:`shuffled_summary`; the central 95 % of leakage-free results on shuffled labels become grey.
+    """
     names = list(rows)
-    figure, axes = plt.subplots(figsize=(7.4, 4.0))
+    figure, axes = plt.subplots(figsize=(7.4, 4.2))
+    if summary is not None:
+        known = summary[(summary["metric"] == "auc") & (summary["protocol"] == PERMUTED)]
+        known = known[known["scheme"] == "folds"].set_index("features")
+        for place, name in enumerate(names):
+            if name in known.index:
+                low, high = (float(known.at[name, side]) for side in ("low", "high"))  # type: ignore[arg-type]
+                axes.fill_between([place - 0.35, place + 0.35], low, high, color="0.85", linewidth=0, zorder=0)
+        axes.fill_between([], [], [], color="0.85", label="shuffled labels, leakage-free")
     for number, protocol in enumerate(PROTOCOLS):
         found = [estimate(table, name, scheme, protocol, "auc") for name in names]
         at = np.arange(len(names)) + 0.12 * (2 * number - 1)
@@ -348,7 +414,7 @@ def layer_figure(table: pd.DataFrame, rows: Mapping[str, str], *, scheme: str) -
     axes.axhline(0.5, color="0.4", linestyle=":", linewidth=1.4, label="no skill")
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="AUC", ylim=(min(0.28, axes.get_ylim()[0]), 1.03))
-    figure.legend(loc="outside lower center", ncols=4, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     return figure
 
 

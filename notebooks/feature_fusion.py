@@ -234,8 +234,8 @@ if report.source == "simulated":
 # %% [markdown]
 # Subtypes go together with grade, size and each other. In the simulation one trait can be changed while head, scanner
 # and noise stay the same: the enhancing volume becomes non-enhancing core; the border loses all sharpness; one focus
-# becomes three. Chosen are held-out subjects with enhancing tumour, one focus and the sharper half of borders, the
-# smallest tumours first, because foci of large ones grow together again.
+# becomes five, of which some grow together again. Chosen are held-out subjects with enhancing tumour, one focus and the
+# sharper half of borders, the smallest tumours first, because foci of large ones grow together.
 
 # %% tags=["hide-input"]
 changes = None
@@ -250,7 +250,7 @@ if report.source == "simulated" and n_changed:
         "changes",
         pictures.segmentation_figure(changed.store, failures.rows_of(changed), {"Ours": rendered.labels}),
         caption="One simulated subject as it is and with each trait changed.",
-        alt="Rows of brain slices: as it is, without enhancing tumour, with ragged contours, with three foci.",
+        alt="Rows of brain slices: as it is, without enhancing tumour, with ragged contours, with several foci.",
     )
     report.sentence(failures.failure_sentence(changes))
 

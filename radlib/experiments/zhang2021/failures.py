@@ -36,6 +36,9 @@ SUBTYPES = {
 
 AS_IT_IS = "as it is"
 
+FOCI = 5
+"""Foci of a disconnected tumour. They lie a few centimetres apart, and some grow together again."""
+
 LEAST_FOCUS_ML = 0.5
 """A component of the whole tumour that is smaller counts for nothing."""
 
@@ -155,8 +158,8 @@ def change_traits(
     """Render subjects again with one trait changed: the truth is known, nothing else differs.
 
     Absent enhancing tumour turns its volume into non-enhancing core; ragged sets the border's sharpness to 0;
-    disconnected makes three foci of one. Chosen are subjects with enhancing tumour, one focus and the sharper half of
-    borders, the smallest tumours first: foci of large ones grow together again.
+    disconnected makes :data:`FOCI` foci of one. Chosen are subjects with enhancing tumour, one focus and the sharper
+    half of borders, the smallest tumours first: foci of large ones grow together again.
 
     Args:
         cohort: simulated, with its ``truth``.
@@ -217,7 +220,7 @@ def variants(traits: ImagingTraits) -> dict[str, ImagingTraits]:
     return {
         "absent_et": replace(traits, fraction_et=0.0, fraction_core=traits.fraction_core + traits.fraction_et),
         "ragged": replace(traits, border_sharpness=0.0),
-        "disconnected": replace(traits, n_foci=3),
+        "disconnected": replace(traits, n_foci=FOCI),
     }  # fmt: skip
 
 

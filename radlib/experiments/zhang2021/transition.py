@@ -302,6 +302,23 @@ def error_table(errors: pd.DataFrame, *, n_boot: int = 2000, seed: int = 0) -> p
     return pd.DataFrame(rows)
 
 
+def error_sentence(table: pd.DataFrame) -> str:
+    """:func:`error_table` in words: which answers are nearer to the truth than the brain's mean, and which are not."""
+    said = []
+    for row in table.to_dict("records"):
+        where = "below" if row["high"] < 0 else "above" if row["low"] > 0 else "not apart from"
+        interval = f"{row['difference']:+.2f}, {row['low']:+.2f} to {row['high']:+.2f}"
+        said.append(f"{row['direction']} {where} it ({interval})")
+    text = "Against the error of the mean: " + "; ".join(said) + "."
+    translated = table[table["direction"].isin(["A to B", "B to A"])]
+    if (translated["low"] > 0).any():
+        text += (
+            " A translation above it is no contradiction: cubes of the two pairs are never compared voxel by voxel, "
+            "and a generator that exchanges dark and bright can come back just as well."
+        )
+    return text
+
+
 def cycle_fall(by_seed: Mapping[int, Pretrained]) -> str:
     """How the cycle consistency loss on held-out cubes went from the first look to the last, seed by seed."""
     said = []

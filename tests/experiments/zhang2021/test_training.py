@@ -178,6 +178,11 @@ def test_errors_of_translations(store: ImageStore, tiny: Recipe, cycle: transiti
     assert table["direction"].tolist() == ["A to B", "B to A", "A to B to A", "B to A to B"]
     row = table.iloc[0]
     assert row["difference"] == pytest.approx(row["error"] - row["error of the mean"])
+    made = table.assign(difference=[0.2, -0.1, 0.0, 0.0], low=[0.1, -0.2, -0.1, -0.1], high=[0.3, -0.01, 0.1, 0.1])
+    said = transition.error_sentence(made)
+    assert "A to B above it (+0.20" in said
+    assert "B to A below it" in said
+    assert "no contradiction" in said
     # The error of the mean needs no network: by hand for one subject.
     box = (slice(2, 18),) * 3
     b = store.images[5][(store.channels(PAIRS[1]), *box)]

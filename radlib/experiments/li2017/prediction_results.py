@@ -348,11 +348,11 @@ def chance_table(table: pd.DataFrame, permutations: pd.DataFrame) -> pd.DataFram
         (permutations["metric"] == "auc") & (permutations["protocol"] == PERMUTED) & (permutations["scheme"] == "folds")
     ]
     for name, part in known.groupby("features", sort=False):
-        observed, null = estimate(table, str(name), FOLDS, LEAKAGE_FREE, "auc"), part["value"].dropna()
+        observed, null = estimate(table, str(name), FOLDS, LEAKAGE_FREE, "auc"), part["value"].dropna().to_numpy(float)
         rows.append(
             {
                 "features": name, "AUC": format_interval(observed.value, observed.low, observed.high),
-                "shuffled labels": format_interval(*map(float, (null.mean(), null.quantile(0.025), null.quantile(0.975)))),
+                "shuffled labels": format_interval(float(null.mean()), *map(float, np.quantile(null, [0.025, 0.975]))),
                 "p": permutation_p_value(observed.value, null),
             }
         )  # fmt: skip

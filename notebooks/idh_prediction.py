@@ -327,7 +327,7 @@ report.table(
 null = {}
 if n_null and report.source == "simulated":
     vectors, status = results.null_features(
-        report.directory / "arrays" / "null",
+        report.directory / "checkpoints" / "null",
         both,
         load_mixtures(arrays / "mixtures.safetensors")[last],
         layer=last,

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from radlib.cli import chapter, cohort, data, features, phantom
+from radlib.cli.predict import predict
 from radlib.cli.synthesise import synthesise
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.add_typer(phantom.app, name="phantom")
 app.add_typer(features.app, name="features")
 app.add_typer(chapter.app, name="chapter")
 app.command()(synthesise)
+app.command()(predict)
 
 
 @app.callback(invoke_without_command=True)

@@ -17,7 +17,7 @@ app = typer.Typer(help="Describe, check and convert cohorts.", no_args_is_help=T
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder with images, tables or both.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The description to write.")] = Path("cohort.yml"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The description to write.")] = Path("cohort.yml"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing description.")] = False,
 ) -> None:
     """Look at a folder and write a commented description of it, to be corrected by you."""
@@ -25,11 +25,11 @@ def init(
     from radlib.core.files import write_text
     from radlib.data.readers.draft import draft
 
-    if output.exists() and not force:
-        raise RadlibError("the description exists", file=output, remedy="give --force to replace it, or --output")
+    if out.exists() and not force:
+        raise RadlibError("the description exists", file=out, remedy="give --force to replace it, or another --out")
     text = draft(folder)
-    write_text(output, text)
-    typer.echo(f"{output} written. Read it, correct it, then: radlib cohort check {output}")
+    write_text(out, text)
+    typer.echo(f"{out} written. Read it, correct it, then: radlib cohort check {out}")
 
 
 @app.command()

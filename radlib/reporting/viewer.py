@@ -51,7 +51,7 @@ def gallery(cohort: Cohort, subjects: Sequence[str], *, modalities: Sequence[str
         len(subjects), len(columns), figsize=(7.4, 1.75 * len(subjects) + 0.5), squeeze=False, facecolor="white"
     )
     for row, subject in zip(fields, subjects, strict=True):
-        labels = _upright(cohort.labels(subject)) if _has(cohort, subject, "seg") else None
+        labels = upright(cohort.labels(subject)) if _has(cohort, subject, "seg") else None
         shown: np.ndarray | None = None
         place: int | None = int(np.count_nonzero(labels, axis=(0, 1)).argmax()) if labels is not None else None
         for axes, modality in zip(row, columns, strict=True):
@@ -65,10 +65,10 @@ def gallery(cohort: Cohort, subjects: Sequence[str], *, modalities: Sequence[str
             if not _has(cohort, subject, modality):
                 axes.text(0.5, 0.5, "missing", color="white", ha="center", va="center", transform=axes.transAxes)
                 continue
-            voxels = _upright(cohort.volume(subject, modality))
+            voxels = upright(cohort.volume(subject, modality))
             if place is None:
                 place = voxels.shape[2] // 2
-            low, high = _window(voxels)
+            low, high = grey_window(voxels)
             shown = np.clip((voxels[..., place] - low) / (high - low), 0, 1)
             axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
         row[0].set_ylabel(_describe(cohort, subject), fontsize="x-small")
@@ -97,7 +97,7 @@ def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair")
     colours = ListedColormap(["#000000", *(LABEL_COLOURS[label][0] for label in (1, 2, 4))])
     # Labels 1, 2, 4 as 1, 2, 3, so that each has a colour of its own.
     ranks = np.searchsorted([0, 1, 2, 4], labels.data).astype(np.float32)
-    low, high = _window(image.data)
+    low, high = grey_window(image.data)
     grey = np.clip((image.data - low) / (high - low), 0, 1).astype(np.float32)
     with warnings.catch_warnings():
         # nilearn calls a method of colour maps that matplotlib means to deprecate.
@@ -181,13 +181,14 @@ def _has(cohort: Cohort, subject: str, modality: str) -> bool:
     return not bool(cohort.participants[modality].isna()[subject])
 
 
-def _upright(volume: Volume) -> np.ndarray:
+def upright(volume: Volume) -> np.ndarray:
     """Voxels as ``(rows from anterior to posterior, columns from the patient's right to left, slices upwards)``."""
     ras = apply_orientation(volume.data, io_orientation(volume.affine))
     return ras[::-1, ::-1].transpose(1, 0, 2)
 
 
-def _window(voxels: np.ndarray) -> tuple[float, float]:
+def grey_window(voxels: np.ndarray) -> tuple[float, float]:
+    """What is shown black and what white: the 1st and the 99.5th percentile of the voxels that are not 0."""
     brain = voxels[voxels != 0]
     if not brain.size:
         return 0.0, 1.0

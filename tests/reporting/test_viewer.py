@@ -12,7 +12,7 @@ import pytest
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort, participants_table
 from radlib.data.nifti import Volume, write_volume
-from radlib.reporting.viewer import _upright, external_resources, gallery, interactive_viewer
+from radlib.reporting.viewer import upright, external_resources, gallery, interactive_viewer
 
 BRATS = np.array([[-1.0, 0, 0, 10], [0, -1.0, 0, 12], [0, 0, 1.0, -8], [0, 0, 0, 1]])
 
@@ -50,7 +50,7 @@ def test_radiological_convention(affine: np.ndarray) -> None:
     world = corners @ affine[:3, :3].T + affine[:3, 3]
     left_front_top = corners[np.argmax(world @ [-1, 1, 1])]
     data[tuple(left_front_top)] = 1
-    shown = _upright(Volume(data, affine, (1, 1, 1)))
+    shown = upright(Volume(data, affine, (1, 1, 1)))
     assert np.argwhere(shown == 1).tolist() == [[0, 3, 5]]
     assert shown.shape == (5, 4, 6)
 

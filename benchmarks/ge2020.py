@@ -117,6 +117,9 @@ def dense(paper: bool, steps: int) -> dict[str, object]:
     return measured("3D DenseNet121", steps, time.monotonic() - start, float("nan"), memory)
 
 
+NETWORKS = {"gan": gan, "generator": generators, "classifier": classifier, "densenet": dense}
+
+
 def alone(work: Callable[[bool, int], dict[str, object]], paper: bool, steps: int) -> dict[str, object]:
     """Run a measurement in a process of its own, so that its peak memory is its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -148,12 +151,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=("default", "paper"), default="default")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     options = parser.parse_args()
     paper = options.size == "paper"
     print(f"{describe_device(pick_device('auto'))}, torch {torch.__version__}, {torch.get_num_threads()} thread(s)")
-    table = pd.DataFrame([alone(work, paper, options.steps) for work in (gan, generators, classifier, dense)])
+    table = pd.DataFrame([alone(NETWORKS[name], paper, options.steps) for name in options.networks])
     print(table.to_string(index=False, float_format="%.2f"))
-    if paper:
+    if paper and {"gan", "classifier"} <= set(options.networks):
         print(extrapolated(table).to_string(index=False, float_format="%.1f"))
 
 

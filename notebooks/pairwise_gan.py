@@ -140,8 +140,9 @@ report.figure(
 # %% [markdown]
 # ### The training sets
 #
-# Each modality of a patient can be made from three others. Twelve translations therefore give three fake patients of
-# each real one, all of whose images are synthetic: 99 patients make 297, as printed. In the second case 6 % of the
+# Four modalities divide into two pairs in three ways. A fake patient is one of these ways: both outputs of two pairwise
+# GANs, all four images synthetic. The six GANs therefore give three fake patients of each real one, with every
+# translation used once: 99 patients make 297, as printed. In the second case 6 % of the
 # training patients lose a given modality, 24 % lose one; 75 of 99 keep all and make 225 fake patients, as printed.
 # A missing T1 is made from T1ce and the reverse, T2 from FLAIR and the reverse; where both of a pair are missing, from
 # one of the other pair.
@@ -282,7 +283,7 @@ results.record_all(
 # | borders of the last 4 x 4 layer | larger behind | gives the printed 8 x 8 patches |
 # | six slices and three views | two a view, spread over the tumour | nearby slices repeat each other |
 # | start of the weights | Glorot's, as Keras does | Keras is named |
-# | how 297 fake patients come about | three a patient, every translation once | the only count that fits |
+# | how 297 fake patients come about | both outputs of two GANs; three ways a patient | gives the count and uses all six |
 # | whether case B has GANs of its own | `gan_per_case` | if not, both learn from what S3 leaves |
 # | images behind Table 6 | seen and held-out patients, apart | the paper does not say which |
 # | latent vector of DAEF | maxima of the *encoder's* last layer | the decoder's has four maps, not 512 |

@@ -76,14 +76,16 @@ def real_patients(ids: Sequence[str], present: Mapping[str, Sequence[bool]]) -> 
 def fake_patients(ids: Sequence[str]) -> list[Record]:
     """S2 and S5: three fake patients of each real one with all modalities.
 
-    The twelve translations of a patient's four modalities give each modality three times. Fake patient ``k`` has every
-    modality made from the one ``k`` further on, so that each translation is used once: 99 patients make 297.
+    Four modalities divide into two pairs in three ways (T1 with T1e and T2 with FLAIR, T1 with T2 and T1e with FLAIR,
+    T1 with FLAIR and T1e with T2). A fake patient is one of these: both outputs of two pairwise GANs. Each of the six
+    GANs is used once a patient, in both directions, and 99 patients make 297.
     """
     count = len(MODALITIES)
+    # Exclusive or with 1, 2 and 3 exchanges the channels of the two pairs.
     return [
-        Record(subject, tuple((channel + shift) % count for channel in range(count)))
+        Record(subject, tuple(channel ^ number for channel in range(count)))
         for subject in ids
-        for shift in range(1, count)
+        for number in range(1, count)
     ]
 
 

@@ -153,7 +153,8 @@ def train_two_stages(
             network, batch=_batches(samples, recipe, seed=named_seed(seed, stage)), loss=_loss(recipe),
             validate=_validation(validation, recipe), optimizer=optimizer, seed=seed, name=f"{name}, {stage}",
             loop=LoopSettings(steps=steps, log_every=max(1, min(epoch, steps // 10)), validate_every=min(epoch, steps),
-                              monitor="loss", patience=recipe.patience, precision=recipe.precision),
+                              monitor="loss", patience=recipe.patience, precision=recipe.precision,
+                              channels_last=True),
         )  # fmt: skip
         histories.append(
             fitted.history.assign(stage=stage, data_share=fitted.data_share, peak_memory=fitted.peak_memory)

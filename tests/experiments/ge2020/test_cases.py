@@ -103,6 +103,9 @@ def test_fake_patients_use_every_translation_once() -> None:
     assert all(record.fake for record in made)
     used = [(source, channel) for record in made for channel, source in enumerate(record.sources)]
     assert sorted(used) == sorted(DIRECTIONS)
+    for record in made:  # both outputs of two pairs
+        assert [record.sources[source] for source in record.sources] == list(ALL)
+    assert made[0].sources == (T1CE, T1, FLAIR, T2)
     assert len(PAIRS) == published("ge2020.text.gan_pairs").number
     assert not Record("a", ALL).fake
     assert not Record("a", (T1CE, T1CE, T2, FLAIR)).fake

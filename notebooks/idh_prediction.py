@@ -72,7 +72,8 @@ arrays = report.directory.parent / "fisher_features" / "arrays"
 who = Patients.load(arrays / "patients.json")
 both, about = load_network(find_network(report.directory, modalities=MODALITIES))
 layers, last = both.network.layers, both.network.conv_names[-1]
-sets = {name: FeatureSet.load(arrays / f"{name}.npz") for name in (*layers, "single")}
+extra = [name for name in ("predicted",) if (arrays / f"{name}.npz").is_file()]
+sets = {name: FeatureSet.load(arrays / f"{name}.npz") for name in (*layers, "single", *extra)}
 mutant = patients.participants["idh"] == "mutant"
 first, second = mutant[list(who.first)], mutant[list(who.second)]
 
@@ -115,6 +116,7 @@ arms = [
     arm(SECOND, "table2.a.dlr", sets["single"].rows(who.second), second),
     arm(FIRST, "table2.b.single", sets["single"].rows(who.first), first),
     arm(f"{RADIOMICS} (first cohort)", "", results.filled(radiomics.loc[first.index]), first),
+    *(arm(f"{MULTIPLE}, own outlines", "", sets[name].rows(who.first), first) for name in extra),
 ]
 depth = [arm(layer, f"table3.{layer}", sets[layer].rows(who.first), first) for layer in layers]
 main = arm(MULTIPLE, "table2.b.multiple", sets[last].rows(who.first), first)
@@ -145,7 +147,11 @@ rows_a = {one.name: one.row for one in arms[:2]}
 rows_b = {FIRST: "table2.b.single", MULTIPLE: "table2.b.multiple", SELECTED: "table2.b.selected"}
 for letter, rows, caption in (
     ("a", rows_a, "second cohort, leave-one-out"),
-    ("b", rows_b | {arms[3].name: "", **{name: "" for name, _, _ in rules}}, "first cohort, leave-one-out"),
+    (
+        "b",
+        rows_b | {**{one.name: "" for one in arms[3:]}, **{name: "" for name, _, _ in rules}},
+        "first cohort, leave-one-out",
+    ),
     ("c", {BY_TIME: "table2.c.multiple"}, "first cohort, trained on the early patients, tested on the later ones"),
 ):
     shown = results.wide_table(table, rows, scheme="split" if letter == "c" else LEAVE_ONE_OUT)
@@ -173,7 +179,7 @@ pairs = [
     (SECOND, RADIOMICS),
     (MULTIPLE, FIRST),
     (SELECTED, MULTIPLE),
-    (MULTIPLE, arms[3].name),
+    *((MULTIPLE, one.name) for one in arms[3:]),
     (MULTIPLE, "age model"),
 ]
 report.table(

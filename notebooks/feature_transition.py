@@ -292,12 +292,10 @@ if other:
 # ## Weights for the next chapter
 
 # %% tags=["hide-input"]
-files = [
-    file
-    for number, one in zip(seeds, runs["ours"], strict=True)
-    for file in keep(report.directory / "weights", run=one, pretrained=trained["transition"][number], seed=number,
-                     store=subjects.store, recipe=recipe, train=subjects.train, held_out=subjects.held_out)
-]  # fmt: skip
+files = keep(
+    report.directory / "weights", runs["ours"], trained["transition"], store=subjects.store, train=subjects.train,
+    held_out=subjects.held_out,
+)  # fmt: skip
 report.sentence(f"{len(files)} files of weights are kept as safetensors in `weights/` of the run directory.")
 
 # %% [markdown]

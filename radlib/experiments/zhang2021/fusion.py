@@ -302,23 +302,30 @@ def apply(
 # Weights for the next chapter
 
 
-def keep(folder: Path, *, run: Run | None = None, pretrained: Pretrained | None = None, seed: int, store: ImageStore,
-         recipe: Recipe, train: Sequence[str], held_out: Sequence[str]) -> list[Path]:  # fmt: skip
-    """Write the weights of a segmentation network, or of pre-training for every group, as safetensors with a header."""
-    about: dict[str, Any] = {
-        "recipe": recipe.as_dict(), "seed": seed, "grid": list(store.grid), "spacing": store.spacing,
-        "train": list(train), "held_out": list(held_out),
-    }  # fmt: skip
+def keep(
+    folder: Path, runs: Sequence[Run], pretrained: Mapping[int, Pretrained], *, store: ImageStore, train: Sequence[str],
+    held_out: Sequence[str],
+) -> list[Path]:  # fmt: skip
+    """Write segmentation networks and the pre-training they started from, by seed, as safetensors with headers.
+
+    Weights of an earlier run in the folder are removed: :func:`read_handed` takes all that it finds.
+    """
+    for old in folder.glob("*.safetensors"):
+        old.unlink()
     files = []
-    if run is not None:
-        path = folder / f"{run.key}-{seed}.safetensors"
+    for run in runs:
+        about: dict[str, Any] = {
+            "recipe": run.recipe.as_dict(), "seed": run.seed, "grid": list(store.grid), "spacing": store.spacing,
+            "train": list(train), "held_out": list(held_out),
+        }  # fmt: skip
+        path = folder / f"{run.key}-{run.seed}.safetensors"
         header = {**about, "key": run.key, "groups": [list(group) for group in run.groups]}
         save_weights(path, run.network, metadata=header)
         files.append(path)
-    if pretrained is not None:
-        for group, weights in pretrained.weights.items():
-            path = folder / f"{pretrained.kind}-{'-'.join(group)}-{seed}.safetensors"
-            save_weights(path, _Holder(weights), metadata={**about, "kind": pretrained.kind, "group": list(group)})
+        start = pretrained[run.seed]
+        for group, weights in start.weights.items():
+            path = folder / f"{start.kind}-{'-'.join(group)}-{run.seed}.safetensors"
+            save_weights(path, _Holder(weights), metadata={**about, "kind": start.kind, "group": list(group)})
             files.append(path)
     return files
 

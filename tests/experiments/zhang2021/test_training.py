@@ -363,10 +363,8 @@ def test_weights_are_handed_on(
 ) -> None:
     with pytest.raises(RadlibError, match="there are no weights"):
         fusion.read_handed(tmp_path)
-    files = fusion.keep(
-        tmp_path, run=runs[0], pretrained=cycle, seed=0, store=store, recipe=tiny, train=store.ids[:5],
-        held_out=store.ids[5:],
-    )  # fmt: skip
+    (tmp_path / "ours-9.safetensors").write_bytes(b"of an earlier run")
+    files = fusion.keep(tmp_path, runs, {0: cycle}, store=store, train=store.ids[:5], held_out=store.ids[5:])
     assert len(files) == 3
     handed = fusion.read_handed(tmp_path)
     assert (handed.recipe, handed.grid, handed.spacing) == (tiny, (20, 20, 20), 2.0)

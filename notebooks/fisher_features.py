@@ -344,8 +344,8 @@ else:
 # %% [markdown]
 # ## Agreement with the paper
 #
-# Counts and the two features stand beside the paper's in the [ledger](/generated/ledger). F-scores and the kernel are
-# those of this network's own best features; the paper's filter no. 107 exists in its network only.
+# The two best features stand beside the paper's in the [ledger](/generated/ledger). F-scores and the kernel are those
+# of this network; the paper's filter no. 107 exists in its network only.
 
 # %% tags=["remove-input"]
 described = {"n": len(who.first), "protocol": "as published", "note": "the two best features of this network"}
@@ -358,13 +358,6 @@ for statistic, values in (("mean", mixtures[last].means), ("variance", mixtures[
     report.record(f"li2017.text.kernel36.{statistic}", kernel, **described | {"note": "the kernel of the best feature"})
 
 # %% tags=["remove-input"]
-note = "of this profile's network"
-report.record("li2017.text.dlr_features", float(sets[last].values.shape[1]), note=note)
-report.record("li2017.text.filters", float(sets[last].filters), note=note)
-report.record("li2017.text.gaussians", float(components))
-report.record("li2017.text.statistics_per_gaussian", 2.0)
-report.record("li2017.text.encoder_patients", float(len(who.encoder)))
-report.record("li2017.text.scales", float(n_scales))
 for number, redrawn in ((2, "cases"), (4, "layers"), (5, "overview")):
     if redrawn in report.figures:
         report.record(f"li2017.figure{number}", float(best["F-score"]), n=len(who.first), protocol="as published",

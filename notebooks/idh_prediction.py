@@ -398,8 +398,7 @@ for key, change in (("depth_claim", deeper), ("fully_connected_claim", full)):
 counts = {"patients": len(patients), "first_cohort": len(first), "second_cohort": len(second),
           "training_by_time": len(early), "training_by_time.mutation": int(first[early].sum()),
           "training_by_time.wildtype": int((~first[early]).sum()), "test_by_time": len(late),
-          "test_by_time.mutation": n_late[0], "test_by_time.wildtype": n_late[1],
-          "radiomic_features": radiomics.shape[1]}  # fmt: skip
+          "test_by_time.mutation": n_late[0], "test_by_time.wildtype": n_late[1]}  # fmt: skip
 for key, count in counts.items():
     report.record(f"li2017.text.{key}", float(count), n=len(patients))
 for protocol in results.PROTOCOLS:

@@ -283,7 +283,7 @@ results.record_all(
 # | borders of the last 4 x 4 layer | larger behind | gives the printed 8 x 8 patches |
 # | six slices and three views | two a view, spread over the tumour | nearby slices repeat each other |
 # | start of the weights | Glorot's, as Keras does | Keras is named |
-# | how 297 fake patients come about | both outputs of two GANs; three ways a patient | gives the count and uses all six |
+# | how 297 fake patients come about | both outputs of two GANs, three ways a patient | the count; all six are used |
 # | whether case B has GANs of its own | `gan_per_case` | if not, both learn from what S3 leaves |
 # | images behind Table 6 | seen and held-out patients, apart | the paper does not say which |
 # | latent vector of DAEF | maxima of the *encoder's* last layer | the decoder's has four maps, not 512 |

@@ -15,11 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from radlib.core.errors import RadlibError
-from radlib.core.seeds import named_seed, rng
+from radlib.core.seeds import named_seed
 from radlib.data.splits import Split
 from radlib.evaluation.baselines import clinical_rules
-from radlib.evaluation.noise import counted_as_negative
 from radlib.experiments.ge2020.cases import Case, Record, Translated, assemble, build_cases, real_patients
 from radlib.experiments.ge2020.classifier import (
     ClassifierRecipe,
@@ -32,12 +30,12 @@ from radlib.experiments.ge2020.classifier import (
     train_two_stages,
 )
 from radlib.experiments.ge2020.data import SliceSet, clinical_values, enhanced
+from radlib.experiments.ge2020.fakes import what_is_shown
 from radlib.experiments.ge2020.gan import Generators, translate
 from radlib.experiments.ge2020.runs import Partition
+from radlib.experiments.ge2020.study import COUNTED, PERMUTED, TRUE, WITHIN, Study
 from radlib.models.ge2020 import MultiStreamClassifier
 
-TRUE, COUNTED, PERMUTED, WITHIN = "true", "as counted", "permuted", "permuted within collections"
-"""Labels that an arm learns: the cohort's; unknown counted as wild-type; shuffled; shuffled within collections."""
 DENSENET = "3D DenseNet"
 """Liang's network, trained on the real patients (S1)."""
 MAJORITY = "majority class"
@@ -79,78 +77,13 @@ CONTROLS = (
 """What the whole procedure finds where images tell nothing, and where they tell the collection only."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """The patients and what is known of them.
-
-    Attributes:
-        slices: of all patients.
-        participants: the cohort's table, rows as in ``slices.ids``.
-        mutant: by patient, the labels that the cohort gives.
-        counted: by patient, the labels if an unknown status counts as wild-type; None where ``mutant`` is already so.
-    """
-
-    slices: SliceSet
-    participants: pd.DataFrame
-    mutant: pd.Series
-    counted: pd.Series | None = None
-
-    def labels(self, kind: str, *, seed: int) -> pd.Series:
-        """Labels of one kind, True for mutant.
-
-        Raises:
-            RadlibError: for labels that these patients do not have.
-        """
-        if kind == TRUE:
-            return self.mutant
-        if kind == COUNTED:
-            if self.counted is None:
-                raise RadlibError(
-                    "there is one version of the labels only", remedy="leave out the arm on labels as counted"
-                )
-            return self.counted
-        within = self.participants["collection"] if kind == WITHIN else pd.Series("", index=self.mutant.index)
-        return permuted_labels(self.mutant, within.fillna(""), seed=seed)
-
-    @property
-    def present(self) -> dict[str, list[bool]]:
-        """Which modalities each patient has."""
-        return dict(zip(self.slices.ids, self.slices.present.tolist(), strict=True))
-
-    def can(self, arm: Arm) -> bool:
-        """Whether the patients have what an arm needs."""
-        if arm.labels == COUNTED:
-            return self.counted is not None
-        if arm.labels == WITHIN:
-            return self.participants["collection"].nunique() > 1
-        return not arm.given or bool(self.participants[arm.given].nunique() > 1)
-
-
-def permuted_labels(mutant: pd.Series, within: pd.Series, *, seed: int) -> pd.Series:
-    """Labels shuffled between the patients of each group."""
-    found = mutant.copy()
-    for value in sorted(within.unique()):
-        members = within.index[within == value]
-        found.loc[members] = mutant.loc[members].to_numpy()[rng(seed, "permuted", value).permutation(len(members))]
-    return found
-
-
-def unknown_counted(mutant: pd.Series, *, share: float, seed: int) -> tuple[pd.Series, pd.Series]:
-    """Labels in which patients without a known status count as wild-type.
-
-    Args:
-        mutant: the truth.
-        share: of those counted as wild-type whose status is unknown: 19 of 112 in the paper's cohort.
-        seed: of who loses the status.
-
-    Returns:
-        The labels, and who has no status. As many lose it, whatever their status, as make up ``share`` on average.
-    """
-    n, positive = len(mutant), int(mutant.sum())
-    lost = share * (n - positive) / (n - share * positive)  # u n = share (n - positive + u positive)
-    unknown = rng(seed, "status lost").permutation(n) < round(lost * n)
-    counted = counted_as_negative(mutant.to_numpy(dtype=bool), unknown=unknown.astype(float), seed=seed)
-    return pd.Series(counted, index=mutant.index), pd.Series(unknown, index=mutant.index)
+def possible(arm: Arm, study: Study) -> bool:
+    """Whether the patients have what an arm needs."""
+    if arm.labels == COUNTED:
+        return study.counted is not None
+    if arm.labels == WITHIN:
+        return bool(study.participants["collection"].nunique() > 1)
+    return not arm.given or bool(study.participants[arm.given].nunique() > 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,10 +221,12 @@ class RunResult:
     Attributes:
         predictions: of all arms and rules; of the arm on labels as counted, ``truth`` holds those labels.
         results: by arm.
+        shown: of :func:`what_is_shown`; empty without case A.
     """
 
     predictions: pd.DataFrame
     results: dict[str, ArmResult]
+    shown: pd.DataFrame
 
 
 def run_partition(
@@ -325,13 +260,14 @@ def run_partition(
     results = {
         arm.name: run_arm(arm, study, split, cases, made, recipe=recipe, run=run, seed=seed)
         for arm in arms
-        if study.can(arm)
+        if possible(arm, study)
     }
     parts = [result.predictions for result in results.values()]
     if dense is not None:
         parts.append(run_densenet(study, split, recipe=dense, class_weight=recipe.class_weight, run=run, seed=seed))
     parts.append(run_rules(study.participants, study.mutant, split, run=run, traits=traits))
-    return RunResult(predictions=pd.concat(parts, ignore_index=True), results=results)
+    shown = what_is_shown(study, cases, made["A"], run=run, seed=seed) if "A" in made else pd.DataFrame()
+    return RunResult(predictions=pd.concat(parts, ignore_index=True), results=results, shown=shown)
 
 
 def collect(outcomes: Sequence[RunResult]) -> pd.DataFrame:

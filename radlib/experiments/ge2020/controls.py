@@ -15,7 +15,6 @@ from radlib.experiments.ge2020.arms import (
     CASES,
     COUNTED_ARM,
     RunResult,
-    Study,
     run_partition,
     run_rules,
     samples_of,
@@ -26,6 +25,7 @@ from radlib.experiments.ge2020.data import extract, partitions
 from radlib.experiments.ge2020.estimates import estimate
 from radlib.experiments.ge2020.gan import Generators
 from radlib.experiments.ge2020.runs import Partition, make_partitions
+from radlib.experiments.ge2020.study import Study
 from radlib.reporting.tables import format_interval
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from radlib.data.cohort import MODALITIES
-from radlib.data.papers import published, published_values
+from radlib.data.papers import published
 from radlib.evaluation.intervals import Estimate, proportion
-from radlib.evaluation.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE
-from radlib.experiments.ge2020.arms import CONTROLS, DENSENET, NO_MASK, RunResult
+from radlib.experiments.ge2020.arms import DENSENET, NO_MASK, RunResult
+from radlib.experiments.ge2020.classifier import ClassifierRecipe, stage_schedule
 from radlib.experiments.ge2020.data import SLICES
 from radlib.experiments.ge2020.estimates import METRICS, estimate, gain, over_runs, per_run, published_gain
 from radlib.experiments.ge2020.gan_results import TITLES
@@ -54,9 +54,8 @@ def arm_table(
         values = per_run(part, "accuracy")
         runs = over_runs(values, n_train=n_train, n_test=n_test)
         row["accuracy, SD of runs"] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-        row["accuracy, interval over runs"] = format_interval(float("nan"), None, None)
-        if np.isfinite(runs.low):
-            row["accuracy, interval over runs"] = f"{runs.low:.3f} to {runs.high:.3f}"
+        # Of two runs the interval has one degree of freedom and reaches beyond any possible accuracy.
+        row["accuracy, interval over runs"] = f"{runs.low:.3f} to {runs.high:.3f}" if len(values) > 2 else "–"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -185,6 +184,33 @@ def _run_dots(axes: plt.Axes, found: Sequence[Estimate], number: int, label: str
     axes.grid(visible=False, axis="x")
 
 
+def shown_table(results: Sequence[RunResult], *, n_boot: int, seed: int) -> pd.DataFrame:
+    """What real and fake training patients show of IDH: AUC of a plain rule, with intervals over patients."""
+    rows = []
+    everything = pd.concat([result.shown for result in results], ignore_index=True)
+    if everything.empty:
+        return everything
+    for name, part in everything.groupby("arm", sort=False):
+        found = estimate(part, "auc", n_boot=n_boot, seed=seed)
+        rows.append({"training patients": name, "AUC": format_interval(found.value, found.low, found.high)})
+    return pd.DataFrame(rows)
+
+
+def refining_sentence(training_slices: int, *, rate: float) -> str:
+    """How far the published second stage can move a weight, and the rate that is used instead."""
+    recipe = ClassifierRecipe(refine_rate=published("ge2020.text.refining_learning_rate").value)
+    optimizer, steps, _ = stage_schedule("real", training_slices, recipe)
+    reach = optimizer.learning_rate * float(np.sum(1 / np.sqrt(np.arange(1, steps + 1))))
+    width = np.sqrt(6 / (9 * 2 * recipe.widths[-1]))
+    return (
+        f"The published second stage hardly moves a weight: Adagrad divides the rate of {optimizer.learning_rate:g} by "
+        f"the root of the sum of squared gradients, so that {steps} updates by gradients of one size add up to "
+        f"{reach:.1g}, where the weights of the last layer of a stream start between -{width:.2g} and {width:.2g}. "
+        "What it changes is the statistics of batch normalisation. The rate here is "
+        f"{rate:g}."
+    )
+
+
 def table7(estimates: pd.DataFrame) -> pd.DataFrame:
     """Table 7: accuracies as printed, and here where the method was run."""
     ours = estimates[estimates["metric"] == "accuracy"].set_index("model")
@@ -278,103 +304,3 @@ def summary(
             area = format_interval(row["value"], row["low"], row["high"])
             said.append(f"AUC of {row['model']} ({row['setting']}): {area}.")
     return " ".join(said)
-
-
-# The ledger
-
-
-def record_all(
-    report: Report,
-    predictions: pd.DataFrame,
-    *,
-    counted: pd.DataFrame | None,
-    counts: tuple[int, int],
-    n_boot: int,
-    seed: int,
-) -> None:
-    """Every entry of the paper that belongs to this chapter, once.
-
-    Args:
-        report: of the chapter.
-        predictions: of all arms.
-        counted: predictions of the arm on labels as counted, against these labels; None where there is none.
-        counts: mutant and wild-type patients of the cohort.
-        n_boot, seed: of the intervals.
-    """
-    arms = {str(name): part for name, part in predictions.groupby("arm", sort=False)}
-    n = int(predictions["subject"].nunique())
-
-    def put(key: str, found: Estimate, *, protocol: str = LEAKAGE_FREE, note: str = "", scale: float = 100) -> None:
-        if not np.isfinite(found.value):
-            report.missing(key, "no run defines it")
-            return
-        low, high = (scale * x if np.isfinite(x) else None for x in (found.low, found.high))
-        report.record(key, scale * found.value, low=low, high=high, n=found.n or n, protocol=protocol, note=note)
-
-    for metric in ("accuracy", "sensitivity", "specificity"):
-        own = {arm: estimate(part, metric, n_boot=n_boot, seed=seed) for arm, part in arms.items()}
-        for key, arm in _CELLS.items():
-            put(f"ge2020.{key.format(metric=metric)}", own[arm], note="mean over runs; interval over patients")
-        if counted is not None:
-            found = estimate(counted, metric, n_boot=n_boot, seed=seed)
-            note = "unknown status counted as wild-type, in training and in testing"
-            put(f"ge2020.table2.prop_a.{metric}", found, protocol=AS_PUBLISHED, note=note)
-        for rule in ("collection rule", "age model"):
-            if rule in own:
-                put(f"ge2020.table2.prop_a.{metric}", own[rule], protocol=CONTROL, note=f"no image: {rule}")
-        shuffled = CONTROLS[0].name
-        if shuffled in own:
-            put(f"ge2020.table2.prop_a.{metric}", own[shuffled], protocol=CONTROL, note="permuted labels")
-    for key, (first, second, metric, sign) in _GAINS.items():
-        found = gain(arms[first], arms[second], metric, n_boot=n_boot, seed=seed)
-        turned = found if sign > 0 else Estimate(-found.value, -found.high, -found.low, found.n, found.method)
-        put(f"ge2020.text.{key}", turned, note="paired over patients")
-    accuracy = {arm: estimate(arms[arm], "accuracy", n_boot=n_boot, seed=seed) for arm in arms}
-    put("ge2020.text.accuracy", accuracy["Prop-A"], note="mean over runs; interval over patients")
-    put("ge2020.table7.proposed.accuracy", accuracy["Prop-A"], note="mean over runs; interval over patients")
-    if DENSENET in arms:
-        put("ge2020.table7.liang.accuracy", accuracy[DENSENET], note="crops around the tumour, real patients (S1)")
-    else:
-        report.missing("ge2020.table7.liang.accuracy", "the 3D DenseNet was not run")
-    spread = [per_run(arms[arm], "accuracy") for arm in ("Prop-A", "Bas-1")]
-    if len(spread[0]) > 1:
-        a, b = (float(np.std(values, ddof=1)) for values in spread)
-        put("ge2020.text.gain_a.accuracy_sd", Estimate(a - b, n=n), note="standard deviation over runs, difference")
-    else:
-        report.missing("ge2020.text.gain_a.accuracy_sd", "a single run has no spread")
-    for name in ("liang", "proposed"):
-        for column, value in (("mutation", counts[0]), ("wildtype", counts[1])):
-            report.record(f"ge2020.table7.{name}.{column}", float(value), n=sum(counts), note="patients at hand")
-    _explain_the_rest(report)
-
-
-_CELLS: Mapping[str, str] = {
-    "table2.prop_a.{metric}": "Prop-A", "table2.prop_b.{metric}": "Prop-B", "table3.mean.prop_a.{metric}": "Prop-A",
-    "table3.mean.bas_1.{metric}": "Bas-1", "table4.mean.prop_b.{metric}": "Prop-B",
-    "table4.mean.bas_2.{metric}": "Bas-2", "table5.with_mask.{metric}": "Prop-A",
-    "table5.without_mask.{metric}": NO_MASK.name,
-}  # fmt: skip
-"""Cells of the tables by the arm that answers them."""
-
-_GAINS: Mapping[str, tuple[str, str, str, int]] = {
-    "gain_a.accuracy": ("Prop-A", "Bas-1", "accuracy", 1), "gain_a.sensitivity": ("Prop-A", "Bas-1", "sensitivity", 1),
-    "loss_a.specificity": ("Prop-A", "Bas-1", "specificity", -1),
-    "gain_b.accuracy": ("Prop-B", "Bas-2", "accuracy", 1), "gain_b.sensitivity": ("Prop-B", "Bas-2", "sensitivity", 1),
-    "b_minus_a.accuracy": ("Prop-B", "Prop-A", "accuracy", 1),
-    "b_minus_a.sensitivity": ("Prop-B", "Prop-A", "sensitivity", 1),
-    "mask_gain.accuracy": ("Prop-A", NO_MASK.name, "accuracy", 1),
-}  # fmt: skip
-"""Differences that the text prints: first arm, second arm, metric, and -1 where a loss is printed as positive."""
-
-
-def _explain_the_rest(report: Report) -> None:
-    for key in published_values("ge2020"):
-        if key.startswith(("ge2020.table3.run", "ge2020.table4.run")):
-            report.missing(key, "the paper's partitions are not published: its runs have no counterparts")
-        elif key.startswith(("ge2020.table7.yu.", "ge2020.table7.zhang.", "ge2020.table7.chang.")):
-            report.missing(key, "another paper's patients and method, quoted for comparison")
-    report.missing("ge2020.figure4", "a drawing of the vote; the book has it as code and a table")
-    report.missing("ge2020.figure5", "a drawing of the classifier; the book has it as code and equations")
-    report.missing("ge2020.text.grade_definition", "a definition; the chapters speak of collections instead")
-    for name in ("idh1_gbm", "idh1_lgg"):
-        report.missing(f"ge2020.text.background_{name}", "quoted from other papers")

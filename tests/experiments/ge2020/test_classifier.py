@@ -10,6 +10,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.data.papers import published
 from radlib.data.splits import Split
+from radlib.evaluation.roc import auc
 from radlib.experiments.ge2020 import arms
 from radlib.experiments.ge2020.cases import DIRECTIONS, Translated, build_cases, real_patients
 from radlib.experiments.ge2020.classifier import (
@@ -27,6 +28,8 @@ from radlib.experiments.ge2020.classifier import (
     weighted_cross_entropy,
 )
 from radlib.experiments.ge2020.data import SliceSet, clinical_values
+from radlib.experiments.ge2020.fakes import what_is_shown
+from radlib.experiments.ge2020.study import COUNTED, Study, permuted_labels, unknown_counted
 from radlib.models.ge2020 import MultiStreamClassifier
 
 SMALL = ClassifierRecipe(
@@ -60,9 +63,9 @@ def people(mutant: pd.Series) -> pd.DataFrame:
     )
 
 
-def a_study(n: int = 30) -> tuple[arms.Study, Split]:
+def a_study(n: int = 30) -> tuple[Study, Split]:
     slices, mutant = bright_mutants(n)
-    study = arms.Study(slices=slices, participants=people(mutant), mutant=mutant, counted=mutant & (np.arange(n) != 1))
+    study = Study(slices=slices, participants=people(mutant), mutant=mutant, counted=mutant & (np.arange(n) != 1))
     ids = slices.ids
     part = n // 5
     split = Split(name="run 1", train=ids[2 * part :], validation=ids[:part], test=ids[part : 2 * part])
@@ -221,6 +224,22 @@ def test_a_fake_patient_has_the_label_of_its_source() -> None:
     torch.testing.assert_close(found.images[0], study.slices.images[row])
 
 
+def test_what_fake_patients_show() -> None:
+    """FLAIR is bright in mutants. A fake FLAIR is made from another modality, and another one from FLAIR."""
+    study, split = a_study(40)
+    cases = build_cases(split, study.slices, {})
+    copies = Translated(ids=study.slices.ids, images={(a, b): study.slices.images[:, :, a] for a, b in DIRECTIONS})
+    found = what_is_shown(study, cases, copies, run=2, seed=0)
+    assert len(found["arm"].unique()) == 5
+    area = {arm: auc(part["truth"], part["probability"]) for arm, part in found.groupby("arm")}
+    assert area["real patients (S1)"] > 0.95
+    assert area["fake patients (S2), t1 with t1ce and t2 with flair"] > 0.95  # now it is T2 that is bright
+    fake = found[found["arm"] == "fake patients (S2), all"]
+    assert fake["run"].value_counts().to_dict() == {20: len(split.train), 21: len(split.train), 22: len(split.train)}
+    alone = Study(slices=study.slices, participants=study.participants, mutant=study.mutant & False)
+    assert what_is_shown(alone, cases, copies, run=1, seed=0).empty
+
+
 def test_clinical_values_know_training_patients_only() -> None:
     column = pd.Series([40.0, 60.0, np.nan, 1000.0], index=list("abcd"))
     found = clinical_values(column, train=["a", "b"])
@@ -231,7 +250,7 @@ def test_permuted_labels_keep_the_counts_within_groups() -> None:
     mutant = pd.Series([True, False] * 20, index=[f"p{k}" for k in range(40)])
     within = pd.Series(["x"] * 10 + ["y"] * 30, index=mutant.index)
     mutant.iloc[:10] = True
-    found = arms.permuted_labels(mutant, within, seed=0)
+    found = permuted_labels(mutant, within, seed=0)
     assert found.iloc[:10].all()
     assert found.sum() == mutant.sum()
     assert (found != mutant).any()
@@ -244,7 +263,7 @@ def test_unknown_status_counts_as_wild_type_at_the_published_rate() -> None:
     mutant = pd.Series([k < 55 for k in range(167)], index=[f"p{k}" for k in range(167)])
     shares = []
     for seed in range(200):
-        counted, unknown = arms.unknown_counted(mutant, share=share, seed=seed)
+        counted, unknown = unknown_counted(mutant, share=share, seed=seed)
         assert not (counted & ~mutant).any()
         assert (counted[mutant & ~unknown]).all()
         assert not counted[unknown].any()
@@ -254,12 +273,12 @@ def test_unknown_status_counts_as_wild_type_at_the_published_rate() -> None:
 
 def test_labels_that_are_not_there_are_refused() -> None:
     study, _ = a_study(10)
-    alone = arms.Study(slices=study.slices, participants=study.participants, mutant=study.mutant)
-    assert not alone.can(arms.COUNTED_ARM)
-    assert not alone.can(arms.GIVEN[1])  # everyone has the same grade
-    assert alone.can(arms.CONTROLS[1])
+    alone = Study(slices=study.slices, participants=study.participants, mutant=study.mutant)
+    assert not arms.possible(arms.COUNTED_ARM, alone)
+    assert not arms.possible(arms.GIVEN[1], alone)  # everyone has the same grade
+    assert arms.possible(arms.CONTROLS[1], alone)
     with pytest.raises(RadlibError, match="one version of the labels"):
-        alone.labels(arms.COUNTED, seed=0)
+        alone.labels(COUNTED, seed=0)
 
 
 def test_rules_are_fitted_on_training_patients() -> None:

@@ -14,7 +14,7 @@ from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.papers import published, published_values
 from radlib.data.splits import Split
 from radlib.evaluation.classification import Predictions, evaluate
-from radlib.experiments.ge2020 import arms, controls, gan_results, quality, runs
+from radlib.experiments.ge2020 import arms, controls, gan_results, multistream_ledger, quality, runs
 from radlib.experiments.ge2020 import estimates as est
 from radlib.experiments.ge2020 import multistream_results as results
 from radlib.experiments.ge2020.cases import DIRECTIONS, Translated, build_cases
@@ -291,6 +291,45 @@ def test_no_real_tables_are_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) 
         controls.real_labels_table(n_runs=1, n_boot=10, seed=0)
 
 
+def test_the_published_second_stage_moves_nothing() -> None:
+    sentence = results.refining_sentence(594, rate=0.02)
+    assert "1e-06" in sentence
+    assert "900 updates" in sentence
+    assert "add up to 6e-05" in sentence
+    assert sentence.endswith("The rate here is 0.02.")
+
+
+def test_two_runs_have_no_interval_over_runs() -> None:
+    for n_runs, cell in ((2, "–"), (3, " to ")):
+        table = some_predictions(n_runs=n_runs)
+        found = results.arm_table(table, results.estimates_of(table, n_boot=20, seed=0), n_train=99, n_test=34)
+        assert cell in found["accuracy, interval over runs"].item()
+
+
+def test_methods_beside_table_7() -> None:
+    table = pd.concat([some_predictions(), some_predictions(arms.DENSENET)])
+    found = results.table7(results.estimates_of(table, n_boot=20, seed=0)).set_index("method")
+    assert found.loc["Yu", "accuracy here (%)"] == "other patients"
+    assert found.loc["Liang, 3D DenseNet121", "accuracy printed (%)"] == "84.60"
+    assert found.loc["Ge, Prop-A", "accuracy here (%)"] == found.loc["Liang, 3D DenseNet121", "accuracy here (%)"]
+
+
+def test_summary_says_what_was_kept() -> None:
+    names = ["Prop-A", "Bas-1", "Prop-B", "Bas-2", arms.NO_MASK.name, "collection rule"]
+    table = pd.concat([some_predictions(name) for name in names])
+    nothing = results.control_estimates(
+        [some_predictions(arms.CONTROLS[0].name).assign(setting="shuffled labels")], n_boot=20, seed=0
+    )
+    report = Report.start("multistream_idh", cohort="simulated", profile="smoke", seed=0)
+    said = results.summary(report, table, results.estimates_of(table, n_boot=20, seed=0), nothing, n_boot=20, seed=0)
+    assert report.text("prop_a") in said
+    assert "(Prop-A minus Bas-1, same patients)" in said
+    assert "AUC of Prop-A, permuted labels (shuffled labels)" in said
+    for figure in (results.runs_figure(table),):
+        assert len(figure.axes) == 4
+        plt.close(figure)
+
+
 # The ledger
 
 
@@ -314,7 +353,7 @@ def test_every_entry_is_recorded_or_explained_once(
         same.assign(arm=name, predicted=same["predicted"] ^ (np.arange(len(same)) % (k + 5) == 0))
         for k, name in enumerate(names)
     ])  # fmt: skip
-    results.record_all(second, table, counted=same, counts=(20, 40), n_boot=20, seed=0)
+    multistream_ledger.record_all(second, table, counted=same, counts=(20, 40), n_boot=20, seed=0)
     keys = [{e["key"] for e in report.ledger} | {e["key"] for e in report.absent} for report in (first, second)]
     assert not keys[0] & keys[1]
     of_paper = {

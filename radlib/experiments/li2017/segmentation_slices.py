@@ -93,7 +93,8 @@ def coarse_probability(
     padded = functional.pad(slices, (before[1], after[1], before[0], after[0]))
     if by_patch:
         return _patch_by_patch(network, scaling, padded, stride)[:, :, : cells[0], : cells[1]]
-    return _tumour(network(scaling(padded)))[:, :, : cells[0], : cells[1]]
+    taken = scaling(padded).contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
+    return _tumour(network(taken))[:, :, : cells[0], : cells[1]]
 
 
 def slice_probability(network: TumourCNN, scaling: Scaling, slices: Tensor, *, output: Output = "bicubic") -> Tensor:

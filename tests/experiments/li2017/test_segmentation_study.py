@@ -14,6 +14,7 @@ from radlib.data.papers import published_values
 from radlib.data.store import ImageStore
 from radlib.experiments.li2017 import segmentation as seg
 from radlib.experiments.li2017 import segmentation_figures as figures
+from radlib.experiments.li2017 import segmentation_ledger as ledger
 from radlib.experiments.li2017 import segmentation_results as results
 from radlib.experiments.li2017 import segmentation_study as study
 from radlib.experiments.li2017.patches import Scaling
@@ -83,6 +84,9 @@ def test_steps_behind_the_network() -> None:
     shown = results.differences(table, method="step", reference=study.AS_PUBLISHED, n_boot=50, seed=0)
     assert list(shown["step"]) == list(study.STEPS)
     assert shown.set_index("step").loc[study.AS_PUBLISHED, "DSC, difference"] == ""
+    said = results.difference_sentence(shown, method="step", reference=study.AS_PUBLISHED)
+    assert said.startswith("DSC minus that of *as published*: *network alone* ")
+    assert said.count("; ") == len(study.STEPS) - 2
 
 
 def test_a_mask_on_the_grid_of_the_network() -> None:
@@ -150,11 +154,16 @@ def test_network_against_rule_is_paired() -> None:
     own = by_patient["dice"].to_numpy()
     said = results.misses_sentence(outcome, rules)
     assert f"{(own < 0.5).sum()} of 20 patients with the network and of {(own < 0.6).sum()} with the threshold" in said
+    mismatch = pd.Series(1.0, index=by_patient["subject"])
+    assert said in results.misses_sentence(outcome, rules, mismatch=mismatch)
+    dark = f"{(own < 0.6).sum()} of those that the threshold misses were simulated with a T2-FLAIR mismatch"
+    assert dark in results.misses_sentence(outcome, rules, mismatch=mismatch)
+    assert "0 of those that the threshold" in results.misses_sentence(outcome, rules, mismatch=mismatch - 1)
 
 
 def test_every_entry_of_the_ledger_exists() -> None:
     known = set(published_values("li2017"))
-    assert {f"li2017.{name}" for name in results.LEDGER} <= known
+    assert {f"li2017.{name}" for name in ledger.LEDGER} <= known
 
 
 def test_typical_patients_are_chosen_by_rank() -> None:

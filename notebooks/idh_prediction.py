@@ -49,10 +49,12 @@ from radlib.evaluation.classification import difference
 from radlib.evaluation.idh import planted_traits
 from radlib.evaluation.plots import dot_plot, roc_figure
 from radlib.evaluation.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
+from radlib.experiments.li2017 import prediction_arms as runs
 from radlib.experiments.li2017 import prediction_results as results
 from radlib.experiments.li2017.features import Encoding, FeatureSet, Patients
 from radlib.experiments.li2017.prediction import Recipe, time_split
-from radlib.experiments.li2017.prediction_results import FOLDS, LEAVE_ONE_OUT, arm, estimate
+from radlib.experiments.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
+from radlib.experiments.li2017.prediction_results import estimate
 from radlib.experiments.li2017.segmentation import MODALITIES, find_network, load_network
 from radlib.features.extract import extract_cohort
 from radlib.features.fisher import load_mixtures
@@ -112,10 +114,10 @@ options = {"n_folds": n_folds, "n_repeats": n_repeats, "seed": seed}
 RADIOMICS, SINGLE, MULTIPLE = "radiomics", "DLR, FLAIR", "DLR, FLAIR + T1c"
 SECOND, FIRST = f"{SINGLE} (second cohort)", f"{SINGLE} (first cohort)"
 arms = [
-    arm(RADIOMICS, "table2.a.radiomics", results.filled(radiomics.loc[second.index]), second),
+    arm(RADIOMICS, "table2.a.radiomics", runs.filled(radiomics.loc[second.index]), second),
     arm(SECOND, "table2.a.dlr", sets["single"].rows(who.second), second),
     arm(FIRST, "table2.b.single", sets["single"].rows(who.first), first),
-    arm(f"{RADIOMICS} (first cohort)", "", results.filled(radiomics.loc[first.index]), first),
+    arm(f"{RADIOMICS} (first cohort)", "", runs.filled(radiomics.loc[first.index]), first),
     *(arm(f"{MULTIPLE}, own outlines", "", sets[name].rows(who.first), first) for name in extra),
 ]
 depth = [arm(layer, f"table3.{layer}", sets[layer].rows(who.first), first) for layer in layers]
@@ -124,16 +126,16 @@ main = arm(MULTIPLE, "table2.b.multiple", sets[last].rows(who.first), first)
 # %%
 found = {}
 for one in (*arms, main, *depth):
-    found |= results.run_arm(one, recipe, **options)
-selected, curve, chosen = results.run_selected(main, recipe, feature_numbers, seed=seed)
-rules = results.controls(patients, first, volume)
+    found |= runs.run_arm(one, recipe, **options)
+selected, curve, chosen = runs.run_selected(main, recipe, feature_numbers, seed=seed)
+rules = runs.controls(patients, first, volume)
 found |= selected | rules
 
 # %%
 test_sizes = [(s, int(published(f"li2017.text.test_by_time.{k}").value))
               for s, k in (("mutant", "mutation"), ("wildtype", "wildtype"))]  # fmt: skip
 early, late = time_split(patients.participants.loc[first.index], test=test_sizes, seed=seed)
-found |= results.run_time_split(main, early, late, recipe, feature_numbers, seed=seed)
+found |= runs.run_time_split(main, early, late, recipe, feature_numbers, seed=seed)
 table = results.long_table(found, n_boot=n_boot, seed=seed)
 
 # %% [markdown]
@@ -161,7 +163,7 @@ for letter, rows, caption in (
 
 # %% tags=["hide-input"]
 predicted = {
-    letter: {f"{results.short(name)}, {p}": found[name, LEAVE_ONE_OUT, p] for name in rows for p in results.PROTOCOLS}
+    letter: {f"{results.short(name)}, {p}": found[name, LEAVE_ONE_OUT, p] for name in rows for p in runs.PROTOCOLS}
     for letter, rows in (("a", rows_a), ("b", rows_b))
 }
 for letter, curves in predicted.items():
@@ -250,7 +252,7 @@ report.table(
 
 # %%
 tables = {one.name: one.table for one in (main, arms[1], arms[0], *depth)}
-permutations = results.shuffled(
+permutations = runs.shuffled(
     tables, recipe, permutations=n_permutations, n_folds=n_folds, one_by_one=n_one_by_one, seed=seed
 )
 summary = results.shuffled_summary(permutations)
@@ -290,7 +292,7 @@ report.sentence(
 
 # %% tags=["hide-input"]
 n_late = (int(first[late].sum()), int((~first[late]).sum()))
-draws = results.splits_at_random(main, n_test=n_late, recipe=recipe, draws=n_splits, seed=seed)
+draws = runs.splits_at_random(main, n_test=n_late, recipe=recipe, draws=n_splits, seed=seed)
 low, high = draws["auc"].quantile([0.025, 0.975])
 report.value("splits_auc", draws["auc"].mean(), low=low, high=high, n=n_splits)
 report.sentence(
@@ -332,7 +334,7 @@ report.table(
 # %%
 null = {}
 if n_null and report.source == "simulated":
-    vectors, status = results.null_features(
+    vectors, status = runs.null_features(
         report.directory / "checkpoints" / "null",
         both,
         load_mixtures(arrays / "mixtures.safetensors")[last],
@@ -343,7 +345,7 @@ if n_null and report.source == "simulated":
         n=n_null,
         seed=seed + 1,
     )
-    null = results.run_arm(arm("no effect", "", vectors.values, status), recipe, **options)
+    null = runs.run_arm(arm("no effect", "", vectors.values, status), recipe, **options)
 
 # %% tags=["hide-input"]
 if null:
@@ -370,7 +372,7 @@ if null:
 if patients.truth is not None:
     traits = planted_traits(patients)
     ideal = arm("planted traits", "", traits.loc[first.index].to_numpy(), first)
-    ceiling = results.long_table(results.run_arm(ideal, recipe, **options), n_boot=n_boot, seed=seed)
+    ceiling = results.long_table(runs.run_arm(ideal, recipe, **options), n_boot=n_boot, seed=seed)
     report.value("ceiling", **estimate(ceiling, "planted traits", FOLDS, LEAKAGE_FREE, "auc").as_dict())
     report.table("planted", results.trait_table(traits.loc[first.index], first), index=False,
                  caption="AUC of each planted trait alone for IDH, first cohort (direction ignored).")  # fmt: skip
@@ -401,7 +403,7 @@ counts = {"patients": len(patients), "first_cohort": len(first), "second_cohort"
           "test_by_time.mutation": n_late[0], "test_by_time.wildtype": n_late[1]}  # fmt: skip
 for key, count in counts.items():
     report.record(f"li2017.text.{key}", float(count), n=len(patients))
-for protocol in results.PROTOCOLS:
+for protocol in runs.PROTOCOLS:
     one = estimate(table, MULTIPLE, LEAVE_ONE_OUT, protocol, "auc")
     report.record("li2017.figure3", **one.as_dict(), protocol=protocol, note="redrawn; the AUC of two modalities")
 results.record_rest(report)

@@ -1,4 +1,4 @@
-"""Three protocols for every prediction: as published, leakage-free, and controls.
+"""Three protocols for every prediction: as published, leakage-free, and controls; and external validation.
 
 A *preparation* (imputation, scaling, selection) is fitted, then one or more *models* are fitted on what it gives.
 The protocols differ in what they may see:
@@ -10,6 +10,9 @@ The protocols differ in what they may see:
     Preparation and models are fitted inside the training folds; nothing of a test subject is ever seen.
 ``control``
     The majority class and a clinical rule, fitted inside the same folds.
+``external``
+    Leakage-free, and the test patients come from where no training patient does: another site, collection or cohort
+    (:class:`LeaveGroupOutFolds`, :mod:`radlib.evaluation.external`).
 ``permuted labels``
     The leakage-free protocol on labels shuffled between subjects: it has to find chance.
 ``as published, permuted labels``
@@ -40,15 +43,16 @@ from sklearn.pipeline import Pipeline
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
-from radlib.data.splits import Labels, Split, k_fold, leave_one_out
+from radlib.data.splits import Labels, Split, k_fold, leave_one_group_out, leave_one_out
 from radlib.evaluation.intervals import Estimate, check_level
 
 AS_PUBLISHED = "as published"
 LEAKAGE_FREE = "leakage-free"
 CONTROL = "control"
+EXTERNAL = "external"
 PERMUTED = "permuted labels"
 PUBLISHED_PERMUTED = "as published, permuted labels"
-PROTOCOLS = (AS_PUBLISHED, LEAKAGE_FREE, CONTROL, PERMUTED, PUBLISHED_PERMUTED)
+PROTOCOLS = (AS_PUBLISHED, LEAKAGE_FREE, CONTROL, EXTERNAL, PERMUTED, PUBLISHED_PERMUTED)
 
 IntArray = npt.NDArray[np.intp]
 
@@ -112,6 +116,25 @@ class LeaveOneOutFolds:
     def folds(self, subjects: Sequence[str], strata: Labels | None, *, repeat: int) -> list[Split]:
         """The folds: one a subject."""
         return leave_one_out(subjects)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveGroupOutFolds:
+    """External validation: all patients of a group are the test set, those of the other groups train.
+
+    With the sites of one cohort as groups this is *internal-external* validation (Steyerberg and Harrell 2016, J Clin
+    Epidemiol 69:245); with two cohorts as groups, the external validation of each by the other.
+
+    Attributes:
+        groups: a label for each subject.
+    """
+
+    groups: Labels
+    n_repeats: int = field(default=1, init=False)
+
+    def folds(self, subjects: Sequence[str], strata: Labels | None, *, repeat: int) -> list[Split]:
+        """The folds: one a group, in the order of their names."""
+        return leave_one_group_out(subjects, groups=self.groups)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # External validation
+#
+# **The question.** Every paper of this book tests on patients of the cohort that it trains on. A model meets other
+# patients, from other scanners, when it is used. How much of what a cross-validation promises is left there?
+#
+# **What this chapter does.** It fits every table-based model on some patients and tests it on a group of which it has
+# seen nobody: another site, another collection, another hospital. Beside each stands the leakage-free cross-validation
+# of all patients, whose training folds know the group, and a description of the *shift*: how differently the groups'
+# features are distributed, how their classes are balanced, and whether the predicted probabilities still mean what
+# they say. With the sites of one cohort as groups this is internal-external validation
+# {cite}`steyerberg2016prediction`.
+
+# %% tags=["parameters"]
+cohort: str = "simulated"  # simulated, real, or the path of a cohort description
+profile: str = "default"  # smoke, default or paper
+seed: int = 0  # seed of every random number
+other: str = "huashan"  # a role to test on, or the path of a cohort description; empty for none
+preset: str = "islam71"  # features to extract where the other cohort has none
+n_selected: int = 20  # features kept by the F-score ranking, at most
+fewest: int = 10  # patients that a site needs to be a group of its own
+n_repeats: int = 5  # repeats of the ordinary folds
+n_boot: int = 1000  # resamples of the patient bootstrap
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.sources import open_cohort
+from radlib.evaluation import external
+from radlib.evaluation import radiogenomics as rg
+from radlib.evaluation.binary import Question, Recipe
+from radlib.experiments.other_cohort import open_other
+from radlib.reporting.report import Report
+
+report = Report.start("external_validation", cohort=cohort, profile=profile, seed=seed)
+
+# %%
+data = open_cohort("tcga-idh", cohort=cohort, profile=profile).complete("idh", "radiomics")
+question = Question(
+    name=data.name, features=data.radiomics, truth=data.participants["idh"] == "mutant",
+    clinical=data.participants[["age", "collection"]],
+)  # fmt: skip
+recipe = Recipe(n_selected=n_selected, seed=seed)
+divisions = {
+    "sites": (question, external.pooled_groups(data.participants["site"], fewest=fewest)),
+    "collections": (question, data.participants["collection"].astype(str)),
+}
+reasons = {}
+if other:
+    try:
+        divisions["cohorts"] = open_other(
+            other, question, cohort=cohort, profile=profile, preset=preset, out=report.directory / "arrays"
+        )
+    except MissingDataError as error:
+        reasons["cohorts"] = str(error)
+
+# %% [markdown]
+# ## The groups, and how they differ
+#
+# *SMD* is the standardised difference of a feature's means between a group and the others; *differ* counts features
+# whose distributions differ by a Kolmogorov-Smirnov test after Holm's correction; *AUC of the group* is how well a
+# linear model tells from the features which patients are of the group: 0.5 is no shift, 1 a complete one.
+
+# %% tags=["hide-input"]
+shifts = []
+for division, (asked, groups) in divisions.items():
+    if groups.nunique() < 2:
+        reasons[division] = "There is one group only."
+        continue
+    table = external.balance(asked, groups).merge(external.shift_summary(external.shift(asked, groups)), on="group")
+    domain = external.domain_auc(asked, groups, n_boot=n_boot, seed=seed).set_index("group")["value"]
+    shifts.append(table.assign(division=division, domain=table["group"].map(domain)))
+names = {"positive": "mutant", "share": "share mutant", "domain": "AUC of the group"}
+shown = pd.concat(shifts)
+shown = shown[["division", *[column for column in shown if column != "division"]]]
+report.table("shift", shown.rename(columns=names), index=False, digits=2,
+             caption="Every group against the others of its division.")  # fmt: skip
+
+# %% [markdown]
+# ## IDH
+
+# %%
+found = {}
+for division, (asked, groups) in divisions.items():
+    if division not in reasons:
+        try:
+            results = external.validate(asked, groups, recipe, n_repeats=n_repeats)
+        except RadlibError as error:
+            reasons[division] = error.problem
+            continue
+        found[division] = external.by_group(results, groups, n_boot=n_boot, seed=seed)
+
+# %% tags=["hide-input"]
+for division, table in found.items():
+    report.figure(
+        f"auc-{division}",
+        external.forest_figure(table, metric="auc", label="AUC", chance=0.5),
+        caption=f"AUC in each group of the {division}, with 95 % intervals: trained on the other groups (*external*), "
+        "and in folds of all patients (*leakage-free*). A group of one class has no AUC.",
+        alt="A panel a group; dots with intervals, a line a model.",
+    )
+    report.table(
+        f"metrics-{division}",
+        external.wide_metrics(table),
+        index=False,
+        caption=f"The same with accuracy and calibration ({division}): slope below 1 is too sure of itself, "
+        "calibration in the large above 0 predicts too few mutants.",
+    )
+report.sentence(" ".join(external.loss_sentence(table, division) for division, table in found.items()))
+report.sentence(" ".join(f"Not done for the {name}: {why}" for name, why in reasons.items()))
+
+# %% [markdown]
+# ## Survival
+#
+# The machines of Islam 2020 on days of survival, on the sites of the cohort with genes, each tested by a model of the
+# others.
+
+# %% tags=["hide-input"]
+try:
+    study = rg.study_of(open_cohort("tcga-gbm", cohort=cohort, profile=profile))
+    sites = open_cohort("tcga-gbm", cohort=cohort, profile=profile).participants["site"].loc[study.days.index]
+    sites = external.pooled_groups(sites, fewest=fewest)
+    run = external.validate_survival(study, sites, n_repeats=1, seed=seed)
+    lived = external.survival_by_group(run, study, sites, n_boot=n_boot, seed=seed)
+    report.figure(
+        "survival",
+        external.forest_figure(lived, metric="concordance", label="Concordance", chance=0.5),
+        caption="Concordance of predicted with observed survival by site, with 95 % intervals.",
+        alt="A panel a site; dots with wide intervals around one half.",
+    )
+except MissingDataError as error:
+    report.sentence(f"Not done for survival: {error}")
+
+# %%
+report.finish()

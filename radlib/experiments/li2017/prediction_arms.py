@@ -37,6 +37,8 @@ from radlib.experiments.li2017.segmentation import network_input
 from radlib.experiments.li2017.segmentation_slices import TumourNetwork
 from radlib.features.fisher import Mixture
 from radlib.phantom.make import make
+from radlib.phantom.templates import load_template
+from radlib.phantom.templates.schema import MODALITY_ORDER, Scans
 
 #: Schemes of testing, as tables call them.
 LEAVE_ONE_OUT, FOLDS = "leave-one-out", "repeated folds"
@@ -193,10 +195,17 @@ def null_features(
         model, mixture, layer, encoding: as for the first cohort.
         grid: voxels of its images, coarser than elsewhere to save time; both classes alike.
         like: header of the network's weights, for the grid on which it works.
-        n: patients.
+        n: patients, all of whom have the network's modalities.
         seed: other than that of the cohort it is compared with.
     """
-    cohort = make("huashan", out=folder, n=n, grid=grid, seed=seed, preset="null").complete("flair", "t1ce", "idh")
+    hospital = load_template("huashan")
+    modalities = tuple(name for name in MODALITY_ORDER if name in model.modalities)
+    strata = tuple(
+        stratum.model_copy(update={"scans": (Scans(modalities=modalities, count=stratum.count),)})
+        for stratum in hospital.strata
+    )
+    everyone = hospital.model_copy(update={"strata": strata})
+    cohort = make(everyone, out=folder, n=n, grid=grid, seed=seed, preset="null")
     size, spacing = tuple(int(v) for v in like["grid"]), float(like["spacing"])  # type: ignore[attr-defined, arg-type]
     store = prepare(cohort, modalities=model.modalities, grid=size, spacing=spacing)
     store = network_input(store, model.scaling.kind, patch=model.network.patch)

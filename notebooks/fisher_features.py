@@ -234,7 +234,8 @@ n_significant = int(table["significant"].sum())
 report.table(
     "best", table.head(10).drop(columns="significant"), index=False, caption=f"The ten best features of {last}."
 )
-report.value("significant", n_significant, low=shuffled["significant"][0], high=shuffled["significant"][1], digits=0)
+report.value("significant", n_significant)
+report.value("best_f_score", best["F-score"], n=len(who.first))
 report.sentence(
     f"{n_significant} of {len(table)} features have p < {alpha:g}; with shuffled labels "
     f"{shuffled['significant'][0]:.0f} to {shuffled['significant'][1]:.0f} (central 95 % of 20 shuffles). The best "

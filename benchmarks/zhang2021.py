@@ -63,7 +63,7 @@ def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
     recipe = Recipe(
         widths=_numbers(arguments.widths), discriminator_widths=_numbers(arguments.discriminator_widths),
         patch=arguments.patch, batch_size=arguments.batch, steps=arguments.steps, transition_steps=arguments.steps,
-        validations=0, whole=arguments.whole,
+        validations=0, window=0 if arguments.whole else arguments.patch,
     )  # fmt: skip
     edge = arguments.patch + arguments.patch // 2
     store = brains(2, (edge, edge, edge)).to(device)

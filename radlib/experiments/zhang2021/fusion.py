@@ -226,7 +226,7 @@ def segment(run: Run, store: ImageStore, subject: str, *, device: str = "auto") 
     image = store.images[row][(store.channels(channels_of(run.groups)), *box)]
     network = _Probabilities(run.network, multiple=2 ** (len(run.recipe.widths) - 1))
     p = predict_volume(
-        network, image, roi=run.recipe.window, overlap=run.recipe.overlap, activation=None,
+        network, image, roi=run.recipe.roi, overlap=run.recipe.overlap, activation=None,
         precision=run.recipe.precision, device=device,
     )  # fmt: skip
     heads = list(p.split(CLASSES))

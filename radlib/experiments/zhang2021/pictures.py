@@ -154,7 +154,8 @@ def transition_curves(trained: Mapping[str, pd.DataFrame]) -> Figure:
 def flat_curves(history: pd.DataFrame) -> Figure:
     """The 2D pre-training: loss, and the share of right pixels on new images."""
     labels = {"loss": "loss", "accuracy": "right pixels", "objects": "right pixels, objects"}
-    return loss_figure(history, metric=[name for name in labels if name in history], smooth=3, ylabels=labels)
+    metrics = [name for name in labels if name in history]
+    return loss_figure({"2D network": history}, metric=metrics, smooth=3, ylabels=labels)
 
 
 def segmentation_curves(outcomes: Mapping[str, Outcome]) -> Figure:

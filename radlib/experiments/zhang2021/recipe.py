@@ -45,15 +45,17 @@ class Recipe:
         discriminator_widths: of the discriminators.
         patch: edge of the cubes that networks are trained on and applied to, voxels.
         batch_size: cubes a batch.
-        transition_steps: updates of generators and discriminators, and of the other ways of pre-training.
+        transition_steps: updates of generators and discriminators, and of self-reconstruction.
+        flat_steps: updates of the 2D network.
         steps: updates of the segmentation networks.
         transition_rate, learning_rate: of Adam, in the two stages.
         schedule: of both.
         cycle_weight: lambda of objective (6).
         tumour_share: share of cubes centred in the tumour; the others lie anywhere in the brain.
-        whole: whether a network is applied to a whole brain at once; else cube by cube. Instance norm makes a cube
-            without tumour look like one with tumour, which small cubes suffer from.
-        overlap: of neighbouring cubes when a network is applied cube by cube.
+        window: edge of the cubes that networks are applied to; 0 takes a whole brain at once. Instance norm makes a
+            small cube without tumour look like one with tumour, and a whole brain look like none of the cubes that
+            were trained on.
+        overlap: of neighbouring cubes when a network is applied.
         precision: of autocast.
         validations: how often a training is looked at on held-out subjects; that decides nothing.
         clip_norm: longest gradient.
@@ -65,13 +67,14 @@ class Recipe:
     patch: int = 128
     batch_size: int = 1
     transition_steps: int = 40000
+    flat_steps: int = 40000
     steps: int = 40000
     transition_rate: float = 1e-4
     learning_rate: float = 1e-4
     schedule: Schedule = "constant"
     cycle_weight: float = 10.0
     tumour_share: float = 1.0
-    whole: bool = False
+    window: int = 128
     overlap: float = 0.25
     precision: Precision = "auto"
     validations: int = 6
@@ -84,6 +87,11 @@ class Recipe:
                 f"cubes of {self.patch} voxels cannot be halved {len(self.widths) - 1} times",
                 remedy=f"give a multiple of {2 ** (len(self.widths) - 1)}, or fewer widths",
             )
+        if self.window % 2 ** (len(self.widths) - 1):
+            raise RadlibError(
+                f"a window of {self.window} voxels cannot be halved {len(self.widths) - 1} times",
+                remedy=f"give a multiple of {2 ** (len(self.widths) - 1)}, or 0 for whole brains",
+            )
         if self.patch < 2 ** len(self.discriminator_widths) * 2:
             raise RadlibError(
                 f"cubes of {self.patch} voxels leave the discriminator nothing behind "
@@ -92,9 +100,9 @@ class Recipe:
             )
 
     @property
-    def window(self) -> tuple[int, int, int] | None:
+    def roi(self) -> tuple[int, int, int] | None:
         """What a network is applied to at once; None is the whole brain."""
-        return None if self.whole else self.size
+        return (self.window,) * 3 if self.window else None
 
     @property
     def size(self) -> tuple[int, int, int]:

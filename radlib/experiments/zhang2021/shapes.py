@@ -160,7 +160,8 @@ def train_2d(
 ) -> Pretrained:
     """Train a 2D U-Net on simulated shapes, or on VOC where given, and inflate its weights for every branch.
 
-    Cross-entropy over the classes, void pixels left out. The history's ``accuracy`` is that of pixels of new images.
+    Cross-entropy over the classes, void pixels left out, with the rate of segmentation. The history's ``accuracy`` is
+    the share of right pixels on new images, ``objects`` that among pixels of objects.
     """
     kind, classes = ("shapes", len(SHAPES) + 1) if voc is None else ("voc", VOC_CLASSES)
 
@@ -188,9 +189,9 @@ def train_2d(
             "objects": float((found == truth)[lesion].float().mean()),
         }
 
-    steps = recipe.transition_steps
+    steps = recipe.flat_steps
     fitted = fit(
-        network, batch=batch, loss=loss, optimizer=recipe.optimizer(transition=True), seed=named_seed(seed, kind),
+        network, batch=batch, loss=loss, optimizer=recipe.optimizer(), seed=named_seed(seed, kind),
         loop=LoopSettings(
             steps=steps, log_every=max(1, steps // 40), clip_norm=recipe.clip_norm, precision=recipe.precision,
             validate_every=max(1, steps // max(1, recipe.validations)),

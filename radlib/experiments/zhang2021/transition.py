@@ -246,7 +246,7 @@ def translate(
     def apply(network: nn.Module, image: Tensor) -> Tensor:
         inside = (image != 0).any(dim=0, keepdim=True).cpu()
         out = predict_volume(
-            network, image, roi=recipe.window, overlap=recipe.overlap, activation=None, precision=recipe.precision
+            network, image, roi=recipe.roi, overlap=recipe.overlap, activation=None, precision=recipe.precision
         )
         return torch.where(inside, out, torch.zeros(()))
 

@@ -21,8 +21,8 @@ IDS = tuple(f"s{number}" for number in range(8))
 @pytest.fixture(scope="session")
 def tiny() -> Recipe:
     return Recipe(
-        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, transition_steps=24, steps=60,
-        transition_rate=5e-3, learning_rate=2e-2, validations=4, whole=True,
+        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, transition_steps=24, flat_steps=2, steps=60,
+        transition_rate=5e-3, learning_rate=2e-2, validations=4, window=0,
         tumour_share=0.5,
     )  # fmt: skip
 

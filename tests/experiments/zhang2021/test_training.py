@@ -84,6 +84,9 @@ def test_recipe_refuses_what_does_not_fit() -> None:
         Recipe(widths=(4, 4, 4, 4), patch=20, discriminator_widths=(4,))
     with pytest.raises(RadlibError, match="leave the discriminator nothing"):
         Recipe(widths=(4, 4), patch=16)
+    with pytest.raises(RadlibError, match="a window of 30 voxels cannot be halved 2 times"):
+        Recipe(widths=(4, 4, 4), patch=32, window=30)
+    assert Recipe(window=0).roi is None
     assert Recipe.from_dict({**Recipe().as_dict(), "widths": [16, 32, 64, 128, 256]}) == Recipe()
 
 
@@ -93,7 +96,7 @@ def test_paper_profile_is_the_published_size() -> None:
     recipe = Recipe.from_dict({name: value for name, value in values.items() if name in fields})
     assert recipe.size == (128, 128, 128)
     assert (recipe.learning_rate, recipe.cycle_weight, recipe.batch_size) == (1e-4, 10, 1)
-    assert (recipe.widths, recipe.tumour_share, recipe.whole) == (PAPER_WIDTHS, 1.0, False)
+    assert (recipe.widths, recipe.tumour_share, recipe.window) == (PAPER_WIDTHS, 1.0, 128)
     with torch.device("meta"):
         for key in ("ours", "without_mg", "with_ca"):
             network = fusion.build_network(key, recipe=recipe)
@@ -323,7 +326,7 @@ def test_fusion_learns_the_toy(runs: list[fusion.Run], store: ImageStore) -> Non
 
 
 def test_cube_by_cube_covers_the_brain(runs: list[fusion.Run], store: ImageStore) -> None:
-    cubes = fusion.Run(key="ours", groups=PAIRS, recipe=Recipe(**{**runs[0].recipe.as_dict(), "whole": False}),
+    cubes = fusion.Run(key="ours", groups=PAIRS, recipe=Recipe(**{**runs[0].recipe.as_dict(), "window": 12}),
                        seed=0, fitted=runs[0].fitted)  # fmt: skip
     found = fusion.segment(cubes, store, store.ids[5])["ours"]
     truth = store.labels[5].numpy() > 0

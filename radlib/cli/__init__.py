@@ -12,6 +12,7 @@ import typer
 
 from radlib.cli import chapter, cohort, data, features, phantom
 from radlib.cli.predict import predict
+from radlib.cli.preprocess import preprocess
 from radlib.cli.synthesise import synthesise
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.add_typer(features.app, name="features")
 app.add_typer(chapter.app, name="chapter")
 app.command()(synthesise)
 app.command()(predict)
+app.command()(preprocess)
 
 
 @app.callback(invoke_without_command=True)

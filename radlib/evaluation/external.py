@@ -245,26 +245,32 @@ def survival_by_group(
 
 
 def forest_figure(found: pd.DataFrame, *, metric: str, label: str, chance: float | None = None) -> Figure:
-    """A metric of every model in every group, one panel a group, with intervals."""
-    part = found[(found["metric"] == metric)].copy()
-    part["line"] = part["model"].where(part["protocol"] == CONTROL, part["model"] + ", " + part["protocol"])
-    lines, groups = list(dict.fromkeys(part["line"])), list(dict.fromkeys(part["group"]))
+    """A metric of every model in every group: a panel a group, a line a model, a colour a protocol, with intervals."""
+    part = found[found["metric"] == metric]
+    models, protocols = list(dict.fromkeys(part["model"])), list(dict.fromkeys(part["protocol"]))
+    groups = list(dict.fromkeys(part["group"]))
     figure, panels = plt.subplots(
-        1, len(groups), figsize=(WIDTH, 0.38 * len(lines) + 1.5), sharey=True, sharex=True, squeeze=False
+        1, len(groups), figsize=(WIDTH, 0.42 * len(models) + 1.8), sharey=True, sharex=True, squeeze=False
     )
     for panel, group in zip(panels[0], groups, strict=True):
-        rows = part[part["group"] == group].set_index("line").reindex(lines)
-        for number, (_, row) in enumerate(rows.iterrows()):
-            colour = PALETTE[number % len(PALETTE)]
-            panel.plot([row["low"], row["high"]], [number, number], color=colour)
-            panel.plot(row["value"], number, color=colour, marker=MARKERS[number % len(MARKERS)])
+        rows = part[part["group"] == group]
+        for number, protocol in enumerate(protocols):
+            some = rows[rows["protocol"] == protocol]
+            place = np.array([models.index(name) for name in some["model"]]) + 0.22 * (
+                number - (len(protocols) - 1) / 2
+            )
+            colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+            panel.hlines(place, some["low"], some["high"], color=colour)
+            panel.plot(some["value"], place, marker, color=colour, label=protocol)
         if chance is not None:
             panel.axvline(chance, color="0.4", linestyle=":", linewidth=1)
-        n = rows["n"].dropna()
-        panel.set(title=f"{group}\n({int(n.iloc[0]) if len(n) else 0} patients)", ylim=(len(lines) - 0.5, -0.5))
-        panel.set_yticks(range(len(lines)), lines)
-        panel.title.set_fontsize(9)
+        panel.set(ylim=(len(models) - 0.5, -0.5))
+        panel.set_title(f"{group}\n({int(rows['n'].max())} patients)", fontsize=9)
+        panel.set_yticks(range(len(models)), models)
+        panel.grid(axis="y", visible=False)
     figure.supxlabel(label, fontsize=11)
+    handles, names = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(protocols))
     return figure
 
 

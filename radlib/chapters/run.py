@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -60,13 +61,10 @@ def run_chapter(
     Raises:
         RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
     """
-    import papermill
-
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
     parameters |= resolve(chapter, profile=profile, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
     directory.mkdir(parents=True, exist_ok=True)
-    target, failed = directory / "notebook.ipynb", directory / "failed.ipynb"
     for name in THREADS:
         os.environ[name] = str(threads)
     lock = FileLock(directory / ".lock")
@@ -79,51 +77,66 @@ def run_chapter(
             remedy="wait for it, or run under another cohort or profile",
         ) from error
     try:
-        for stale in (target, failed, directory / "results.json"):
-            stale.unlink(missing_ok=True)
-        _keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
-        with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
-            started = time.monotonic()
-            source = read_notebook(chapter.source)
-            nbformat.write(source, temporary)
-            try:
-                with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
-                    papermill.execute_notebook(
-                        temporary,
-                        temporary,
-                        parameters=parameters,
-                        kernel_name="python3",
-                        cwd=str(project_root()),
-                        progress_bar=False,
-                        log_output=False,
-                        stdout_file=log,
-                        stderr_file=log,
-                        execution_timeout=timeout_s,
-                        extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
-                    )
-                gate(nbformat.read(temporary, as_version=4), file=chapter.source)
-                _finish(temporary, parameters)
-            except Exception as error:
-                traceback.print_exc(file=log)
-                if cohort == "simulated" or getattr(error, "ename", None) != MissingDataError.__name__:
-                    os.replace(temporary, failed)
-                    raise RadlibError(
-                        f"chapter {chapter.name!r} failed: {_last_line(error)}",
-                        file=directory / "log.txt",
-                        remedy=f"read the log, or open {failed}",
-                    ) from error
-                _leave_unmet(chapter, temporary, parameters, unmet=str(error.evalue))  # type: ignore[attr-defined]
-            write_json(
-                directory / "parameters.json",
-                {**{name: item.default for name, item in declared_parameters(chapter.source).items()}, **parameters},
-            )
-            write_json(directory / "timing.json", {"wall_seconds": round(time.monotonic() - started, 1)})
-        if not (directory / "results.json").is_file():
-            target.unlink()
-            raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
-        shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
+        return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RadlibError(
+            f"the disk is full, so that chapter {chapter.name!r} could not be finished", file=directory,
+            remedy="free some space, or set RADLIB_RUNS to a folder elsewhere; trainings go on from their checkpoints",
+        ) from error  # fmt: skip
     finally:
         lock.release()
+
+
+def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeout_s: int | None) -> Path:
+    """Execute a chapter whose run directory is locked."""
+    import papermill
+
+    target, failed = directory / "notebook.ipynb", directory / "failed.ipynb"
+    for stale in (target, failed, directory / "results.json"):
+        stale.unlink(missing_ok=True)
+    _keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
+    with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
+        started = time.monotonic()
+        source = read_notebook(chapter.source)
+        nbformat.write(source, temporary)
+        try:
+            with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
+                papermill.execute_notebook(
+                    temporary,
+                    temporary,
+                    parameters=parameters,
+                    kernel_name="python3",
+                    cwd=str(project_root()),
+                    progress_bar=False,
+                    log_output=False,
+                    stdout_file=log,
+                    stderr_file=log,
+                    execution_timeout=timeout_s,
+                    extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
+                )
+            gate(nbformat.read(temporary, as_version=4), file=chapter.source)
+            _finish(temporary, parameters)
+        except Exception as error:
+            traceback.print_exc(file=log)
+            if parameters["cohort"] == "simulated" or getattr(error, "ename", None) != MissingDataError.__name__:
+                os.replace(temporary, failed)
+                raise RadlibError(
+                    f"chapter {chapter.name!r} failed: {_last_line(error)}",
+                    file=directory / "log.txt",
+                    remedy=f"read the log, or open {failed}",
+                ) from error
+            _leave_unmet(chapter, temporary, parameters, unmet=str(error.evalue))  # type: ignore[attr-defined]
+        write_json(
+            directory / "parameters.json",
+            {**{name: item.default for name, item in declared_parameters(chapter.source).items()}, **parameters},
+        )
+        write_json(directory / "timing.json", {"wall_seconds": round(time.monotonic() - started, 1)})
+    if not (directory / "results.json").is_file():
+        target.unlink()
+        raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
+    shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
     return target
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -90,21 +91,24 @@ def test_a_cohort_without_what_a_chapter_needs_is_no_failure(project: Path) -> N
     assert status(cohort="real", profile="smoke").loc[0, "state"] == "the cohort lacks what it needs"
 
 
-def test_a_killed_run_resumes_to_the_same_tables(project: Path) -> None:
+@pytest.mark.parametrize("before", ["draws = rng", 'report.table("draws"', "report.finish()"])
+def test_a_killed_run_resumes_to_the_same_tables(project: Path, before: str) -> None:
     whole = run("first").parent
     expected = {file.name: file.read_bytes() for file in (whole / "tables").iterdir()}
     results = (whole / "results.json").read_bytes()
     source = chapter("first").source
     text = source.read_text()
-    source.write_text(text.replace("draws = rng", "import time; time.sleep(60)\ndraws = rng"))
+    here = project / "here"
+    wait = f"import pathlib, time; pathlib.Path({str(here)!r}).touch(); time.sleep(60)"
+    source.write_text(text.replace(before, f"{wait}\n{before}"))
     job = subprocess.Popen(
         [sys.executable, "-m", "radlib.cli", "chapter", "run", "first", "--profile", "smoke"],
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while (whole / "notebook.ipynb").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    time.sleep(2)
+    deadline = time.monotonic() + 120
+    while not here.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert here.exists()
     os.killpg(job.pid, signal.SIGKILL)
     job.wait()
     assert not (whole / "notebook.ipynb").exists()
@@ -112,6 +116,20 @@ def test_a_killed_run_resumes_to_the_same_tables(project: Path) -> None:
     run("first")
     assert {file.name: file.read_bytes() for file in (whole / "tables").iterdir()} == expected
     assert (whole / "results.json").read_bytes() == results
+
+
+def test_a_full_disk_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("radlib.chapters.run.nbformat.write", full)
+        with pytest.raises(RadlibError, match="the disk is full, so that chapter 'first' could not be finished"):
+            run("first")
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="first")
+    assert not (folder / "notebook.ipynb").exists()
+    assert not (folder / "results.json").exists()
+    run("first")  # the lock is free again
 
 
 def test_checkpoints_outlive_a_failure_but_not_other_parameters(project: Path) -> None:

@@ -160,8 +160,12 @@ def flat_curves(history: pd.DataFrame) -> Figure:
 
 def segmentation_curves(outcomes: Mapping[str, Outcome]) -> Figure:
     """Loss and Dice on cubes of held-out subjects over the steps, first training of every network."""
-    histories = {outcome.title: outcome.histories[0] for outcome in outcomes.values() if len(outcome.histories)}
-    labels = {"loss": "loss, training", "dice_mean": "mean Dice, held-out cubes"}
+    histories = {
+        "S_A and S_B" if outcome.key == "s_a" else outcome.title: outcome.histories[0]  # trained in one go
+        for outcome in outcomes.values()
+        if outcome.histories
+    }
+    labels = {"loss": "loss, training", "dice_mean": "Dice, held-out cubes"}
     metrics = [name for name in labels if any(name in history for history in histories.values())]
     return loss_figure(histories, metric=metrics, smooth=5, ylabels=labels)
 

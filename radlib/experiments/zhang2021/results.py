@@ -303,6 +303,13 @@ def order_sentence(table: pd.DataFrame) -> str:
     return " ".join(said)
 
 
+def rule_sentence(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0) -> str:
+    """``ours`` against the rule without a network, ``rule``, in the average Dice."""
+    one = difference(outcomes["ours"], outcomes["rule"], "dice", "average", n_boot=n_boot, seed=seed)
+    words = {"holds": "is ahead of", "reversed": "is behind", "open": "is not apart from"}[_verdict(one.low, one.high)]
+    return f"The full network {words} two thresholds ({one.value:+.3f}, {one.low:+.3f} to {one.high:+.3f})."
+
+
 # Ledger
 
 

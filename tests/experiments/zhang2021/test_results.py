@@ -102,6 +102,8 @@ def test_orders() -> None:
     table = results.order_table(chain, list(chain), n_boot=500)
     assert table["here"].tolist() == ["holds", "open", "reversed"]
     assert table["claim"].iloc[0] == "Ours, random initialisation < Ours, pre-trained in 2D"
+    chain["rule"] = outcome("rule", base - 0.2)
+    assert "is ahead of two thresholds (+0.200" in results.rule_sentence(chain, n_boot=50)
     said = results.order_sentence(table)
     assert "1 of 3 steps hold" in said
     assert "1 of 3 steps are reversed" in said

@@ -120,7 +120,16 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The inverse of :meth:`as_dict` (JSON turns tuples into lists)."""
+        """The inverse of :meth:`as_dict` (JSON turns tuples into lists).
+
+        Raises:
+            RadlibError: for a setting that this version does not have.
+        """
+        if unknown := set(values) - set(cls.__dataclass_fields__):
+            raise RadlibError(
+                f"a recipe has no setting {sorted(unknown)[0]!r}",
+                remedy="these weights are of another version: run the chapter that made them again",
+            )
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }

@@ -87,6 +87,8 @@ def test_recipe_refuses_what_does_not_fit() -> None:
     with pytest.raises(RadlibError, match="a window of 30 voxels cannot be halved 2 times"):
         Recipe(widths=(4, 4, 4), patch=32, window=30)
     assert Recipe(window=0).roi is None
+    with pytest.raises(RadlibError, match="no setting 'older'"):
+        Recipe.from_dict({**Recipe().as_dict(), "older": 1})
     assert Recipe.from_dict({**Recipe().as_dict(), "widths": [16, 32, 64, 128, 256]}) == Recipe()
 
 

@@ -462,8 +462,9 @@ lines += [
     f"- On shuffled labels the published protocol has a mean AUC of {report.text('leaky_auc')}, that is "
     f"{excess[PUBLISHED_PERMUTED]:.3f} above one half; the leakage-free one has {report.text('clean_auc')} "
     f"({n_permutations} shuffles). The paper prints {published('li2017.table2.b.multiple.auc').value:.3f} for the arm.",
-    f"- {results.direction(deeper, f'{last} predicts', f'better than {layers[0]}', f'worse than {layers[0]}')}; the "
-    "paper says that deeper layers predict better.",
+    f"- {results.direction(deeper, f'{last} predicts', f'better than {layers[0]}', f'worse than {layers[0]}')} (the "
+    f"difference of the AUCs is {report.text('deeper')}; the interval holds the fitted models fixed). The paper says "
+    "that deeper layers predict better.",
 ]
 report.sentence("\n".join(lines))
 

@@ -245,8 +245,8 @@ if report.source == "simulated" and n_changed:
     report.table("changes-check", failures.change_check(changed), index=False, digits=2,
                  caption="What the changes did to the reference: means over subjects.")  # fmt: skip
     report.table("changes", changes, index=False,
-                 caption="Dice of the full network on subjects as they are and with one trait changed. Without enhancing "
-                 "tumour in the reference the Dice of ET is 1 where none is predicted, else 0.")  # fmt: skip
+                 caption="Dice of the full network on subjects as they are and with one trait changed. Without "
+                 "enhancing tumour in the reference the Dice of ET is 1 where none is predicted, else 0.")  # fmt: skip
     report.figure(
         "changes",
         pictures.segmentation_figure(changed.store, failures.rows_of(changed), {"Ours": rendered.labels}),

@@ -357,6 +357,11 @@ record_all(
 #
 # - Small networks on small slices stand in for the published ones in the default profile, with higher rates and fewer
 #   updates; the published schedule needs a GPU.
+# - In the default profile the first stage hardly learns from fake patients within its updates (see the figure of the
+#   training), as the table of what they show explains; what Prop-A knows it has mostly from the second stage. The
+#   narrow 3D DenseNet is far from trained, so that only the paper profile makes it a rival.
+# - The cohort without signal has few test patients in the default profile; its networks mostly answer with the larger
+#   class.
 # - Runs share patients. Intervals over patients hold the trained networks fixed, intervals over runs rest on few runs.
 # - Within GBM the mutant patients can be counted on one hand: sensitivities there mean nothing.
 # - The simulated images show of IDH what was planted, and nothing else; the paper's claim is about real images.

@@ -68,11 +68,21 @@ if other:
         reasons["cohorts"] = str(error)
 
 # %% [markdown]
+# ## Choices
+#
+# | choice | here |
+# |---|---|
+# | model | radiomics of {cite:t}`li2017dlr`: t-test, F-score ranking, linear SVM, Platt's sigmoid |
+# | groups | sites, small ones together; the two TCGA collections; another hospital, if it is there |
+# | training set of a group | all other groups, whatever their share of mutants |
+# | another hospital | its features are extracted from its images with the preset of the cohort at work |
+# | rules | fitted on the other groups too; the collection rule is useless where all are of one collection |
+#
 # ## The groups, and how they differ
 #
 # *SMD* is the standardised difference of a feature's means between a group and the others; *differ* counts features
 # whose distributions differ by a Kolmogorov-Smirnov test after Holm's correction; *AUC of the group* is how well a
-# linear model tells from the features which patients are of the group: 0.5 is no shift, 1 a complete one.
+# linear model tells from the features which patients are of the group: one half is no shift.
 
 # %% tags=["hide-input"]
 shifts = []
@@ -119,7 +129,6 @@ for division, table in found.items():
         caption=f"The same with accuracy and calibration ({division}): slope below 1 is too sure of itself, "
         "calibration in the large above 0 predicts too few mutants.",
     )
-report.sentence(" ".join(external.loss_sentence(table, division) for division, table in found.items()))
 report.sentence(" ".join(f"Not done for the {name}: {why}" for name, why in reasons.items()))
 
 # %% [markdown]
@@ -143,6 +152,22 @@ try:
     )
 except MissingDataError as error:
     report.sentence(f"Not done for survival: {error}")
+
+# %% [markdown]
+# ## Limits
+#
+# Sites hold few patients, and an interval of one site says little: read the panels together. In the simulated cohort
+# sites differ by their scanners and by chance, not by whom they treat; real sites differ by both. The other hospital
+# has low grades only, so that its shift is one of grade as much as of scanner. Models with a network are not refitted
+# here; that is a matter of hours, not seconds.
+#
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(
+    " ".join(external.loss_sentence(table, division) for division, table in found.items())
+    + " Read this beside the intervals above: a loss that a single site does not show may still be one over all."
+)
 
 # %%
 report.finish()

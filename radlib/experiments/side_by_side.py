@@ -80,6 +80,15 @@ def differences(
     return found.rename(columns={within: "metric"})
 
 
+def ranking_sentence(gaps: pd.DataFrame, *, best: str, groups: Sequence[str]) -> str:
+    """Which models cannot be told from the best in any group: their intervals of :func:`differences` hold 0."""
+    level = gaps[gaps["high"] >= 0].groupby("model").size()
+    equal = [str(model) for model in level.index[level == len(groups)]]
+    others = gaps["model"].nunique()
+    told = f" Not told apart from it in any region: {', '.join(equal)}." if equal else ""
+    return f"{best} has the largest mean Dice.{told} {others - len(equal)} of the {others} others are behind it in a region."
+
+
 def prediction_rows(models: Mapping[str, Predictions], subjects: Sequence[str]) -> pd.DataFrame:
     """Predictions as rows to keep (:func:`radlib.reporting.scores.keep_scores`): one a model, run and patient."""
     parts = []
@@ -130,3 +139,16 @@ def classifier_tests(scores: pd.DataFrame, *, reference: str) -> pd.DataFrame:
         gap = format_interval(test.difference, test.low, test.high)
         rows.append({"model": model, "patients": len(shared), "AUC difference": gap, "p (DeLong)": test.p_value})
     return pd.DataFrame(rows, columns=["model", "patients", "AUC difference", "p (DeLong)"])
+
+
+def best_classifier_sentence(judged: pd.DataFrame) -> str:
+    """The largest AUC of :func:`classifiers`, and that of the rule without any image."""
+    areas = judged[judged["metric"] == "auc"].dropna(subset="value").set_index("model")
+    if areas.empty:
+        return "No model of IDH has an AUC on these patients."
+    cells = {str(m): format_interval(v, a, b) for m, v, a, b in areas[["value", "low", "high"]].itertuples()}
+    best = str(areas["value"].idxmax())
+    text = f"The largest AUC for IDH is {cells[best]}, of {best}"
+    if "collection rule" not in cells or best == "collection rule":
+        return f"{text}."
+    return f"{text}; the collection rule has {cells['collection rule']}."

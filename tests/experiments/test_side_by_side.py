@@ -103,3 +103,24 @@ def test_a_rule_of_two_chapters_is_taken_once() -> None:
     rows = pd.concat([dice_rows("rule", {"a": 0.1}, chapter="x"), dice_rows("rule", {"a": 0.2}, chapter="y"),
                       dice_rows("own", {"a": 0.3}, chapter="y")])  # fmt: skip
     assert sides.one_chapter_a_model(rows)["dice"].tolist() == [0.1, 0.3]
+
+
+def test_sentences_name_the_best_and_its_equals() -> None:
+    gaps = pd.DataFrame([
+        {"model": "near", "metric": group, "value": -0.01, "low": -0.03, "high": 0.01} for group in ("ET", "WT")
+    ] + [
+        {"model": "behind", "metric": "ET", "value": -0.2, "low": -0.3, "high": -0.1},
+        {"model": "behind", "metric": "WT", "value": 0.0, "low": -0.1, "high": 0.1},
+    ])  # fmt: skip
+    text = sides.ranking_sentence(gaps, best="top", groups=["ET", "WT"])
+    assert text == (
+        "top has the largest mean Dice. Not told apart from it in any region: near. "
+        "1 of the 2 others are behind it in a region."
+    )
+    judged = pd.DataFrame([
+        {"model": "net", "metric": "auc", "value": 0.9, "low": 0.8, "high": 0.95},
+        {"model": "collection rule", "metric": "auc", "value": 0.8, "low": 0.7, "high": 0.9},
+        {"model": "none", "metric": "auc", "value": np.nan, "low": np.nan, "high": np.nan},
+    ])  # fmt: skip
+    assert "of net; the collection rule has 0.800" in sides.best_classifier_sentence(judged)
+    assert "No model" in sides.best_classifier_sentence(judged.iloc[2:])

@@ -86,7 +86,8 @@ def ranking_sentence(gaps: pd.DataFrame, *, best: str, groups: Sequence[str]) ->
     equal = [str(model) for model in level.index[level == len(groups)]]
     others = gaps["model"].nunique()
     told = f" Not told apart from it in any region: {', '.join(equal)}." if equal else ""
-    return f"{best} has the largest mean Dice.{told} {others - len(equal)} of the {others} others are behind it in a region."
+    behind = f"{others - len(equal)} of the {others} others are behind it in a region."
+    return f"{best} has the largest mean Dice.{told} {behind}"
 
 
 def prediction_rows(models: Mapping[str, Predictions], subjects: Sequence[str]) -> pd.DataFrame:

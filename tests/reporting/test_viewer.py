@@ -12,7 +12,7 @@ import pytest
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort, participants_table
 from radlib.data.nifti import Volume, write_volume
-from radlib.reporting.viewer import upright, external_resources, gallery, interactive_viewer
+from radlib.reporting.viewer import external_resources, gallery, interactive_viewer, upright
 
 BRATS = np.array([[-1.0, 0, 0, 10], [0, -1.0, 0, 12], [0, 0, 1.0, -8], [0, 0, 0, 1]])
 

@@ -350,8 +350,9 @@ report.table("agreement", claims.spoken_of(report), index=False,
 report.value("dice", **results.estimate(outcomes["ours"], "dice", "average", n_boot=n_boot, seed=seed).as_dict())
 report.sentence(
     f"After feature transition the fusion network has an average Dice of {report.text('dice')} on "
-    f"{len(subjects.held_out)} held-out subjects ({report.source} cohort). {results.order_sentence(order)} Within the "
-    f"paper's pairs modalities correlate by {report.text('pairs_difference')} more than between them."
+    f"{len(subjects.held_out)} held-out subjects ({report.source} cohort). {results.order_sentence(order)} The "
+    f"correlation within pairs minus that between them is {report.text('pairs_difference')}; the paper expects it above "
+    "0."
 )
 
 # %% tags=["remove-input"]

@@ -351,8 +351,8 @@ report.value("dice", **results.estimate(outcomes["ours"], "dice", "average", n_b
 report.sentence(
     f"After feature transition the fusion network has an average Dice of {report.text('dice')} on "
     f"{len(subjects.held_out)} held-out subjects ({report.source} cohort). {results.order_sentence(order)} The "
-    f"correlation within pairs minus that between them is {report.text('pairs_difference')}; the paper expects it above "
-    "0."
+    f"correlation within pairs minus that between them is {report.text('pairs_difference')}; the paper expects more "
+    "than 0."
 )
 
 # %% tags=["remove-input"]

@@ -172,8 +172,6 @@ for key in published_values("ge2020"):
         report.missing(key, "needs the BraTS-TCGA images; the tables have no scans")
     elif key.startswith("ge2020.table1a.") and not (real_tables and idh is not None):
         report.missing(key, needs_tables)
-    elif key.startswith("ge2020.table1b."):
-        report.missing(key, "needs the BraTS-TCGA images and the paper's random partition")
 
 # %% [markdown]
 # ### What "wild-type" contains

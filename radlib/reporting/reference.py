@@ -12,7 +12,7 @@ PARTS = {
     "core": "Errors, paths, files, seeds, device, progress",
     "data": "Manifests, cohorts, readers, checks, splits, published numbers",
     "phantom": "The simulated cohort",
-    "features": "Hand-crafted features",
+    "features": "Hand-crafted and deep features, Fisher vectors",
     "models": "The papers' networks, and those they are compared with",
     "training": "The training loop, checkpoints, inference, weights, bundles",
     "evaluation": "Protocols, metrics, selection, survival, explanations",

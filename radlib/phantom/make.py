@@ -48,7 +48,7 @@ from radlib.phantom.tumour import check_traits
 if TYPE_CHECKING:
     from filelock import FileLock
 
-GENERATOR = 1
+GENERATOR = 2
 """Version of what is simulated: raised when the same recipe gives other files."""
 
 _OWN = frozenset({"options.json"})  # what a caller may have left in a folder that holds no cohort yet

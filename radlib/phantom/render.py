@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed, rng
@@ -20,7 +21,7 @@ from radlib.phantom.traits import ImagingTraits
 from radlib.phantom.tumour import TUMOUR_TISSUES, Tumour, compartments, grow_in_head, mass_effect
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
-NORMAL_TISSUES = ("csf", "grey", "white", "vessel", "oedema")
+NORMAL_TISSUES = ("csf", "grey", "white", "vessel", "oedema", "dura")
 """Tissues outside the tumour; the oedema here is the hyperintensity of old white matter, which nobody labels."""
 
 
@@ -170,8 +171,10 @@ def _scene(
     csf, grey, white = tissue.fractions
     vessel = _vessels(tissue, axes, random)
     old = _old_white_matter(tissue, traits.age, axes, random)
-    normal = torch.stack([csf * (1 - vessel), grey * (1 - 0.4 * vessel), white * (1 - old), vessel, white * old])
-    normal[3] = csf * vessel + grey * 0.4 * vessel
+    dura = csf * _edge(tissue, axes, random, spacing=grid.spacing)
+    csf = csf - dura
+    vessels = csf * vessel + grey * 0.4 * vessel
+    normal = torch.stack([csf * (1 - vessel), grey * (1 - 0.4 * vessel), white * (1 - old), vessels, white * old, dura])
     # Tissue is not uniform: water content varies at every scale, less in the finest, and over the brain.
     finest = max(grid.spacing)
     scales = [s for s in (16.0, 8.0, 4.0, 2.0, 1.1) if s >= 0.5 * finest]
@@ -197,6 +200,18 @@ def _vessels(tissue: Tissue, axes: Axes, random: np.random.Generator) -> torch.T
     plexus_noise = noise_lattice(2.5, random=random, device=device).on(axes)[0]
     plexus = ((plexus_noise - 0.4) * 1.5).clamp_(0, 0.7) * (tissue.beside_ventricles > 0.45) * tissue.fractions[0]
     return torch.maximum(tubes.mul_(0.8), plexus)
+
+
+def _edge(
+    tissue: Tissue, axes: Axes, random: np.random.Generator, *, spacing: tuple[float, float, float]
+) -> torch.Tensor:
+    """Share of the CSF at the edge of the mask that is dura, or bone by partial volume: a ragged film of a few mm."""
+    device = axes[0].device
+    sizes = [2 * round(5 / edge / 2) + 1 for edge in spacing]
+    brain = tissue.brain[None, None].float()
+    depth = functional.avg_pool3d(brain, sizes, stride=1, padding=[size // 2 for size in sizes])[0, 0]
+    ragged = noise_lattice(6.0, random=random, device=device).on(axes)[0]
+    return ((0.85 + 0.08 * ragged - depth) * 5).clamp_(0, 1)
 
 
 def _old_white_matter(tissue: Tissue, age: float, axes: Axes, random: np.random.Generator) -> torch.Tensor:

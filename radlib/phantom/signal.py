@@ -69,11 +69,13 @@ TISSUES: dict[str, TissueProperties] = {
     # Blood: Stanisz et al. 2005, Magn Reson Med 54:507 (1932 and 275 ms, oxygenated); T2 is set low because flow voids
     # the signal of a spin echo.
     "vessel": TissueProperties(pd=0.8, t1=1932.0, t2=60.0, t2_star=40.0, gadolinium=1.1),
+    # Dura and what partial volume with bone leaves at the edge of a skull-stripped brain: little signal everywhere.
+    "dura": TissueProperties(pd=0.35, t1=1000.0, t2=35.0, t2_star=15.0, gadolinium=0.10),
     # Tumour and oedema: choices, within the ranges of relaxometry of gliomas (Just and Thelen 1988, Radiology 169:779;
     # Blystad et al. 2017, PLoS One 12:e0177135). Their water content is between that of grey matter and of CSF.
     "oedema": TissueProperties(pd=0.90, t1=1520.0, t2=175.0, t2_star=110.0, gadolinium=0.01),
     "solid": TissueProperties(pd=0.88, t1=1650.0, t2=170.0, t2_star=100.0, gadolinium=0.03),
-    "enhancing": TissueProperties(pd=0.86, t1=1500.0, t2=135.0, t2_star=80.0, gadolinium=0.42),
+    "enhancing": TissueProperties(pd=0.86, t1=1500.0, t2=135.0, t2_star=80.0, gadolinium=0.24),
     "necrosis": TissueProperties(pd=0.94, t1=2050.0, t2=260.0, t2_star=150.0, gadolinium=0.03),
     # The T2-FLAIR mismatch: microcysts, near water (Patel et al. 2017, Clin Cancer Res 23:6078 describe the sign).
     "microcystic": TissueProperties(pd=0.95, t1=2700.0, t2=330.0, t2_star=200.0),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid, make_head, tissue_on
@@ -47,6 +48,7 @@ def means(rendered: Rendered, modality: str) -> dict[str, float]:
     image, labels = rendered.images[modality][part], rendered.labels[part]
     pure = (tissue.fractions > 0.95).numpy() & (labels == 0)
     pure[0] |= (tissue.fractions[0] > 0.9).numpy() & (labels == 0)
+    pure[0] &= distance_transform_edt(tissue.brain.numpy(), sampling=GRID.spacing) > 7  # the edge holds dura, too
     out = {name: float(image[mask].mean()) for name, mask in zip(("csf", "grey", "white"), pure, strict=True)}
     out |= {f"label {value}": float(image[labels == value].mean()) for value in (1, 2, 4)}
     return {name: value / out["white"] for name, value in out.items()}
@@ -67,6 +69,15 @@ def test_t1ce(subject: Rendered) -> None:
 def test_t2(subject: Rendered) -> None:
     t2 = means(subject, "t2")
     assert t2["csf"] > t2["label 1"] > t2["label 2"] > t2["grey"] > 1
+
+
+def test_the_edge_of_the_mask_is_dark(subject: Rendered) -> None:
+    """Dura and bone by partial volume: CSF at the edge is darker on T2 than inside, as in skull-stripped scans."""
+    tissue = tissue_on(make_head(age=60, seed=0, subject="a"), GRID.axes(), spacing=GRID.spacing)
+    csf = (tissue.fractions[0] > 0.9).numpy()
+    depth = distance_transform_edt(tissue.brain.numpy(), sampling=GRID.spacing)
+    t2 = subject.images["t2"][GRID.work_slices()]
+    assert t2[csf & (depth <= 3)].mean() < 0.6 * t2[csf & (depth > 7)].mean()
 
 
 def test_flair(subject: Rendered) -> None:

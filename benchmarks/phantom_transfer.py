@@ -24,7 +24,7 @@ from radlib.core.progress import track
 from radlib.core.seeds import rng, seed_everything
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.readers.brats import read_brats
-from radlib.phantom.make import make
+from radlib.phantom.make import GENERATOR, make
 from radlib.reporting.provenance import describe
 
 
@@ -134,7 +134,8 @@ def main() -> None:
         }
     entry = {
         "settings": {key: value for key, value in vars(arguments).items() if key not in ("real", "work", "jobs")},
-        "spacing_mm": spacing, "training_seconds": round(time.monotonic() - start), "provenance": describe(),
+        "generator": GENERATOR, "spacing_mm": spacing, "training_seconds": round(time.monotonic() - start),
+        "provenance": describe(),
         **{f"{name}_dice": {"n": len(part), "mean": float(np.mean(part)), "min": min(part), "max": max(part)}
            for name, part in scores.items()},
     }  # fmt: skip

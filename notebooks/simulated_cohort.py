@@ -380,7 +380,8 @@ else:
 
 # %% [markdown]
 # **Transfer.** The honest measure of realism: a small 3D U-Net trained on simulated subjects alone, applied to real
-# ones (`benchmarks/phantom_transfer.py`). Each row is an attempt.
+# ones (`benchmarks/phantom_transfer.py`). Each row is an attempt. The second version of the simulator made the edge of
+# the brain mask dark, as dura and bone make it in skull-stripped scans, and enhancing tumour less bright.
 
 # %% tags=["hide-input"]
 attempts = v.transfer_attempts()

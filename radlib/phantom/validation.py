@@ -318,6 +318,7 @@ def transfer_attempts() -> pd.DataFrame:
     attempts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     return pd.DataFrame([
         {
+            "simulator": item.get("generator", 1),
             "simulated subjects": item["settings"]["n"],
             "steps": item["settings"]["steps"],
             "augmentation": not item["settings"]["no_augment"],

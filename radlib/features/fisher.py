@@ -44,10 +44,9 @@ _CELLS = 1 << 21  # numbers of one block of (sets, descriptors, components), so 
 class Place(NamedTuple):
     """Where a feature comes from.
 
-    Attributes:
-        filter: counted from 0.
-        kernel: Gaussian component, counted from 1.
-        order: 1 for :math:`u_k` (means), 2 for :math:`v_k` (variances).
+    - ``filter``: counted from 0.
+    - ``kernel``: Gaussian component, counted from 1.
+    - ``order``: 1 for :math:`u_k` (means), 2 for :math:`v_k` (variances).
     """
 
     filter: int

@@ -27,11 +27,10 @@ PATCH = 33
 class Geometry(NamedTuple):
     """Where the cells of a layer's map lie in the image.
 
-    Attributes:
-        stride: pixels between two cells.
-        field: edge of the square of pixels that one cell sees.
-        offset: pixel coordinate of the middle of the first cell's field.
-        minimum: edge of the smallest image for which the map has a cell.
+    - ``stride``: pixels between two cells.
+    - ``field``: edge of the square of pixels that one cell sees.
+    - ``offset``: pixel coordinate of the middle of the first cell's field.
+    - ``minimum``: edge of the smallest image for which the map has a cell.
     """
 
     stride: int

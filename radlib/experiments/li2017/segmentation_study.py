@@ -155,9 +155,8 @@ def run_variant(
 class FlairRule(NamedTuple):
     """Tumour is where FLAIR is bright.
 
-    Attributes:
-        threshold: standard deviations above the mean of the brain.
-        dice: mean DSC on the patients it was chosen on, before the morphology.
+    - ``threshold``: standard deviations above the mean of the brain.
+    - ``dice``: mean DSC on the patients it was chosen on, before the morphology.
     """
 
     threshold: float
@@ -308,10 +307,9 @@ def normalisation_scores(
 class Equality(NamedTuple):
     """A whole slice against its patches.
 
-    Attributes:
-        difference: largest difference of the probabilities, 0 to 1.
-        patches: compared.
-        whole, one_by_one: seconds.
+    - ``difference``: largest difference of the probabilities, 0 to 1.
+    - ``patches``: compared.
+    - ``whole``, ``one_by_one``: seconds.
     """
 
     difference: float

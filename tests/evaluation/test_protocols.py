@@ -251,4 +251,4 @@ def test_permutation_interval_of_few() -> None:
 
 
 def test_every_protocol_has_a_name() -> None:
-    assert len(set(protocols.PROTOCOLS)) == 5
+    assert len(set(protocols.PROTOCOLS)) == 6

@@ -97,8 +97,8 @@ if len(made):
         found = sides.means(part, metrics=list(names), within="direction", **options)
         found["model"] = found["model"] + ": " + found["direction"]
         report.table(f"synthesisers-{chapter.replace('_', '-')}", sides.wide(found, across="metric", titles=names,
-                     digits=1), index=False, caption=f"Synthesis in {chapter.replace('_', ' ')}: held-out patients, mean "
-                     "and 95 % interval.")  # fmt: skip
+                     digits=1), index=False, caption=f"Synthesis in `{chapter}`: held-out patients, mean and 95 % "
+                     "interval.")  # fmt: skip
 
 # %% [markdown]
 # ## IDH

@@ -111,8 +111,9 @@ class Report:
         self.tables[name] = {"file": file, "caption": caption}
         text = as_text(frame, digits=digits, index=index)
         myst = (
-            f"```{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n"
-            f"{to_markdown(text)}\n```\n\n"
+            # A fence of tildes: a caption may hold backticks, which end a fence of backticks.
+            f"~~~{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n"
+            f"{to_markdown(text)}\n~~~\n\n"
             f"```{{div}} download\n{{download}}`CSV of this table <{self.chapter}/{file}>`\n```\n"
         )
         lab = (

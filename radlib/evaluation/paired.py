@@ -97,3 +97,61 @@ def compare(
             p = stats.wilcoxon(by_subject).pvalue if (by_subject != 0).any() else float("nan")
             rows.append({method: name, **dict(zip(groups, place, strict=True)), **estimate.as_dict(), "p": float(p)})
     return pd.DataFrame(rows)
+
+
+def crossed_mean(
+    values: npt.NDArray[np.float64], *, random: np.random.Generator, n_boot: int = 2000, level: float = 0.95,
+    method: str = "crossed bootstrap",
+) -> Estimate:  # fmt: skip
+    """The mean over groups of their means over runs and subjects, with an interval that allows for both.
+
+    Every resample draws runs (trainings: another seed or fold each) and subjects, independently and with replacement:
+    another training and other patients would move the mean by so much. With one run the interval is that over subjects
+    alone. Undefined values count for nothing.
+
+    Args:
+        values: ``(groups, runs, subjects)``.
+        random: draws runs first, then subjects.
+        n_boot, level: of the bootstrap.
+        method: as the estimate calls it.
+
+    Returns:
+        The estimate; ``n`` counts subjects with any value. NaN where a group has none.
+    """
+    groups, runs, subjects = values.shape
+    known = np.isfinite(values)
+    n = int(known.any(axis=(0, 1)).sum())
+    if not groups or not known.any(axis=(1, 2)).all():
+        return Estimate(float("nan"), n=n)
+    filled = np.where(known, values, 0.0)
+    point = float(np.mean(filled.sum(axis=(1, 2)) / known.sum(axis=(1, 2))))
+    by_run = random.multinomial(runs, [1 / runs] * runs, size=n_boot)
+    by_subject = random.multinomial(subjects, [1 / subjects] * subjects, size=n_boot)
+    total = np.einsum("br,grs,bs->bg", by_run, filled, by_subject)
+    count = np.einsum("br,grs,bs->bg", by_run, known.astype(float), by_subject)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = (total / count).mean(axis=1)
+    draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"),) * 2
+    return Estimate(point, float(low), float(high), n, method)
+
+
+def crossed_difference(
+    first: pd.DataFrame, second: pd.DataFrame, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Mean difference in Dice of two networks over runs and subjects, with the interval of :func:`crossed_mean`.
+
+    Args:
+        first, second: columns ``run``, ``subject``, ``dice``; the runs that both have are compared, pair by pair.
+        n_boot, level, seed: of the bootstrap.
+    """
+    keys = ["run", "subject"]
+    both = first[[*keys, "dice"]].merge(second[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
+    both["difference"] = both["dice_first"] - both["dice_second"]
+    values = both.pivot_table(index="run", columns="subject", values="difference").to_numpy(dtype=float)
+    if not values.size:
+        return Estimate(float("nan"), n=0)
+    return crossed_mean(
+        values[None], random=np.random.default_rng(seed), n_boot=n_boot, level=level,
+        method="crossed bootstrap of runs and subjects",
+    )  # fmt: skip

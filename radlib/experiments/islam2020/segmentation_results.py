@@ -12,7 +12,7 @@ from radlib.data.papers import published
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
 from radlib.evaluation.intervals import Estimate, bootstrap
-from radlib.evaluation.paired import paired_difference
+from radlib.evaluation.paired import crossed_difference, paired_difference
 from radlib.evaluation.segmentation import PENALTY_MM, dice, summary
 from radlib.experiments.islam2020.segmentation import Outcome
 from radlib.experiments.islam2020.segmentation_networks import TITLES, spoken
@@ -113,35 +113,6 @@ def distance_sentence(outcomes: Mapping[str, Outcome]) -> str:
 
 
 # Differences
-
-
-def crossed_difference(
-    first: pd.DataFrame, second: pd.DataFrame, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
-) -> Estimate:
-    """Mean difference of two networks over runs and subjects, with an interval that allows for both.
-
-    Every resample draws runs (trainings: another fold and seed each) and subjects, independently and with
-    replacement: another training and other patients would move the difference by so much. With one run the interval is
-    that over subjects alone.
-
-    Args:
-        first, second: columns ``run``, ``subject``, ``dice``; the runs that both have are compared, pair by pair.
-        n_boot, level, seed: of the bootstrap.
-    """
-    keys = ["run", "subject"]
-    both = first[[*keys, "dice"]].merge(second[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
-    grid = (both["dice_first"] - both["dice_second"]).to_numpy()
-    wide = both.assign(difference=grid).pivot_table(index="run", columns="subject", values="difference")
-    values = wide.to_numpy(dtype=float)
-    if not values.size:
-        return Estimate(float("nan"), n=0)
-    random = np.random.default_rng(seed)
-    runs = random.multinomial(len(values), [1 / len(values)] * len(values), size=n_boot) / len(values)
-    n = values.shape[1]
-    subjects = random.multinomial(n, [1 / n] * n, size=n_boot) / n
-    draws = np.einsum("br,rs,bs->b", runs, values, subjects)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(values.mean()), float(low), float(high), n, "crossed bootstrap of runs and subjects")
 
 
 def differences(

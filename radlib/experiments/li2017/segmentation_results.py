@@ -13,9 +13,8 @@ from radlib.data.papers import published
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore
 from radlib.evaluation.intervals import Estimate
-from radlib.evaluation.paired import compare, paired_difference
+from radlib.evaluation.paired import compare, crossed_difference, paired_difference
 from radlib.evaluation.segmentation import subject_mean
-from radlib.experiments.islam2020.segmentation_results import crossed_difference
 from radlib.experiments.li2017.segmentation import METRICS, Recipe, Training, first_cohort, truth_of
 from radlib.experiments.li2017.segmentation_study import MULTIPLE, SINGLE, VARIANTS, Outcome
 from radlib.models.li2017 import TumourCNN

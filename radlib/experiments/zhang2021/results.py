@@ -13,6 +13,7 @@ from radlib.core.seeds import rng
 from radlib.data.papers import published
 from radlib.data.regions import REGIONS
 from radlib.evaluation.intervals import Estimate
+from radlib.evaluation.paired import crossed_mean
 from radlib.evaluation.segmentation import PENALTY_MM
 from radlib.experiments.zhang2021.fusion import Outcome
 from radlib.reporting.report import Report
@@ -65,48 +66,13 @@ def cube(scores: pd.DataFrame, metric: str, subjects: Sequence[str] | None = Non
     return whole.to_numpy(dtype=float).reshape(len(REGIONS), len(runs), len(ids))
 
 
-def crossed(
-    values: np.ndarray, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0, method: str = "crossed bootstrap"
-) -> Estimate:
-    """The mean over groups of their means over runs and subjects, with an interval that allows for both.
-
-    Every resample draws runs (trainings with other seeds) and subjects, independently and with replacement. With one
-    run the interval is that over subjects alone. Undefined values count for nothing.
-
-    Args:
-        values: ``(groups, runs, subjects)``.
-        n_boot, level, seed: of the bootstrap.
-        method: as the estimate calls it.
-
-    Returns:
-        The estimate; ``n`` counts subjects with any value. NaN where a group has none.
-    """
-    groups, runs, subjects = values.shape
-    known = np.isfinite(values)
-    n = int(known.any(axis=(0, 1)).sum())
-    if not groups or not known.any(axis=(1, 2)).all():
-        return Estimate(float("nan"), n=n)
-    filled = np.where(known, values, 0.0)
-    point = float(np.mean(filled.sum(axis=(1, 2)) / known.sum(axis=(1, 2))))
-    random = rng(seed, "crossed")
-    by_run = random.multinomial(runs, [1 / runs] * runs, size=n_boot)
-    by_subject = random.multinomial(subjects, [1 / subjects] * subjects, size=n_boot)
-    total = np.einsum("br,grs,bs->bg", by_run, filled, by_subject)
-    count = np.einsum("br,grs,bs->bg", by_run, known.astype(float), by_subject)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        draws = (total / count).mean(axis=1)
-    draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"),) * 2
-    return Estimate(point, float(low), float(high), n, method)
-
-
 def estimate(
     outcome: Outcome, metric: str, place: str, *, subjects: Sequence[str] | None = None, n_boot: int = 2000,
     seed: int = 0,
 ) -> Estimate:  # fmt: skip
     """The mean of a metric for a region, or for ``average`` the mean of the three regions' means."""
     values = cube(outcome.scores, metric, subjects)
-    return crossed(_place(values, place), n_boot=n_boot, seed=seed)
+    return crossed_mean(_place(values, place), random=rng(seed, "crossed"), n_boot=n_boot)
 
 
 def difference(
@@ -129,7 +95,10 @@ def difference(
     a, b = (
         cube(one.scores[one.scores["run"].isin(runs)], metric, sorted(ids)) for one in (first, second)
     )  # the same runs and subjects in the same order
-    return crossed(_place(a - b, place), n_boot=n_boot, seed=seed, method="crossed bootstrap of paired differences")
+    return crossed_mean(
+        _place(a - b, place), random=rng(seed, "crossed"), n_boot=n_boot,
+        method="crossed bootstrap of paired differences",
+    )  # fmt: skip
 
 
 def _place(values: np.ndarray, place: str) -> np.ndarray:
@@ -163,7 +132,7 @@ def score_rows(
         for metric in metrics:
             values = cube(outcome.scores, metric, subjects)
             for place in PLACES:
-                one = crossed(_place(values, place), n_boot=n_boot, seed=seed)
+                one = crossed_mean(_place(values, place), random=rng(seed, "crossed"), n_boot=n_boot)
                 rows.append({
                     "key": key, "network": outcome.title, "metric": metric, "place": place, **one.as_dict(),
                     "missed": float(missed.sum() if place == "average" else missed.get(place, 0)),

@@ -16,6 +16,7 @@ from radlib.data.papers import published_values
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
 from radlib.evaluation.intervals import Estimate
+from radlib.evaluation.paired import crossed_mean
 from radlib.evaluation.segmentation import PENALTY_MM
 from radlib.experiments.zhang2021 import architecture, claims, failures, pictures, results, rule
 from radlib.experiments.zhang2021.fusion import TITLES, Outcome
@@ -40,6 +41,10 @@ def outcome(key: str, dice: np.ndarray, **columns: np.ndarray) -> Outcome:
     return Outcome(key=key, scores=pd.DataFrame(rows), labels={}, histories=(pd.DataFrame(),) * len(dice))
 
 
+def crossed(values: np.ndarray, *, n_boot: int = 2000) -> Estimate:
+    return crossed_mean(values, random=np.random.default_rng(0), n_boot=n_boot)
+
+
 def test_mean_and_interval_by_hand() -> None:
     values = np.array([[0.6, 0.8, 1.0], [0.4, 0.6, 0.8]])
     one = results.estimate(outcome("ours", values), "dice", "average", n_boot=500)
@@ -47,16 +52,16 @@ def test_mean_and_interval_by_hand() -> None:
     assert one.n == 3
     assert 0.4 <= one.low < 0.7 < one.high <= 1.0
     # Without spread over subjects the interval is that over runs: 0.6, 0.7 or 0.8 in a quarter, half, a quarter.
-    runs_only = results.crossed(np.array([[[0.8, 0.8], [0.6, 0.6]]]), n_boot=4000)
+    runs_only = crossed(np.array([[[0.8, 0.8], [0.6, 0.6]]]), n_boot=4000)
     assert (runs_only.low, runs_only.high) == pytest.approx((0.6, 0.8))
 
 
 def test_undefined_values_count_for_nothing() -> None:
     values = np.array([[[0.5, np.nan, 0.7]]])
-    assert results.crossed(values, n_boot=200).value == pytest.approx(0.6)
-    assert results.crossed(values, n_boot=200).n == 2
-    assert np.isnan(results.crossed(np.full((1, 1, 3), np.nan)).value)
-    assert np.isnan(results.crossed(np.stack([values[0], np.full((1, 3), np.nan)])).value)  # a region without any
+    assert crossed(values, n_boot=200).value == pytest.approx(0.6)
+    assert crossed(values, n_boot=200).n == 2
+    assert np.isnan(crossed(np.full((1, 1, 3), np.nan)).value)
+    assert np.isnan(crossed(np.stack([values[0], np.full((1, 3), np.nan)])).value)  # a region without any
 
 
 def test_average_is_the_mean_of_the_regions() -> None:

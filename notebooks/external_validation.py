@@ -139,9 +139,9 @@ report.sentence(" ".join(f"Not done for the {name}: {why}" for name, why in reas
 
 # %% tags=["hide-input"]
 try:
-    study = rg.study_of(open_cohort("tcga-gbm", cohort=cohort, profile=profile))
-    sites = open_cohort("tcga-gbm", cohort=cohort, profile=profile).participants["site"].loc[study.days.index]
-    sites = external.pooled_groups(sites, fewest=fewest)
+    with_genes = open_cohort("tcga-gbm", cohort=cohort, profile=profile)
+    study = rg.study_of(with_genes)
+    sites = external.pooled_groups(with_genes.participants["site"].loc[study.days.index], fewest=fewest)
     run = external.validate_survival(study, sites, n_repeats=1, seed=seed)
     lived = external.survival_by_group(run, study, sites, n_boot=n_boot, seed=seed)
     report.figure(

@@ -41,8 +41,7 @@ def extract(
 
     from radlib.core.device import pick_device
     from radlib.core.errors import RadlibError
-    from radlib.data.cohort import Cohort
-    from radlib.data.readers.folder import read_described
+    from radlib.data.sources import open_path
     from radlib.features.extract import extract_cohort
 
     values = None
@@ -51,7 +50,7 @@ def extract(
             values = yaml.safe_load(settings.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise RadlibError(f"the settings cannot be read: {error}", file=settings) from error
-    opened = Cohort.load(cohort) if cohort.is_dir() else read_described(cohort)
+    opened = open_path(cohort)
     done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
     typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
     for name, reason in done.failed.items():

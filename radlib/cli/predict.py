@@ -21,10 +21,9 @@ def predict(
     The networks are those that the chapters modality_synthesis and octave_segmentation have trained on simulated
     patients; the models are fitted on the simulated cohorts of the profile.
     """
-    from radlib.data.cohort import Cohort
-    from radlib.data.readers.folder import read_described
+    from radlib.data.sources import open_path
     from radlib.experiments.predict.run import predict as run
 
-    opened = Cohort.load(cohort) if cohort.is_dir() else read_described(cohort)
+    opened = open_path(cohort)
     table = run(opened, out=out, subjects=subject, profile=profile, n_boot=n_boot, seed=seed)
     typer.echo(f"{len(table)} patients: {out / 'predictions.tsv'}, and a page each. Not for clinical use.")

@@ -28,11 +28,10 @@ def synthesise(
     """
     from radlib.core.errors import RadlibError
     from radlib.core.paths import run_dir
-    from radlib.data.cohort import Cohort
-    from radlib.data.readers.folder import read_described
+    from radlib.data.sources import open_path
     from radlib.experiments.islam2020.fill import fill_in
 
-    opened = Cohort.load(cohort) if cohort.is_dir() else read_described(cohort)
+    opened = open_path(cohort)
     place = weights or run_dir(cohort="simulated", profile=profile, chapter="modality_synthesis") / "weights"
     files = sorted(place.glob(f"{missing}_from_*.safetensors")) if place.is_dir() else [place]
     if not files:

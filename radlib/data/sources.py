@@ -19,6 +19,18 @@ ROLES: Mapping[str, str] = {
 """The papers' cohorts by the names that chapters ask for them."""
 
 
+def open_path(path: Path) -> Cohort:
+    """The cohort of a folder that :meth:`radlib.data.cohort.Cohort.save` wrote, or that a description (YAML) tells of.
+
+    Raises:
+        MissingDataError: if it is not there.
+        RadlibError: if it cannot be read.
+    """
+    from radlib.data.readers.folder import read_described
+
+    return Cohort.load(path) if path.is_dir() else read_described(path)
+
+
 def open_cohort(
     role: str, *, cohort: str = "simulated", profile: str = "default", root: Path | str | None = None
 ) -> Cohort:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ from radlib.evaluation.binary import SVM, Question, Recipe, Results, folds_for, 
 from radlib.evaluation.calibration import calibration_fit
 from radlib.evaluation.classification import Predictions, evaluate
 from radlib.evaluation.intervals import Estimate
-from radlib.evaluation.plots import MARKERS, WIDTH
+from radlib.evaluation.plots import dot_plot
 from radlib.evaluation.protocols import (
     CONTROL,
     EXTERNAL,
@@ -35,7 +34,6 @@ from radlib.evaluation.protocols import (
 )
 from radlib.evaluation.survival import concordance
 from radlib.evaluation.tabular import TableCleaner
-from radlib.reporting.style import PALETTE
 from radlib.reporting.tables import format_interval
 
 FEWEST = 10
@@ -244,34 +242,15 @@ def survival_by_group(
     return pd.DataFrame(rows)
 
 
-def forest_figure(found: pd.DataFrame, *, metric: str, label: str, chance: float | None = None) -> Figure:
-    """A metric of every model in every group: a panel a group, a line a model, a colour a protocol, with intervals."""
+def forest_figure(found: pd.DataFrame, *, metric: str, label: str, chance: float) -> Figure:
+    """A metric of every model in every group: a panel a group, a line a model, a colour a protocol."""
     part = found[found["metric"] == metric]
-    models, protocols = list(dict.fromkeys(part["model"])), list(dict.fromkeys(part["protocol"]))
-    groups = list(dict.fromkeys(part["group"]))
-    figure, panels = plt.subplots(
-        1, len(groups), figsize=(WIDTH, 0.42 * len(models) + 1.8), sharey=True, sharex=True, squeeze=False
-    )
-    for panel, group in zip(panels[0], groups, strict=True):
-        rows = part[part["group"] == group]
-        for number, protocol in enumerate(protocols):
-            some = rows[rows["protocol"] == protocol]
-            place = np.array([models.index(name) for name in some["model"]]) + 0.22 * (
-                number - (len(protocols) - 1) / 2
-            )
-            colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-            panel.hlines(place, some["low"], some["high"], color=colour)
-            panel.plot(some["value"], place, marker, color=colour, label=protocol)
-        if chance is not None:
-            panel.axvline(chance, color="0.4", linestyle=":", linewidth=1)
-        panel.set(ylim=(len(models) - 0.5, -0.5))
-        panel.set_title(f"{group}\n({int(rows['n'].max())} patients)", fontsize=9)
-        panel.set_yticks(range(len(models)), models)
-        panel.grid(axis="y", visible=False)
-    figure.supxlabel(label, fontsize=11)
-    handles, names = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(protocols))
-    return figure
+    sizes = part.groupby("group")["n"].max()
+    panels = {group: f"{label}, {group}\n({size} patients)" for group, size in sizes.items()}
+    return dot_plot(
+        part.assign(metric=part["group"].map(panels)), metrics=list(panels.values()), colour="protocol",
+        references={name: [("no skill", chance)] for name in panels.values()},
+    )  # fmt: skip
 
 
 def wide_metrics(found: pd.DataFrame) -> pd.DataFrame:

@@ -122,7 +122,7 @@ def classifiers(scores: pd.DataFrame, *, n_boot: int = 2000, seed: int = 0) -> p
         str(model): evaluate(predictions(part), n_boot=n_boot, seed=seed)
         for model, part in scores.groupby("model", sort=False)
     }
-    return tidy(estimates).rename(columns={"method": "model"})
+    return tidy(estimates)
 
 
 def classifier_tests(scores: pd.DataFrame, *, reference: str) -> pd.DataFrame:

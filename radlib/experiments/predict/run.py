@@ -79,7 +79,7 @@ def predict(
     provenance = {
         "software": f"radlib {version('radlib')}, profile {profile}",
         "networks": f"{len(networks)} x {header['target']}, trained on {len(header['train'])} simulated patients each",
-        "weights": sha256(next(iter(sorted(place.glob("fcn_fold1.safetensors"))))),
+        "weights": sha256(place / "fcn_fold1.safetensors"),
     }
     rows = []
     for subject in chosen.ids:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -212,17 +213,64 @@ def parse_encoding(encoding: str) -> Mapping[int, int]:
     return mapping
 
 
-def write_volume(path: Path | str, data: np.ndarray, *, affine: np.ndarray, dtype: npt.DTypeLike = np.float32) -> None:
+def write_volume(
+    path: Path | str,
+    data: np.ndarray,
+    *,
+    affine: np.ndarray,
+    dtype: npt.DTypeLike = np.float32,
+    description: str = "",
+    note: Mapping[str, Any] | None = None,
+) -> None:
     """Write ``(X, Y, Z)`` voxels atomically as NIfTI-1, with mm and no scale factors.
 
     The same voxels give the same bytes: the gzip header carries no time and no name.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        data: voxels, written as ``dtype``.
+        affine: from voxel index to mm (RAS+).
+        dtype: of the file.
+        description: for the header, of which 79 bytes are kept: what marks a volume that nobody measured.
+        note: kept as a comment extension in JSON; :func:`read_note` gives it back.
     """
     image = nib.Nifti1Image(np.asarray(data).astype(dtype, copy=False), np.asarray(affine, dtype=np.float64))
     image.header.set_xyzt_units("mm")
     image.set_sform(image.affine, code=1)
     image.set_qform(image.affine, code=1)
+    image.header["descrip"] = description.encode()[:79]
+    if note is not None:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", json.dumps(note).encode()))
     with atomic_path(path) as temporary:
         if temporary.suffix == ".gz":
             temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
         else:
             temporary.write_bytes(image.to_bytes())
+
+
+def read_note(path: Path | str) -> tuple[str, dict[str, Any]]:
+    """The description field of a NIfTI file and the note that :func:`write_volume` kept; empty where there is none.
+
+    Raises:
+        VolumeError: if the file is missing or no NIfTI file.
+    """
+    path = Path(path)
+    try:
+        image = nib.load(path)
+    except FileNotFoundError as error:
+        raise VolumeError("missing", "the volume does not exist", file=path, remedy="check the path") from error
+    except (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise VolumeError(
+            "unreadable", f"not a readable NIfTI volume ({error})", file=path, remedy="copy the file again"
+        ) from error
+    if not isinstance(image, nib.Nifti1Pair):
+        return "", {}
+    description = bytes(image.header["descrip"]).rstrip(b"\0").decode("utf-8", "replace")
+    for extension in image.header.extensions:
+        try:
+            note = json.loads(extension.get_content())
+        except (ValueError, TypeError):  # of another program
+            continue
+        if isinstance(note, dict):
+            return description, note
+    return description, {}

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from radlib.core.errors import RadlibError
-from radlib.data.nifti import VolumeError, map_labels, parse_encoding, read_labels, read_volume, write_volume
+from radlib.data.nifti import (
+    VolumeError,
+    map_labels,
+    parse_encoding,
+    read_labels,
+    read_note,
+    read_volume,
+    write_volume,
+)
 
 AFFINE = np.array([[-1.0, 0, 0, 90], [0, -2.0, 0, 126], [0, 0, 3.0, -72], [0, 0, 0, 1]])
 
@@ -150,3 +158,18 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises((ValueError, TypeError)):
         write_volume(tmp_path / "a.nii.gz", np.array([["x"]]), affine=AFFINE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_marks_a_volume_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "made.nii.gz"
+    write_volume(path, np.zeros((2, 3, 4)), affine=AFFINE, description="SYNTHETIC " * 20, note={"synthetic": True})
+    description, note = read_note(path)
+    assert description == ("SYNTHETIC " * 20)[:79]
+    assert note == {"synthetic": True}
+    assert read_volume(path).data.shape == (2, 3, 4)
+    write_volume(path, np.zeros((2, 3, 4)), affine=AFFINE)
+    assert read_note(path) == ("", {})
+    path.write_bytes(b"no volume")
+    for file in (path, tmp_path / "absent.nii"):
+        with pytest.raises(VolumeError, match=file.name):
+            read_note(file)

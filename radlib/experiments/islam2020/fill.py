@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, sha256
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES, Cohort
+from radlib.data.nifti import read_note, write_volume
 from radlib.data.store import prepare
 from radlib.experiments.islam2020.synthesis import Synthesiser, load_synthesiser, synthesise
 
@@ -104,28 +102,20 @@ def _fill_one(
     )  # fmt: skip
     like = cohort.volume(subject, used[0])
     made = synthesise(network, store, subject, seed=seed, device=device)
-    image = nib.Nifti1Image(store.restore(subject, made, like=like, order=1).astype(np.float32), like.affine)
     provenance = {
         "synthetic": True, "modality": header["target"], "sources": list(used), "subject": subject,
         "weights_sha256": sha256(weights), "trained_on": header.get("trained_on", ""), "seed": seed,
         "software": f"radlib {version('radlib')}",
     }  # fmt: skip
-    image.header["descrip"] = f"{MARK}: {header['target']} from {'+'.join(used)}".encode()[:79]
-    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", json.dumps(provenance).encode()))
-    with atomic_path(file) as temporary:
-        nib.save(image, temporary)
+    write_volume(
+        file, store.restore(subject, made, like=like, order=1), affine=like.affine,
+        description=f"{MARK}: {header['target']} from {'+'.join(used)}", note=provenance,
+    )  # fmt: skip
 
 
 def provenance_of(path: Path) -> dict[str, Any] | None:
     """What a synthetic image says of itself; None for an image that is not marked as synthetic."""
-    image = nib.load(path)
-    assert isinstance(image, nib.Nifti1Image)
-    for extension in image.header.extensions:
-        try:
-            content = json.loads(extension.get_content())
-        except (ValueError, TypeError):
-            continue
-        if isinstance(content, dict) and content.get("synthetic"):
-            return content
-    marked = bytes(image.header["descrip"]).startswith(MARK.encode())
-    return {"synthetic": True} if marked else None
+    description, note = read_note(path)
+    if note.get("synthetic"):
+        return note
+    return {"synthetic": True} if description.startswith(MARK) else None

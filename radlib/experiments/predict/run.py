@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -15,7 +13,7 @@ from radlib.core.errors import MissingDataError
 from radlib.core.files import atomic_path, sha256
 from radlib.core.paths import run_dir
 from radlib.data.cohort import Cohort
-from radlib.data.nifti import Volume
+from radlib.data.nifti import Volume, write_volume
 from radlib.data.sources import open_cohort
 from radlib.experiments.islam2020 import survival as stages
 from radlib.experiments.islam2020.segmentation import load_runs
@@ -117,12 +115,9 @@ def _segmentation(
     modality = next(m for m in filled.filled.modalities if isinstance(cohort.participants.at[subject, m], str))
     like = cohort.volume(subject, modality)
     labels = filled.filled.restore(subject, mask, like=like, order=0).astype(np.uint8)
-    image = nib.Nifti1Image(labels, like.affine)
-    image.header["descrip"] = MARK.encode()
-    note = json.dumps({"predicted": True, "note": NOT_CLINICAL, "software": f"radlib {version('radlib')}"})
-    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", note.encode()))
-    with atomic_path(out / subject / f"{subject}_seg_predicted.nii.gz") as temporary:
-        nib.save(image, temporary)
+    note = {"predicted": True, "note": NOT_CLINICAL, "software": f"radlib {version('radlib')}"}
+    file = out / subject / f"{subject}_seg_predicted.nii.gz"
+    write_volume(file, labels, affine=like.affine, dtype=np.uint8, description=MARK, note=note)
     voxel_ml = abs(float(np.linalg.det(like.affine[:3, :3]))) / 1000
     volumes = {name: float(np.isin(labels, values).sum()) * voxel_ml for name, values in PARTS.items()}
     return Volume(labels, like.affine, like.spacing), volumes

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import named_seed, rng
 
 Labels = Sequence[Any] | Mapping[str, Any] | pd.Series
@@ -146,12 +146,14 @@ def hold_out(
         groups: subjects of one group stay together; the counts are then met as nearly as the groups allow.
 
     Raises:
-        RadlibError: if a part would be empty that was asked for, or nothing would be left to train on.
+        MissingDataError: if there are too few subjects (or groups) for the parts that were asked for.
+        RadlibError: if nobody is to be tested.
     """
     ids = _subjects(subjects)
     n_test, n_validation = _count(test, len(ids), "test"), _count(validation, len(ids), "validation")
     if n_test < 1 or n_test + n_validation >= len(ids):
-        raise RadlibError(
+        kind = RadlibError if n_test < 1 else MissingDataError
+        raise kind(
             f"{n_test} test and {n_validation} validation subjects out of {len(ids)} leave a part empty",
             remedy="ask for at least one test subject and leave at least one to train on",
         )
@@ -164,7 +166,7 @@ def hold_out(
         for subject, name in zip(ids, names, strict=True):
             members.setdefault(name, []).append(subject)
         if len(members) < 2 + bool(n_validation):
-            raise RadlibError(
+            raise MissingDataError(
                 f"{len(members)} group(s) cannot be divided into {2 + bool(n_validation)} parts",
                 remedy="split without groups",
             )
@@ -234,7 +236,8 @@ def _labels(ids: list[str], labels: Labels | None, name: str) -> list[str]:
 
 def _check_folds(n_folds: int, available: int, of: str) -> None:
     if not 2 <= n_folds <= available:
-        raise RadlibError(
+        kind = RadlibError if n_folds < 2 else MissingDataError
+        raise kind(
             f"{n_folds} folds of {available} {of} are not possible",
             remedy=f"ask for 2 to {available} folds" if available >= 2 else f"there are too few {of} to split",
         )

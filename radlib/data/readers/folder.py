@@ -201,6 +201,10 @@ def read_described(path: Path | str) -> Cohort:
         )
     table.index.name = "id"
     participants = participants_table(table, file=path)
+    grouped = participants["grade"].map({2.0: "LGG", 3.0: "LGG", 4.0: "HGG"})
+    if n_grouped := int((participants["grade_group"].isna() & grouped.notna()).sum()):
+        participants["grade_group"] = participants["grade_group"].fillna(grouped)
+        notes.append(f"grade_group of {n_grouped} subject(s) follows from grade: 2 and 3 are LGG, 4 is HGG.")
     if description.layout == "patterns":
         has_seg = participants["seg"].notna()
         participants["label_encoding"] = participants["label_encoding"].mask(has_seg, description.label_encoding)

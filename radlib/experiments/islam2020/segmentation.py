@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import MissingDataError
 from radlib.core.seeds import named_seed
 from radlib.data.cohort import Cohort
 from radlib.data.regions import REGIONS, from_classes, to_regions
@@ -381,11 +381,11 @@ def load_runs(folder: Path, *, model: str = "fcn") -> tuple[list[nn.Module], dic
     """The networks that :func:`save_runs` wrote, one a fold, and the first one's header.
 
     Raises:
-        RadlibError: if there are none.
+        MissingDataError: if there are none.
     """
     files = sorted(Path(folder).glob(f"{model}_fold*.safetensors"))
     if not files:
-        raise RadlibError(
+        raise MissingDataError(
             f"there are no weights of {model!r}",
             file=folder,
             remedy="run the chapter octave_segmentation with the same cohort and profile",

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
 from radlib.data.store import ImageStore, prepare
@@ -56,14 +56,14 @@ def load_generators(folder: Path) -> dict[str, Synthesiser]:
     """The generators ``<target>_from_any.safetensors`` that the synthesis chapter left, by target.
 
     Raises:
-        RadlibError: if there are none.
+        MissingDataError: if there are none.
     """
     found = {}
     for file in sorted(folder.glob("*_from_any.safetensors")):
         network, header = load_synthesiser(file)
         found[str(header["target"])] = network
     if not found:
-        raise RadlibError(
+        raise MissingDataError(
             "there are no generators", file=folder,
             remedy="run the chapter modality_synthesis with the same cohort and profile",
         )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import MissingDataError
 from radlib.core.seeds import named_seed, rng
 from radlib.data.cohort import Cohort
 from radlib.data.regions import region_mask
@@ -60,11 +60,13 @@ def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
         seed: the shuffle.
 
     Raises:
-        RadlibError: if nobody would be left to test.
+        MissingDataError: if nobody would be left to test.
     """
     ids = first_cohort(cohort)
     if not 0 < n_train < len(ids):
-        raise RadlibError(f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side")
+        raise MissingDataError(
+            f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side"
+        )
     return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import MissingDataError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
 from radlib.evaluation.baselines import age_model
@@ -65,11 +65,11 @@ def load_folds(arrays: Path, *, block: str, grade: pd.Series) -> list[Fold]:
         grade: 1 for HGG, by patient.
 
     Raises:
-        RadlibError: if there are none.
+        MissingDataError: if there are none.
     """
     files = sorted(arrays.glob(f"{block}_fold*.npy"))
     if not files:
-        raise RadlibError(
+        raise MissingDataError(
             f"there are no features of {block!r}", file=arrays,
             remedy="run the chapter unet_features with the same cohort and profile",
         )  # fmt: skip

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import named_seed
 from radlib.data.regions import REGIONS, from_classes
 from radlib.data.store import ImageStore
@@ -372,11 +372,11 @@ def read_handed(folder: Path) -> Handed:
     """Read the weights that the transition chapter left.
 
     Raises:
-        RadlibError: if there are none.
+        MissingDataError: if there are none.
     """
     files = sorted(folder.glob("ours-*.safetensors"))
     if not files:
-        raise RadlibError("there are no weights", file=folder, remedy="run the chapter feature_transition first")
+        raise MissingDataError("there are no weights", file=folder, remedy="run the chapter feature_transition first")
     about = {int(read_metadata(file)["seed"]): (file, read_metadata(file)) for file in files}
     header = next(iter(about.values()))[1]
     recipe = Recipe.from_dict(header["recipe"])

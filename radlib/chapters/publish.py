@@ -137,27 +137,34 @@ def _mirror(source: Path, target: Path) -> None:
 
 
 def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None) -> list[Path]:
-    """The pages that are made from results and code: ledger, status, cohorts' and command-line reference.
+    """The pages that are made from results and code: ledger, status, costs, command-line reference and API.
 
     Returns:
         The files, in ``book/generated/``.
     """
+    from radlib.reporting.costs import costs_figure, costs_page, figure_png, read_costs
     from radlib.reporting.ledger import claims_page, ledger_frame, ledger_page
     from radlib.reporting.reference import api_pages, command_line_page
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
+    costs = read_costs(published / "costs.json")
     pages = {
         "claims.md": claims_page(runs_root(), published),
         "ledger.md": ledger_page(runs_root(), published),
         "status.md": status_page(cohort=cohort, profile=profile),
+        "costs.md": costs_page(costs),
         **api_pages(),
         "command_line.md": command_line_page(),
     }
     for name, text in pages.items():
         write_text_if_changed(folder / name, text)
     write_text_if_changed(folder / "ledger.csv", ledger_frame(runs_root(), published).to_csv(index=False))
-    return [folder / name for name in (*pages, "ledger.csv")]
+    picture = figure_png(costs_figure(costs))
+    if not (folder / "costs.png").is_file() or (folder / "costs.png").read_bytes() != picture:
+        with atomic_path(folder / "costs.png") as temporary:
+            temporary.write_bytes(picture)
+    return [folder / name for name in (*pages, "ledger.csv", "costs.png")]
 
 
 def build_book(*, cohort: str, profile: str) -> Path:

@@ -30,7 +30,7 @@ Prepared = tuple[Work, Path | None]
 """What is measured, and the file or folder that it leaves."""
 
 GRID, SPACING = (64, 64, 48), 3.375
-IMAGE_SIZES, TABLE_SIZES, ELIMINATION_SIZES = (25, 50, 100, 200), (125, 250, 500, 1000), (30, 60, 120, 200)
+IMAGE_SIZES, TABLE_SIZES, ELIMINATION_SIZES = (25, 50, 100, 200), (125, 250, 500, 1000), (100, 140, 200, 280)
 TRAINING_SUBJECTS, FEW, MANY = 12, 5, 25
 
 

@@ -142,7 +142,8 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
     Returns:
         The files, in ``book/generated/``.
     """
-    from radlib.reporting.costs import costs_figure, costs_page, figure_png, read_costs
+    from radlib.reporting.costs import read_costs
+    from radlib.reporting.costs_page import costs_figure, costs_page, figure_png
     from radlib.reporting.ledger import claims_page, ledger_frame, ledger_page
     from radlib.reporting.reference import api_pages, command_line_page
 

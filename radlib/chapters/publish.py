@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from radlib.chapters.parameters import read_notebook
 from radlib.chapters.registry import Chapter, chapters
 from radlib.chapters.run import gate
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path, write_text_if_changed
+from radlib.core.files import atomic_path, read_json, reading, write_text_if_changed
 from radlib.core.paths import project_root, run_dir, runs_root
 from radlib.reporting.tables import as_text, to_markdown
 
@@ -43,7 +42,9 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
     if not executed.is_file() or unmet:
         notebook = _absent(chapter, directory, cohort=cohort, profile=profile, unmet=unmet)
     else:
-        notebook = merge(nbformat.read(executed, as_version=4), read_notebook(chapter.source), file=executed)
+        with reading(executed, remedy=f"run the chapter {chapter.name} again"):
+            whole = nbformat.read(executed, as_version=4)
+        notebook = merge(whole, read_notebook(chapter.source), file=executed)
         _stamp_time(notebook, directory)
     for part in ("figures", "tables"):
         _mirror(directory / part, out / chapter.name / part)
@@ -84,7 +85,7 @@ def merge(
 
 
 def _stamp_time(notebook: nbformat.NotebookNode, directory: Path) -> None:
-    timing = json.loads((directory / "timing.json").read_text(encoding="utf-8"))
+    timing = read_json(directory / "timing.json", remedy="run the chapter again")
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             text = output.get("data", {}).get("text/markdown", "")
@@ -124,7 +125,8 @@ def _ran(name: str, *, cohort: str, profile: str) -> bool:
 
 def _mirror(source: Path, target: Path) -> None:
     """Make ``target`` hold exactly the files of ``source``; unchanged files keep their times."""
-    wanted = {path.name: path for path in source.iterdir() if path.is_file()} if source.is_dir() else {}
+    files = [path for path in source.iterdir() if path.is_file()] if source.is_dir() else []
+    wanted = {path.name: path for path in files if not path.name.startswith(".")}  # of a killed run: half written
     if target.is_dir():
         for path in target.iterdir():
             if path.name not in wanted:
@@ -242,4 +244,4 @@ def status_page(*, cohort: str, profile: str) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(path, remedy="run the chapter again") if path.is_file() else {}

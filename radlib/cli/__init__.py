@@ -6,7 +6,9 @@ Each group lives in a module of its own and imports what it needs inside its com
 
 from __future__ import annotations
 
+import errno
 import sys
+from pathlib import Path
 
 import typer
 
@@ -42,11 +44,23 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main() -> None:
-    """Entry point: a :class:`radlib.core.errors.RadlibError` is a message and exit code 2, not a traceback."""
+    """Entry point: what the user can mend is a message and exit code 2, not a traceback.
+
+    That is a :class:`radlib.core.errors.RadlibError`, or a disk that is full or may not be written.
+    """
     from radlib.core.errors import RadlibError
 
     try:
         app()
     except RadlibError as error:
         typer.secho(f"radlib: {error}", err=True, fg="red")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        told = RadlibError(
+            f"cannot write or read: {error.strerror}", file=error.filename or Path.cwd(),
+            remedy="free some space or name another folder; what was whole before still is",
+        )  # fmt: skip
+        typer.secho(f"radlib: {told}", err=True, fg="red")
         sys.exit(2)

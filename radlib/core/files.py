@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from radlib.core.errors import MissingDataError, RadlibError
+
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
@@ -32,6 +34,33 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: Path | str, *, remedy: str = "make the file again") -> Iterator[None]:
+    """Whatever a library raises while it reads a damaged file becomes an error that names the file.
+
+    Raises:
+        MissingDataError: if the file does not exist.
+        RadlibError: if the block raises anything else.
+    """
+    try:
+        yield
+    except (RadlibError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise MissingDataError("the file does not exist", file=error.filename or path, remedy=remedy) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RadlibError(
+            f"the file is damaged, or not what it should be ({type(error).__name__}: {reason})", file=path, remedy=remedy
+        ) from error
+
+
+def read_json(path: Path | str, *, remedy: str = "make the file again") -> Any:
+    """The content of a JSON file; raises as :func:`reading`."""
+    with reading(path, remedy=remedy):
+        return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path
+from radlib.core.files import atomic_path, reading
 from radlib.core.paths import run_dir
 from radlib.reporting.report import Report
 
@@ -39,12 +39,16 @@ def read_scores(task: str, *, cohort: str, profile: str, chapters: list[str]) ->
     """The rows that chapters have kept for a task, with a column ``chapter`` in front.
 
     A chapter that kept none, because the cohort lacks what it needs, adds no rows.
+
+    Raises:
+        RadlibError: if a file is damaged, naming it.
     """
     tables = [pd.DataFrame(columns=["chapter", *TASKS[task]])]
     for chapter in chapters:
         file = run_dir(cohort=cohort, profile=profile, chapter=chapter) / "arrays" / f"scores_{task}.parquet"
         if file.is_file():
-            table = pd.read_parquet(file)
+            with reading(file, remedy=f"run the chapter {chapter} again"):
+                table = pd.read_parquet(file)[list(TASKS[task])]
             table.insert(0, "chapter", chapter)
             tables.append(table)
     found = [table for table in tables if len(table)]

@@ -14,7 +14,7 @@ from scipy.ndimage import center_of_mass
 from torch import Tensor
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, write_json
+from radlib.core.files import atomic_path, reading, write_json
 from radlib.core.seeds import named_seed
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.splits import Split, hold_out
@@ -93,12 +93,17 @@ class SliceSet:
         file = folder / "slices.json"
         if not file.is_file():
             raise MissingDataError("there are no slices", file=file, remedy="run the chapter pairwise_gan first")
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
+        arrays = {}
+        for name in _ARRAYS:
+            with reading(folder / f"{name}.npy", remedy="run the chapter pairwise_gan again"):
+                arrays[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
         tensors = {
             name: torch.from_numpy(array.astype(np.float32) / 65535 if array.dtype == np.uint16 else array)
             for name, array in arrays.items()
         }
-        return cls(ids=tuple(json.loads(file.read_text(encoding="utf-8"))["ids"]), **tensors)
+        with reading(file, remedy="run the chapter pairwise_gan again"):
+            ids = tuple(json.loads(file.read_text(encoding="utf-8"))["ids"])
+        return cls(ids=ids, **tensors)
 
 
 _ARRAYS = ("images", "masks", "crops", "crop_masks", "present")

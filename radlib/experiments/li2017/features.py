@@ -17,7 +17,7 @@ from torch import Tensor
 
 from radlib.core.device import pick_device
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, write_json
+from radlib.core.files import atomic_path, reading, write_json
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
 from radlib.data.papers import published
@@ -77,7 +77,8 @@ class Patients:
         """
         if not path.is_file():
             raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        return cls(**{name: tuple(ids) for name, ids in json.loads(path.read_text(encoding="utf-8")).items()})
+        with reading(path, remedy="run the chapter fisher_features again"):
+            return cls(**{name: tuple(ids) for name, ids in json.loads(path.read_text(encoding="utf-8")).items()})
 
 
 def choose_patients(table: pd.DataFrame, *, trained: Sequence[str], n_encoder: int, seed: int) -> Patients:
@@ -160,9 +161,10 @@ class Encoding:
         """
         if not path.is_file():
             raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        sampling = values.pop("sampling")
-        return cls(sampling=Sampling(**{**sampling, "scales": tuple(sampling["scales"])}), **values)
+        with reading(path, remedy="run the chapter fisher_features again"):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            sampling = values.pop("sampling")
+            return cls(sampling=Sampling(**{**sampling, "scales": tuple(sampling["scales"])}), **values)
 
     def __post_init__(self) -> None:
         if self.dictionary not in ("shared", "filter"):
@@ -214,7 +216,7 @@ class FeatureSet:
         """
         if not path.is_file():
             raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        with np.load(path, allow_pickle=False) as data:
+        with reading(path, remedy="run the chapter fisher_features again"), np.load(path, allow_pickle=False) as data:
             return cls(ids=tuple(map(str, data["ids"])), values=data["values"], components=int(data["components"]))
 
 

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from radlib.core.errors import MissingDataError
+from radlib.core.files import reading
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
 from radlib.evaluation.baselines import age_model
@@ -82,8 +83,9 @@ def load_published(arrays: Path, *, block: str, grade: pd.Series) -> Fold:
 
 
 def _fold(path: Path, grade: pd.Series) -> Fold:
-    features = FeatureFile(path)
-    identity = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["identity"]
+    with reading(path.with_suffix(".npy"), remedy="run the chapter unet_features again"):
+        features = FeatureFile(path)
+        identity = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["identity"]
     testing = features.table["subject"].isin(identity["test"]).to_numpy()
     labels = torch.from_numpy(features.table["subject"].map(grade).to_numpy(dtype=np.int64).copy())
     return Fold(features, labels, np.flatnonzero(~testing), np.flatnonzero(testing))

@@ -1,0 +1,141 @@
+"""Killed writers and damaged files, wherever something is written or one chapter reads what another has left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.files import read_json, reading
+from radlib.experiments.ge2020.data import SliceSet
+from radlib.experiments.li2017.features import FeatureSet, Patients
+from radlib.experiments.mehra2022.folds import load_folds
+from radlib.reporting.report import Report
+from radlib.reporting.scores import TASKS, keep_scores, read_scores
+
+
+def write_everything() -> None:
+    """A chapter's run directory by every way of writing into it that a report has."""
+    report = Report.start("idh_tables", cohort="simulated", profile="smoke", seed=3)
+    frame = pd.DataFrame({"x": np.random.default_rng(report.seed).normal(size=4)})
+    report.table("draws", frame, caption="Draws.")
+    figure, axes = plt.subplots(figsize=(1, 1))
+    axes.plot(frame["x"])
+    report.figure("line", figure, caption="A line.", alt="A line.")
+    report.value("mean", float(frame["x"].mean()))
+    scores = pd.DataFrame({name: [f"{name} {k}" for k in range(3)] for name in TASKS["segmentation"]})
+    keep_scores(report, "segmentation", scores)
+    report.finish()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What a run leaves, but for times; every file whole by its own format."""
+    files = {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        name: content
+        for name, content in files.items()
+        if Path(name).name != "provenance.json" and ".part-" not in name
+    }
+
+
+def killed_at(write: int, *, after: bool, work: Callable[[], None]) -> bool:
+    """Do the work in a process that is killed (nothing is cleaned up) at its n-th write. True if it was."""
+    child = os.fork()
+    if child == 0:
+        count, replace = 0, os.replace
+
+        def counted(source: str, target: str) -> None:
+            nonlocal count
+            count += 1
+            if count == write and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(source, target)
+            if count == write:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        os.replace = counted  # type: ignore[assignment]
+        work()
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the rename", "after the rename"])
+def test_a_writer_killed_at_any_write_leaves_whole_files_and_resumes_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "whole"))
+    write_everything()
+    expected = contents(tmp_path / "whole")
+    assert {"results.json", "draws.csv", "line.png"} <= {Path(name).name for name in expected}
+    kills = 0
+    while True:
+        runs = tmp_path / f"killed-{kills}"
+        monkeypatch.setenv("RADLIB_RUNS", str(runs))
+        if not killed_at(kills + 1, after=after, work=write_everything):
+            break
+        left = contents(runs)
+        assert left.items() <= expected.items()
+        write_everything()
+        assert contents(runs) == expected
+        kills += 1
+    assert kills >= 4
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    with pytest.raises(MissingDataError, match=r"does not exist.*a\.json"):
+        read_json(file)
+    for content in (b"{", b"\xff\xfe", b""):
+        file.write_bytes(content)
+        with pytest.raises(RadlibError, match=r"damaged.*a\.json.*Remedy: make the file again"):
+            read_json(file)
+    file.write_text("[1]")
+    assert read_json(file) == [1]
+    with pytest.raises(RadlibError, match="mine"), reading(file):
+        raise RadlibError("mine")
+
+
+def damaged(file: Path) -> None:
+    """Cut a file in half and overturn some of what is left."""
+    content = bytearray(file.read_bytes()[: file.stat().st_size // 2])
+    content[:4] = b"\0\xff\0\xff"
+    file.write_bytes(content)
+
+
+def test_damaged_scores_of_another_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
+    write_everything()
+    where = {"cohort": "simulated", "profile": "smoke", "chapters": ["idh_tables"]}
+    assert len(read_scores("segmentation", **where)) == 3  # type: ignore[arg-type]
+    damaged(next(tmp_path.rglob("scores_segmentation.parquet")))
+    with pytest.raises(RadlibError, match=r"scores_segmentation\.parquet.*run the chapter idh_tables again"):
+        read_scores("segmentation", **where)  # type: ignore[arg-type]
+
+
+def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
+    features = FeatureSet(ids=("a", "b"), values=np.ones((2, 32), np.float32))
+    features.save(tmp_path / "features.npz")
+    assert FeatureSet.load(tmp_path / "features.npz").ids == ("a", "b")
+    damaged(tmp_path / "features.npz")
+    with pytest.raises(RadlibError, match=r"features\.npz.*run the chapter fisher_features again"):
+        FeatureSet.load(tmp_path / "features.npz")
+    (tmp_path / "patients.json").write_text("{")
+    with pytest.raises(RadlibError, match=r"patients\.json.*run the chapter fisher_features again"):
+        Patients.load(tmp_path / "patients.json")
+    (tmp_path / "slices.json").write_text('{"ids": ["a"]}')
+    (tmp_path / "images.npy").write_bytes(b"no array")
+    with pytest.raises(RadlibError, match=r"images\.npy.*run the chapter pairwise_gan again"):
+        SliceSet.load(tmp_path)
+    for name in ("b_fold1.npy", "b_fold1.tsv"):
+        (tmp_path / name).write_bytes(b"no array")
+    (tmp_path / "b_fold1.json").write_text(json.dumps({"done": 2, "rows": 2, "identity": {"test": ["a"]}}))
+    with pytest.raises(RadlibError, match=r"b_fold1\.npy.*run the chapter unet_features again"):
+        load_folds(tmp_path, block="b", grade=pd.Series({"a": 1}))

@@ -16,8 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: The version of torch in both locks: the newest for which every other package resolves on CPU and CUDA machines alike.
 TORCH = "2.13.0"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: `preprocess` needs versions that the book does not run with.
+EXTRAS = [name for name in PROJECT["optional-dependencies"] if name != "preprocess"]
 COMPILE = [
-    sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras",
+    sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *(f"--extra={name}" for name in EXTRAS),
     "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet", *sys.argv[1:],
 ]  # fmt: skip
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -30,10 +33,9 @@ def pins(lock: str) -> dict[str, str]:
 
 def environment(cpu_lock: str, cuda_lock: str) -> str:
     """``environment.yml``: the direct dependencies at the versions of the lock, installed by pip inside conda."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = list(project["dependencies"])
-    for extra in project["optional-dependencies"].values():
-        wanted += extra
+    wanted = list(PROJECT["dependencies"])
+    for extra in EXTRAS:
+        wanted += PROJECT["optional-dependencies"][extra]
     names = [re.split(r"[<>=!~ \[;]", item, maxsplit=1)[0].lower() for item in wanted]
     known = pins(cpu_lock) | {"torch": pins(cuda_lock)["torch"]}
     lines = [f"      - {name}=={known[name]}" for name in sorted(set(names))]

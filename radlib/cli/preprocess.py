@@ -22,6 +22,7 @@ def preprocess(
         typer.Option(help="The brain, on the grid of T1ce (or of the first of T1, FLAIR, T2 that is there)."),
     ] = None,
     stripped: Annotated[bool, typer.Option("--stripped", help="The images have no skull already.")] = False,
+    registration: Annotated[str, typer.Option(help="simpleitk, or ants from the extra preprocess.")] = "simpleitk",
     bias_correction: Annotated[bool, typer.Option(help="N4 before registration.")] = True,
 ) -> None:
     """Make raw images of a patient like BraTS: registered, skull-stripped, 1 mm; every step is recorded.
@@ -34,6 +35,7 @@ def preprocess(
     record = run(
         {name: path for name, path in given.items() if path is not None},
         subject=subject, out=out, mask=mask, stripping="none" if stripped else "hd-bet",
+        registration=registration,  # type: ignore[arg-type]  # checked there
         bias_correction=bias_correction,
     )  # fmt: skip
     for step in record["steps"]:

@@ -53,7 +53,9 @@ def reading(path: Path | str, *, remedy: str = "make the file again") -> Iterato
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise RadlibError(
-            f"the file is damaged, or not what it should be ({type(error).__name__}: {reason})", file=path, remedy=remedy
+            f"the file is damaged, or not what it should be ({type(error).__name__}: {reason})",
+            file=path,
+            remedy=remedy,
         ) from error
 
 

@@ -1,6 +1,8 @@
 """Raw images of a patient made like BraTS."""
 
+import importlib.util
 import json
+import shutil
 import stat
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.data.preprocess import SHAPE, preprocess
+from radlib.data.preprocess import SHAPE, _by_ants, _by_simpleitk, _read, preprocess
 from radlib.data.readers.brats import read_brats
 from radlib.phantom.make import make
 
@@ -30,6 +32,50 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths["flair"] = folder / "moved_flair.nii.gz"
     sitk.WriteImage(moved, str(paths["flair"]))
     return paths
+
+
+def write_dicom(image: sitk.Image, folder: Path, *, series: int = 1) -> None:
+    """One MR series, a file a slice, with the image's position, directions and spacing."""
+    folder.mkdir(exist_ok=True)
+    x, y, _ = np.array(image.GetDirection()).reshape(3, 3).T
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    root = "1.2.826.0.1.3680043.2.1125.9"
+    across, down, apart = (f"{spacing:.6g}" for spacing in image.GetSpacing())
+    for k in range(image.GetSize()[2]):
+        place = image.TransformIndexToPhysicalPoint((0, 0, k))
+        part = image[:, :, k : k + 1]
+        tags = {
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.4", "0008|0020": "20200101", "0008|0030": "120000",
+            "0008|0018": f"{root}.{series}.{k + 1}", "0008|0060": "MR",
+            "0008|103e": f"series {series}", "0010|0010": "PHANTOM", "0010|0020": "P1", "0018|0050": apart,
+            "0018|0088": apart, "0020|000d": f"{root}.0", "0020|000e": f"{root}.{series}", "0020|0011": str(series),
+            "0020|0013": str(k + 1), "0020|0032": "\\".join(f"{v:.9g}" for v in place),
+            "0020|0037": "\\".join(f"{v:.9g}" for v in (*x, *y)), "0028|0030": f"{down}\\{across}",
+        }  # fmt: skip
+        for tag, value in tags.items():
+            part.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{series}-{k:03d}.dcm"))
+        writer.Execute(part)
+
+
+@pytest.fixture(scope="module")
+def oblique(patient: dict[str, Path]) -> sitk.Image:
+    """The T1ce in whole numbers, on a grid that is oblique in all three planes and whose voxels have three sizes."""
+    image = sitk.ReadImage(str(patient["t1ce"]), sitk.sitkFloat32)
+    middle = image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
+    turned = sitk.Euler3DTransform([0.0, 0.0, 0.0], 0.2, -0.15, 0.3)
+    axes = np.array(turned.GetMatrix()).reshape(3, 3)
+    size, spacing = (84, 100, 48), (2.0, 1.9, 3.5)
+    start = np.array(middle) - axes @ (np.array(spacing) * (np.array(size) - 1) / 2)
+    peak = float(sitk.GetArrayViewFromImage(image).max())
+    return sitk.Cast(
+        sitk.Resample(
+            image * (1000 / peak), size, sitk.Transform(), sitk.sitkLinear, start.tolist(), spacing,
+            axes.ravel().tolist(), 0.0,
+        ),
+        sitk.sitkInt16,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +147,87 @@ def test_a_mask_strips_and_must_fit(patient: dict[str, Path], tmp_path: Path) ->
     kept = np.asarray(nib.load(tmp_path / "p" / "p_t1ce.nii.gz").dataobj) > 0
     whole = half.sum() * np.prod(image.header.get_zooms())
     assert kept.sum() == pytest.approx(whole, rel=0.1)
+    moved = np.array(image.affine)
+    moved[:3, 3] += 5
+    nib.save(nib.Nifti1Image(half, moved), tmp_path / "moved.nii.gz")
+    with pytest.raises(RadlibError, match=r"the mask lies elsewhere.*moved\.nii\.gz"):
+        preprocess(paths, subject="q", out=tmp_path, mask=tmp_path / "moved.nii.gz", bias_correction=False)
     nib.save(nib.Nifti1Image(half[:-1], image.affine), tmp_path / "other.nii.gz")
     with pytest.raises(RadlibError, match="the mask has shape"):
         preprocess(paths, subject="q", out=tmp_path, mask=tmp_path / "other.nii.gz", bias_correction=False)
     assert not (tmp_path / "q").exists()
 
 
+needs_dcm2niix = pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="needs dcm2niix (Debian: dcm2niix)")
+
+
+@needs_dcm2niix
+def test_dicom_keeps_every_voxel_and_its_place(oblique: sitk.Image, tmp_path: Path) -> None:
+    """dcm2niix may turn axes round, so the voxels are compared where they lie in the patient."""
+    write_dicom(oblique, tmp_path / "t1ce")
+    steps: list[str] = []
+    found = _read(tmp_path / "t1ce", tmp_path / "work", steps=steps)
+    assert sorted(found.GetSize()) == sorted(oblique.GetSize())
+    for corner in np.ndindex(2, 2, 2):
+        index = [int(c * (n - 1)) for c, n in zip(corner, oblique.GetSize(), strict=True)]
+        place = oblique.TransformIndexToPhysicalPoint(index)
+        there = np.array(found.TransformPhysicalPointToContinuousIndex(place))
+        assert np.abs(there - there.round()).max() < 1e-3  # on the middle of a voxel
+    back = sitk.Resample(found, oblique, sitk.Transform(), sitk.sitkNearestNeighbor, -1.0)
+    assert np.array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(oblique))
+    assert len(steps) == 1
+    assert steps[0].startswith("dcm2niix v1.")
+
+
+@needs_dcm2niix
+def test_dicom_and_nifti_of_one_image_give_one_result(oblique: sitk.Image, tmp_path: Path) -> None:
+    write_dicom(oblique, tmp_path / "dicom")
+    sitk.WriteImage(oblique, str(tmp_path / "t1ce.nii.gz"))
+    found = []
+    for name, path in (("a", tmp_path / "dicom"), ("b", tmp_path / "t1ce.nii.gz")):
+        preprocess({"t1ce": path}, subject=name, out=tmp_path, stripping="none", bias_correction=False)
+        found.append(np.asarray(nib.load(tmp_path / name / f"{name}_t1ce.nii.gz").dataobj))
+    difference = np.abs(found[0] - found[1])
+    assert found[0].max() > 500
+    assert difference.mean() < 0.01 * found[0][found[0] > 0].mean()
+
+
+@needs_dcm2niix
+def test_two_series_in_one_folder_are_refused(oblique: sitk.Image, tmp_path: Path) -> None:
+    small = oblique[:, :, 20:24]
+    for series in (1, 2):
+        write_dicom(small, tmp_path / "both", series=series)
+    with pytest.raises(RadlibError, match=r"dcm2niix made 2 volumes of it.*both"):
+        preprocess({"t1ce": tmp_path / "both"}, subject="p", out=tmp_path / "out", stripping="none")
+    (tmp_path / "no_dicom").mkdir()
+    (tmp_path / "no_dicom" / "notes.txt").write_text("nothing")
+    with pytest.raises(RadlibError, match=r"dcm2niix made 0 volumes of it.*no_dicom"):
+        preprocess({"t1ce": tmp_path / "no_dicom"}, subject="p", out=tmp_path / "out", stripping="none")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ants") is None, reason="needs ANTs (the extra `preprocess`)")
+def test_ants_and_simpleitk_find_the_same_movement(patient: dict[str, Path]) -> None:
+    images = {name: _read(path, Path(), steps=[]) for name, path in patient.items()}
+    points = [(x, y, z) for x in (-40.0, 40.0) for y in (-50.0, 20.0) for z in (-20.0, 35.0)]
+    one, other = (by(images["t1ce"], images["flair"], seed=0) for by in (_by_simpleitk, _by_ants))
+    apart = [np.subtract(one.TransformPoint(point), other.TransformPoint(point)) for point in points]
+    assert np.linalg.norm(apart, axis=1).max() < 2.25
+
+
 def test_what_is_not_installed_is_named(
     patient: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))  # programs are looked for beside it, too
     with pytest.raises(MissingDataError, match="HD-BET is not installed"):
         preprocess({"t1ce": patient["t1ce"]}, subject="p", out=tmp_path / "out", bias_correction=False)
     (tmp_path / "dicom").mkdir()
     with pytest.raises(MissingDataError, match="dcm2niix is not installed"):
         preprocess({"t1ce": tmp_path / "dicom"}, subject="p", out=tmp_path / "out")
+    if importlib.util.find_spec("ants") is None:
+        with pytest.raises(MissingDataError, match="ANTs cannot be used"):
+            preprocess({"t1ce": patient["t1ce"]}, subject="p", out=tmp_path / "out", registration="ants")
     assert not (tmp_path / "out").exists()
 
 
@@ -130,7 +242,7 @@ def test_programs_are_called_and_their_failure_is_named(
         f'#!/bin/sh\nfor last; do :; done\n[ -f "$last/1.dcm" ] && cp {patient["t1ce"]} "$8/series.nii.gz"\n'
     )
     stripper = programs / "hd-bet"
-    stripper.write_text("#!/bin/sh\necho no weights >&2\nexit 3\n")
+    stripper.write_text("#!/bin/sh\necho starting\necho no weights >&2\nexit 3\n")
     for program in (converter, stripper):
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
@@ -145,6 +257,17 @@ def test_programs_are_called_and_their_failure_is_named(
         preprocess({"t1ce": empty}, subject="p", out=tmp_path, stripping="none")
     with pytest.raises(RadlibError, match="HD-BET failed: no weights"):
         preprocess({"t1ce": patient["t1ce"]}, subject="p", out=tmp_path, bias_correction=False)
+    # The command line of HD-BET 2: it takes these options only, and puts the mask beside the output as <output>_bet.
+    stripper.write_text(
+        "#!/bin/sh\n"
+        '[ "$1 $3 $5 $6 $7 $8 $9" = "-i -o -device cpu --disable_tta --save_bet_mask --no_bet_image" ] || exit 2\n'
+        'cp "$2" "${4%.nii.gz}_bet.nii.gz"\n'
+    )
+    record = preprocess({"t1ce": patient["t1ce"]}, subject="q", out=tmp_path, bias_correction=False)
+    assert any("HD-BET" in step for step in record["steps"])
+    stripper.write_text("#!/bin/sh\nexit 0\n")
+    with pytest.raises(RadlibError, match="HD-BET failed: no word"):
+        preprocess({"t1ce": patient["t1ce"]}, subject="r", out=tmp_path, bias_correction=False)
 
 
 def test_input_that_makes_no_sense(tmp_path: Path) -> None:
@@ -152,3 +275,16 @@ def test_input_that_makes_no_sense(tmp_path: Path) -> None:
         preprocess({"dwi": tmp_path}, subject="p", out=tmp_path)
     with pytest.raises(RadlibError, match="no image was given"):
         preprocess({}, subject="p", out=tmp_path)
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)), tmp_path / "empty.nii.gz")
+    with pytest.raises(RadlibError, match=r"every voxel of the image is 0.*empty\.nii\.gz"):
+        preprocess({"t1": tmp_path / "empty.nii.gz"}, subject="p", out=tmp_path)
+    with pytest.raises(RadlibError, match="unknown registration 'elastix'"):
+        preprocess({"t1": tmp_path / "empty.nii.gz"}, subject="p", out=tmp_path, registration="elastix")
+    speck = np.zeros((8, 8, 8), np.int16)
+    speck[4, 4, 4] = 1
+    far = np.eye(4)
+    far[:3, 3] = 1e5  # metres away
+    nib.save(nib.Nifti1Image(speck, far), tmp_path / "speck.nii.gz")
+    with pytest.raises(RadlibError, match="t1 cannot be registered"):
+        preprocess({"t1": tmp_path / "speck.nii.gz"}, subject="p", out=tmp_path, stripping="none",
+                   bias_correction=False)  # fmt: skip

@@ -381,7 +381,10 @@ else:
 # %% [markdown]
 # **Transfer.** The honest measure of realism: a small 3D U-Net trained on simulated subjects alone, applied to real
 # ones (`benchmarks/phantom_transfer.py`). Each row is an attempt. The second version of the simulator made the edge of
-# the brain mask dark, as dura and bone make it in skull-stripped scans, and enhancing tumour less bright.
+# the brain mask dark, as dura and bone make it in skull-stripped scans, and enhancing tumour less bright. Two further
+# changes were tried: sharp individual folds, which an average of many brains lacks, and shorter T2 of oedema and
+# tumour. Both bring mean intensities closer to those of real subjects, the second halves the difference, and neither
+# raises the Dice beyond what another seed changes; a fainter tumour lowers it. So the second version stayed.
 
 # %% tags=["hide-input"]
 attempts = v.transfer_attempts()

@@ -322,12 +322,14 @@ def transfer_attempts() -> pd.DataFrame:
             "simulated subjects": item["settings"]["n"],
             "steps": item["settings"]["steps"],
             "augmentation": not item["settings"]["no_augment"],
+            "seed": item["settings"]["seed"],
             "Dice, simulated": item["simulated_dice"]["mean"],
             "Dice, real": item["real_dice"]["mean"],
             "smallest": item["real_dice"]["min"],
             "largest": item["real_dice"]["max"],
             "real subjects": item["real_dice"]["n"],
             "seconds": item["training_seconds"],
+            "note": item.get("note", ""),
         }
         for item in attempts
     ])  # fmt: skip

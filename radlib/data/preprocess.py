@@ -60,8 +60,8 @@ def preprocess(
         out: a folder.
         mask: the brain on the grid of the reference image, where it is known.
         stripping: how the brain is found without one; ``none`` keeps what is there, for images stripped already.
-        registration: the program that finds the rigid movements. On known movements they are equally exact; SimpleITK
-            is always there, ANTs (antspyx) comes with the extra ``preprocess``.
+        registration: the program that finds the rigid movements. Both find known ones to a fraction of a voxel;
+            SimpleITK is always there, ANTs (antspyx) comes with the extra ``preprocess``.
         bias_correction: N4 before registration.
         seed: of the sampling of mutual information.
 

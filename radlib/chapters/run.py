@@ -96,6 +96,7 @@ def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeo
     target, failed = directory / "notebook.ipynb", directory / "failed.ipynb"
     for stale in (target, failed, directory / "results.json"):
         stale.unlink(missing_ok=True)
+    _sweep(directory)
     _keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
     with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
         started = time.monotonic()
@@ -138,6 +139,15 @@ def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeo
         raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
     shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
     return target
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what an earlier run showed and what a killed one left half written; a run may go on from the rest."""
+    for name in ("tables", "figures", "pages"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for part in directory.rglob(".part-*"):
+        if CHECKPOINTS not in part.relative_to(directory).parts and part.is_file():
+            part.unlink(missing_ok=True)
 
 
 def gate(notebook: nbformat.NotebookNode, *, file: Path | None = None) -> None:

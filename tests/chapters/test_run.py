@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
+import yaml
 from filelock import FileLock
 
 from radlib.chapters.parameters import read_notebook
@@ -17,6 +19,7 @@ from radlib.chapters.registry import chapter
 from radlib.chapters.run import gate, run_chapter
 from radlib.core.errors import RadlibError
 from radlib.core.paths import run_dir
+from radlib.data.cohort import Cohort, participants_table
 
 pytestmark = pytest.mark.filterwarnings(
     # ZeroMQ and nbclient, inside papermill: a kernel of the test's own on this machine
@@ -116,6 +119,73 @@ def test_a_killed_run_resumes_to_the_same_tables(project: Path, before: str) -> 
     run("first")
     assert {file.name: file.read_bytes() for file in (whole / "tables").iterdir()} == expected
     assert (whole / "results.json").read_bytes() == results
+
+
+def test_a_run_starts_from_a_clean_directory(project: Path) -> None:
+    """What an older run showed, or a killed one left half written, is in no table of the next."""
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="first")
+    for name in ("tables/old.csv", "tables/.part-x.csv", "arrays/.part-y.npy", "arrays/kept.npy"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+    run("first")
+    left = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    assert {"tables/draws.csv", "arrays/kept.npy"} <= left
+    assert not {"tables/old.csv", "tables/.part-x.csv", "arrays/.part-y.npy"} & left
+    (folder / "tables/.part-z.csv").write_text("")
+    publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
+    assert [file.name for file in (project / "book/chapters/first/tables").iterdir()] == ["draws.csv"]
+
+    # A damaged notebook or record of the run is named, with the way out.
+    for name in ("timing.json", "notebook.ipynb"):
+        (folder / name).write_text("{")
+        with pytest.raises(RadlibError, match=rf"{name}.*Remedy: run the chapter"):
+            publish_chapter(chapter("first"), cohort="simulated", profile="smoke", book=project / "book")
+
+
+def test_a_damaged_image_or_table_fails_the_chapter_and_is_named_on_its_page(project: Path) -> None:
+    """Also on a user's cohort, where what merely lacks is no failure."""
+    data = project / "data"
+    data.mkdir()
+    (data / "p1_t1.nii.gz").write_bytes(b"\x1f\x8b no gzip")
+    description = project / "mine.yml"
+    description.write_text("name: mine\nroot: data\nimages: {t1: '{id}_t1.nii.gz'}\n")
+    source = chapter("first").source
+    opening = (
+        "from radlib.data.sources import open_cohort\n"
+        'open_cohort("brats2017", cohort=cohort, profile=profile).volume("p1", "t1")\ndraws = rng'
+    )
+    source.write_text(source.read_text().replace("draws = rng", opening))
+    with pytest.raises(RadlibError, match=r"the gzip stream is truncated or corrupt.*p1_t1\.nii\.gz"):
+        run_chapter(chapter("first"), cohort=str(description), profile="smoke")
+    page = publish_chapter(chapter("first"), cohort=str(description), profile="smoke", book=project / "book")
+    assert "p1_t1.nii.gz" in page.read_text()
+
+    made = project / "runs/simulated/smoke/_cohorts/brats2017"
+    table = pd.DataFrame({"gene": [1.0]}, index=["p1"])
+    Cohort(
+        name="c", source="simulated", root=made, participants=participants_table([{"id": "p1"}]), expression=table
+    ).save(made)
+    (made / "expression.parquet").write_bytes(b"PAR1 no table")
+    with pytest.raises(RadlibError, match=r"not a readable table.*expression\.parquet.*make the cohort again"):
+        run("first")
+
+
+def test_a_parameter_is_a_value_never_code(project: Path) -> None:
+    """Whatever a profile holds, papermill writes it as a literal."""
+    trap = project / "trap"
+    code = f"""'); open({str(trap)!r}, "w"); ('\n\"\"\" # {{{{1 + 1}}}} \\"""
+    source = chapter("first").source
+    text = source.read_text().replace("n: int = 3", 'label: str = ""  # a text\nn: int = 3')
+    source.write_text(
+        text.replace("report.finish()", 'report.sentence("the label is " + repr(label))\nreport.finish()')
+    )
+    profile = {"chapters": {"first": {"n": 2, "label": code}}}
+    (project / "notebooks/profiles/smoke.yml").write_text(yaml.safe_dump(profile))
+    path = run("first")
+    assert not trap.exists()
+    assert json.loads((path.parent / "parameters.json").read_text())["label"] == code
+    shown = [o for cell in nbformat.read(path, as_version=4).cells for o in cell.get("outputs", [])]
+    assert any(f"the label is {code!r}" in str(o.get("data", {}).get("text/markdown", "")) for o in shown)
 
 
 def test_a_full_disk_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.splits import Split, hold_out, k_fold, leave_one_group_out, leave_one_out, repeated_k_fold
 
 IDS = [f"s{i:02d}" for i in range(23)]
@@ -122,3 +122,15 @@ def test_impossible_hold_outs(test: float) -> None:
 def test_a_subject_cannot_be_on_both_sides() -> None:
     with pytest.raises(RadlibError, match="on two sides"):
         Split(name="bad", train=("a", "b"), test=("b",))
+
+
+def test_too_few_subjects_are_something_that_lacks() -> None:
+    """Which a chapter on a small cohort reports as unmet; a split that makes no sense is an error in the request."""
+    with pytest.raises(MissingDataError, match="leave a part empty"):
+        hold_out(["a", "b"], test=1, validation=1, seed=0)
+    with pytest.raises(MissingDataError, match="3 folds of 2 subjects are not possible"):
+        k_fold(["a", "b"], n_folds=3, seed=0)
+    for wrong in (lambda: hold_out(["a", "b"], test=0, seed=0), lambda: k_fold(["a", "b"], n_folds=1, seed=0)):
+        with pytest.raises(RadlibError) as caught:
+            wrong()
+        assert not isinstance(caught.value, MissingDataError)

@@ -60,6 +60,8 @@ def test_everything_is_read(clinic: Path) -> None:
     assert table.loc["p1", ["age", "sex", "idh", "event", "grade", "KPS"]].tolist() == [61, "F", "mutant", 1, 4, "90"]
     assert table.loc["p2", ["sex", "idh", "event", "grade"]].tolist() == ["M", "wildtype", 0, 3]
     assert table.loc["p1", "survival_days"] == pytest.approx(304.375)
+    assert table.loc[["p1", "p2"], "grade_group"].tolist() == ["HGG", "LGG"]  # of grades 4 and 3
+    assert any(note.startswith("grade_group of 2 subject(s) follows from grade") for note in cohort.notes)
     assert table.loc["p3"].isna().all()
     assert cohort.path("p2", "t1ce").name == "p2_T1-Gd_v2.nii.gz"
     assert cohort.labels("p1").data.ravel()[:4].tolist() == [4, 2, 1, 0]

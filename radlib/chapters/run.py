@@ -22,7 +22,7 @@ from radlib.chapters.dependencies import code_of, modules_of
 from radlib.chapters.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.chapters.registry import Chapter
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, write_json
+from radlib.core.files import atomic_path, read_json, write_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
 
 #: Where a chapter's trainings leave what they resume from; gone when the chapter is whole.
@@ -196,6 +196,10 @@ def _keep_fitting_checkpoints(chapter: Chapter, folder: Path, parameters: dict[s
 
 def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, unmet: str) -> None:
     """The run directory of a chapter whose needs the cohort does not meet."""
+    for name in chapter.needs:
+        before = run_dir(cohort=parameters["cohort"], profile=parameters["profile"], chapter=name) / "results.json"
+        if before.is_file() and (why := read_json(before).get("unmet")):
+            unmet += f" It reads what the chapter {name} leaves, which could not run on this cohort: {why}"
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_markdown_cell(f"# {chapter.title}\n\n{unmet}", id="unmet")]
     nbformat.write(notebook, path)

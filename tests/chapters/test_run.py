@@ -93,6 +93,18 @@ def test_a_cohort_without_what_a_chapter_needs_is_no_failure(project: Path) -> N
     assert "no gene expression" in page
     assert status(cohort="real", profile="smoke").loc[0, "state"] == "the cohort lacks what it needs"
 
+    # A chapter that reads this one says why there is nothing to read.
+    source = chapter("second").source
+    source.write_text(
+        source.read_text().replace(
+            "draws = pd", lacking.replace("gene expression", "draws").removesuffix("draws = rng") + "draws = pd"
+        )
+    )
+    run_chapter(chapter("second"), cohort="real", profile="smoke")
+    unmet = json.loads((folder.parent / "second" / "results.json").read_text())["unmet"]
+    assert "no draws." in unmet
+    assert "the chapter first leaves, which could not run on this cohort: no gene expression." in unmet
+
 
 @pytest.mark.parametrize("before", ["draws = rng", 'report.table("draws"', "report.finish()"])
 def test_a_killed_run_resumes_to_the_same_tables(project: Path, before: str) -> None:

@@ -18,7 +18,7 @@ SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 RUN_TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install book chapters cohorts chapter notebooks lab test lint lock clean
+.PHONY: help install book pdf chapters cohorts chapter notebooks lab test lint lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ book: $(STAMP) ## Run what is not up to date and build the book: build/_build/ht
 	@$(SNAKEMAKE) chapters; ran=$$?; \
 	$(BIN)/radlib chapter book --cohort $(COHORT) --profile $(PROFILE) || exit; \
 	if [ $$ran -ne 0 ]; then echo "The book is built, but not every chapter has run: see its status page"; fi; exit $$ran
+
+pdf: book ## Build the book and print it: build/_build/pdf/book.pdf (needs Chromium)
+	$(BIN)/radlib chapter pdf
 
 chapters: $(STAMP) ## Run the chapters without building the book
 	$(SNAKEMAKE) chapters

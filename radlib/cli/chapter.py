@@ -111,6 +111,14 @@ def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
 
 
 @app.command()
+def pdf() -> None:
+    """Print the built book: one PDF with page numbers and an outline. Needs Chromium."""
+    from radlib.chapters.printed import print_book
+
+    typer.echo(print_book())
+
+
+@app.command()
 def keep(
     name: Annotated[str, typer.Argument(help="The chapter.")],
     cohort: Cohort = "real",

@@ -9,12 +9,19 @@ JOBS ?= all
 GPU ?= 0
 NAME ?=
 CLUSTER ?=
+FANOUT ?= 1
 
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 STAMP := $(VENV)/.installed
-WHERE = $(if $(CLUSTER),--workflow-profile workflow/profiles/$(CLUSTER),--cores $(JOBS) --resources gpu=1)
+# A job that asks for more cores than any node has would wait for ever, and so would everything without a controller.
+NODE_CORES = $(shell timeout 60 sinfo --noheader --format=%c | tr -d + | sort -n | tail -1)
+NO_SLURM = CLUSTER=slurm, but no SLURM answers here (see above): try `sinfo`, or run without CLUSTER
+MOST_THREADS = $(if $(filter slurm,$(CLUSTER)),--max-threads $(or $(NODE_CORES),$(error $(NO_SLURM))))
+WHERE = $(if $(CLUSTER),--workflow-profile workflow/profiles/$(CLUSTER) $(MOST_THREADS),--cores $(JOBS) --resources gpu=1)
+# Another set of inputs is no reason to run again: FANOUT changes it and not the results.
 SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
-	--nolock --rerun-incomplete --keep-going --quiet rules --config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) --
+	--nolock --rerun-incomplete --rerun-triggers code mtime params --keep-going --quiet rules \
+	--config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) fanout=$(FANOUT) --
 RUN_TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
@@ -23,7 +30,8 @@ RUN_TESTS = $(BIN)/python -m pytest -n auto
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1   CLUSTER=slurm"
+	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1"
+	@echo "  CLUSTER=slurm   FANOUT=1 (jobs that share the trainings of a chapter)"
 
 install: $(STAMP) ## Install everything into .venv from the hash-locked requirements (GPU=1: CUDA lock)
 

@@ -38,10 +38,11 @@ n_references: int = 1  # trainings of each of them
 n_changed: int = 4  # simulated subjects that are rendered again with a trait changed (0: none)
 n_training: int = 12  # training subjects that the network is applied to
 n_real: int = 6  # real subjects, at most
-checkpoints: bool = False  # keep checkpoints, so that an interrupted run goes on
 n_boot: int = 2000  # resamples of every bootstrap
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from radlib.core.paths import data_root
 from radlib.data.papers import published
 from radlib.data.sources import open_cohort
@@ -87,10 +88,20 @@ report.table("subjects", subjects.table(), index=False, digits=1,
 #
 # The baselines $S_A$ and $S_B$ are trained without a fusion branch; $S_A + S_B$ is the mean of their probabilities.
 
-# %%
+# %% tags=["trainings", "hide-input"]
 seeds = list(handed.seeds)
 recipe = handed.recipe
-folder = report.directory / "checkpoints" if checkpoints else None
+folder = report.directory / "checkpoints"
+trainings = {
+    f"{key}, seed {number}": partial(
+        stages.train_networks, key, subjects, recipe=recipe, seeds=[number], start=start, network=key, folder=folder
+    )
+    for keys, some, start in ((baselines, seeds, handed.pretrained), (references, seeds[:n_references], None))
+    for key in keys
+    for number in some
+}
+
+# %%
 runs = {"ours": [load_ours(handed, number) for number in seeds]}
 outcomes = apply(runs["ours"], subjects.store, subjects.held_out)
 for key in baselines:

@@ -52,7 +52,6 @@ cycle_weight: float = 10.0  # lambda
 tumour_share: float = 0.5  # share of cubes centred in the tumour (the paper: all)
 window: int = 24  # edge of the cubes that networks are applied to (0: the whole brain at once)
 edge_2d: int = 32  # edge of the 2D images, pixels
-checkpoints: bool = False  # keep checkpoints, so that an interrupted run goes on
 n_boot: int = 2000  # resamples of every bootstrap
 
 # %% tags=["hide-input"]
@@ -156,10 +155,17 @@ report.table("sizes", architecture.size_table(recipe), index=False, digits=0,
 # images, its kernels are then repeated along the third axis and divided by their number {cite}`carreira2017i3d`. The
 # paper takes PASCAL VOC; where that is not under the data root, simulated images of coloured shapes take its place.
 
-# %%
+# %% tags=["trainings", "hide-input"]
 seeds = [seed + number for number in range(n_seeds)]
 voc = find_voc(data_root())
-folder = report.directory / "checkpoints" if checkpoints else None
+folder = report.directory / "checkpoints"
+six = dataclasses.replace(recipe, transition_steps=six_steps)
+trainings = stages.transition_trainings(
+    subjects, recipe=recipe, seeds=seeds, others={"ours_other": n_other, "ours_six": n_six}, six=six, voc=voc,
+    edge=edge_2d, folder=folder,
+)  # fmt: skip
+
+# %%
 trained = {
     kind: stages.pretrain(kind, subjects, recipe=recipe, seeds=seeds, voc=voc, edge=edge_2d, folder=folder)
     for kind in ("transition", "self", "2d")
@@ -212,9 +218,9 @@ if report.source == "simulated":
 # Without pre-training nothing else changes. The last weights are used, nothing is selected on held-out subjects.
 
 # %%
-starts = {"ours_random": None, "ours_2d": trained["2d"], "ours_self": trained["self"], "ours": trained["transition"]}
 runs, outcomes = {}, {}
-for key, start in starts.items():
+for key, kind in stages.STARTS.items():
+    start = trained[kind] if kind else None
     runs[key], found = stages.train_and_apply(key, subjects, recipe=recipe, seeds=seeds, start=start, folder=folder)
     outcomes |= found
 
@@ -273,10 +279,10 @@ report.table("differences", differences.drop(columns=["first", "second"]), index
 
 # %%
 other = {}
-for key, kind, count in (("ours_other", "transition", n_other), ("ours_six", "six", n_six)):
+for key, count in (("ours_other", n_other), ("ours_six", n_six)):
     if count:
-        groups, some = stages.OTHER[key], seeds[:count]
-        own = dataclasses.replace(recipe, transition_steps=six_steps) if kind == "six" else recipe
+        kind, groups, some = stages.OTHER_KINDS[key], stages.OTHER[key], seeds[:count]
+        own = six if kind == "six" else recipe
         trained[key] = stages.pretrain(kind, subjects, recipe=own, seeds=some, groups=groups, folder=folder)
         _, found = stages.train_and_apply(
             key, subjects, recipe=recipe, seeds=some, start=trained[key], groups=groups, folder=folder

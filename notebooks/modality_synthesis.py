@@ -58,6 +58,7 @@ from radlib.evaluation.paired import compare
 from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import synthesis as syn
 from radlib.experiments.islam2020 import synthesis_results as results
+from radlib.experiments.islam2020.synthesis_trainings import synthesis_trainings
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -123,10 +124,19 @@ report.table(
 # %% [markdown]
 # ## The paper's method and its rivals
 
+# %% tags=["trainings", "hide-input"]
+seeds, segmentation_seeds = range(seed, seed + n_seeds), range(seed, seed + n_segmentation_seeds)
+folder = report.directory / "checkpoints"
+segmentation = seg.Recipe(widths=tuple(segmentation_widths), steps=segmentation_steps)
+trainings = synthesis_trainings(
+    store, lacking, target=target, sources=sources, fill_targets=fill_targets, train=split.train, test=split.test,
+    recipe=recipe, seeds=seeds, scaled=lambda: prepare(complete, grid=grid, spacing=spacing), segmentation=segmentation,
+    segmentation_seeds=segmentation_seeds, folder=folder,
+)  # fmt: skip
+
 # %%
 comparison = results.compare_methods(
-    store, target=target, sources=sources, train=split.train, test=split.test, recipe=recipe,
-    seeds=range(seed, seed + n_seeds), folder=report.directory / "checkpoints",
+    store, target=target, sources=sources, train=split.train, test=split.test, recipe=recipe, seeds=seeds, folder=folder
 )  # fmt: skip
 
 # %% tags=["hide-input"]
@@ -198,7 +208,7 @@ else:
 # %%
 generators = results.fill_generators(
     store, lacking, targets=fill_targets, train=split.train, validate=split.test, recipe=recipe, seed=seed,
-    folder=report.directory / "checkpoints",
+    folder=folder,
 )  # fmt: skip
 results.keep_generators(
     report.directory / "weights", {**generators, "": comparison.generators[next(iter(syn.TITLES))]}, target=target,
@@ -237,8 +247,7 @@ made = {subject: syn.synthesise(generators.get(target, comparison.generators[our
 scaled = prepare(complete, grid=grid, spacing=spacing)
 gain = results.segmentation_gain(
     scaled, results.with_synthetic(scaled, made, target=target), train=split.train, validate=(), test=split.test,
-    available=sources, target=target, seeds=range(seed, seed + n_segmentation_seeds),
-    recipe=seg.Recipe(widths=tuple(segmentation_widths), steps=segmentation_steps),
+    available=sources, target=target, seeds=segmentation_seeds, recipe=segmentation, folder=folder,
 )  # fmt: skip
 
 # %% tags=["hide-input"]

@@ -114,7 +114,7 @@ report.sentence(
 # real ones, both with Adagrad; each stage keeps the weights of its best validation loss. A patient is mutant if *more*
 # than half of the six slices are, so that a tie is wild-type.
 
-# %%
+# %% tags=["trainings"]
 recipe = ClassifierRecipe(
     widths=tuple(widths), hidden=tuple(hidden), pretrain_epochs=pretrain_epochs, refine_epochs=refine_epochs,
     pretrain_steps=pretrain_steps, refine_steps=refine_steps, pretrain_rate=pretrain_rate, refine_rate=refine_rate,
@@ -124,10 +124,12 @@ dense = DenseRecipe(
     features=dense_features, growth=dense_growth, steps=dense_steps, batch_size=dense_batch, learning_rate=dense_rate
 )
 wanted = (*arms.CASES, arms.NO_MASK, *arms.GIVEN, arms.COUNTED_ARM, *arms.CONTROLS)
+options = {"arms": wanted, "recipe": recipe, "dense": dense, "seed": seed, "folder": report.directory / "checkpoints"}
+trainings = arms.arm_trainings(study, parts, generators, **options)
+
+# %%
 outcomes = [
-    arms.run_partition(
-        study, part, generators[run - 1], arms=wanted, recipe=recipe, dense=dense, traits=traits, run=run, seed=seed
-    )
+    arms.run_partition(study, part, generators[run - 1], traits=traits, run=run, **options)
     for run, part in enumerate(parts, start=1)
 ]
 

@@ -51,12 +51,12 @@ augment: float = 1.0  # scale of random changes of intensity
 atrous_rates: list[int] = [2, 4, 6]  # of DeepLab v3
 output_stride: int = 4  # of DeepLab v3
 large_kernel: int = 7  # of GCN
-checkpoints: bool = False  # keep checkpoints, so that an interrupted run goes on
 n_boot: int = 2000  # resamples of every bootstrap
 n_real: int = 6  # real subjects of each kind, at most
 
 # %% tags=["hide-input"]
 import dataclasses
+from functools import partial
 
 import pandas as pd
 
@@ -137,7 +137,6 @@ recipe = Recipe(
     tumour_share=tumour_share,
 )  # fmt: skip
 models = ["fcn", "unet_scse", "unet", "deeplab_v3", "gcn", *references]
-folder = report.directory / "checkpoints" if checkpoints else None
 report.table("sizes", sizes.size_table(models, recipe, side=grid[0], paper=PAPER, paper_side=240), index=False,
              digits=2, caption="Parameters, and multiplications for one slice, at the size of this run and at the "
              "paper's (whose widths are not printed; the originals' are taken).")  # fmt: skip
@@ -146,6 +145,20 @@ report.table("octave", sizes.octave_table(), index=False, digits=2,
 
 # %% [markdown]
 # ## Training
+
+# %% tags=["trainings", "hide-input"]
+folder = report.directory / "checkpoints"
+sets = [("t1ce",), ("t1ce", "flair"), ("t1ce", "flair", "t2"), ("t1ce", "flair", "t2", "t1")]
+runs_of = {(model, seg.PAPER_MODALITIES): n_folds for model in models}
+runs_of |= {(model, seg.PAPER_MODALITIES): n_ablation for model in exchanged}
+runs_of |= {("unet", modalities): n_folds for modalities in sets}
+trainings = {
+    f"{model}, {'+'.join(modalities)}, fold {fold + 1}": partial(
+        seg.train_fold, store, plan, fold, model=model, recipe=recipe, seed=seed, modalities=modalities, folder=folder
+    )
+    for (model, modalities), count in runs_of.items()
+    for fold in range(min(count, n_folds))
+}
 
 # %%
 outcomes = {}
@@ -291,7 +304,6 @@ if report.source == "simulated":
 # U-Net with one, two and three modalities as in the paper, and with all four.
 
 # %%
-sets = [("t1ce",), ("t1ce", "flair"), ("t1ce", "flair", "t2"), ("t1ce", "flair", "t2", "t1")]
 by_set = {}
 for modalities in sets:
     names = ", ".join(modalities)

@@ -39,7 +39,6 @@ l1_weight: float = 100.0  # lambda_1 of the whole loss; not published
 gan_per_case: bool = False  # whether the case of missing scans has GANs of its own
 autoencoder: list[int] = [8, 8, 16, 16, 32, 32, 64, 64]  # filters; published: 64, 64, 128, ..., 512
 autoencoder_steps: int = 150  # updates of the autoencoder behind DAEF
-checkpoints: bool = False  # whether trainings resume where they were interrupted
 n_boot: int = 1000  # resamples behind an interval
 
 # %% tags=["hide-input"]
@@ -54,6 +53,7 @@ from radlib.experiments.ge2020.gan import GanRecipe, load_generators, train_pair
 from radlib.experiments.ge2020.runs import (
     HELD_OUT,
     MASKED,
+    gan_trainings,
     make_partitions,
     mask_difference,
     real_samples,
@@ -162,15 +162,18 @@ report.figure(
 # %% [markdown]
 # ## Results
 
+# %% tags=["trainings", "hide-input"]
+options = {
+    "recipe": recipe, "unmasked": unmasked, "autoencoder_widths": autoencoder, "autoencoder_steps": autoencoder_steps,
+    "gan_per_case": gan_per_case, "seed": seed, "checkpoints": report.directory / "checkpoints",
+}  # fmt: skip
+trainings = gan_trainings(slices, runs, **options)
+
 # %%
 outcomes = [
-    run_gans(
-        slices, partition, run=number, recipe=recipe, unmasked=unmasked, autoencoder_widths=autoencoder,
-        autoencoder_steps=autoencoder_steps, gan_per_case=gan_per_case, seed=seed, weights=report.directory / "weights",
-        checkpoints=report.directory / "checkpoints" if checkpoints else None,
-    )
+    run_gans(slices, partition, run=number, weights=report.directory / "weights", **options)
     for number, partition in enumerate(runs, start=1)
-]  # fmt: skip
+]
 
 # %% tags=["hide-input"]
 keep_scores(report, "synthesis", results.kept_rows(outcomes).assign(role="tcga-idh"))

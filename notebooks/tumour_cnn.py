@@ -53,10 +53,11 @@ n_detail: int = 4  # test patients for a score for every pixel and for the norma
 n_real: int = 6  # real subjects, at most
 n_real_folds: int = 3  # folds of the real subjects; 0 trains on none
 tuning_steps: int = 60  # updates of a simulated network on real subjects
-checkpoints: bool = False  # keep checkpoints, so that an interrupted run goes on
 n_boot: int = 2000  # resamples of every bootstrap
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
 from radlib.data.store import prepare
@@ -130,11 +131,22 @@ report.table("layers", results.layer_table(recipe, modalities=2), index=False,
 # Stochastic gradient descent on cross-entropy. In a run all networks with the same modalities see the same patches.
 # Test patients' patches are shown along the course; they decide nothing, the weights of the last step are used.
 
+# %% tags=["trainings", "hide-input"]
+folder = report.directory / "checkpoints"
+trainings = {
+    f"{variant.key}, run {number + 1}": partial(
+        study.train_variant, variant, store, split.train, test=split.test, recipe=recipe, neurons=tuple(neurons),
+        number=number, seed=seed, folder=folder,
+    )
+    for variant in study.VARIANTS
+    for number in range(n_runs)
+}  # fmt: skip
+
 # %%
 outcomes = {
     variant.key: study.run_variant(
         variant, store, split.train, test=split.test, compared=compared, recipe=recipe, neurons=tuple(neurons),
-        n_runs=n_runs, seed=seed, folder=report.directory / "checkpoints" if checkpoints else None,
+        n_runs=n_runs, seed=seed, folder=folder,
     )
     for variant in study.VARIANTS
 }  # fmt: skip

@@ -53,12 +53,14 @@ def _direct(code: str) -> frozenset[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(file for name in names if name.split(".")[0] == "radlib" for file in _files(name))
+    root = project_root()
+    return frozenset(file for name in names if name.split(".")[0] == "radlib" for file in _files(name, root))
 
 
-def _files(module: str) -> list[Path]:
+@cache
+def _files(module: str, root: Path) -> list[Path]:
     """The file of a module and the ``__init__`` of each package above it; nothing for a name that is no module."""
-    path = project_root() / Path(*module.split("."))
+    path = root / Path(*module.split("."))
     own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
-    above = [parent / "__init__.py" for parent in path.parents if project_root() in parent.parents]
+    above = [parent / "__init__.py" for parent in path.parents if root in parent.parents]
     return own + [file for file in above if file.is_file()] if own else []

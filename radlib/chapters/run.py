@@ -11,7 +11,8 @@ import shutil
 import sys
 import time
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -61,15 +62,36 @@ def run_chapter(
     Raises:
         RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
     """
+    parameters, directory = prepare_run(
+        chapter, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads
+    )
+    with alone(chapter, directory), full_disk_named(chapter, directory):
+        return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
+
+
+def prepare_run(
+    chapter: Chapter, *, cohort: str, profile: str, seed: int, overrides: dict[str, Any] | None, threads: int
+) -> tuple[dict[str, Any], Path]:
+    """Check the parameters, make the run directory and set the kernel's threads: what a run and a part of it share."""
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
     parameters |= resolve(chapter, profile=profile, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
     directory.mkdir(parents=True, exist_ok=True)
     for name in THREADS:
         os.environ[name] = str(threads)
+    return parameters, directory
+
+
+@contextmanager
+def alone(chapter: Chapter, directory: Path, *, patience_s: float = 0) -> Iterator[None]:
+    """Hold the lock of a run directory.
+
+    Raises:
+        RadlibError: if another process holds it for longer than ``patience_s``.
+    """
     lock = FileLock(directory / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience_s)
     except Timeout as error:
         raise RadlibError(
             f"chapter {chapter.name!r} is being run by another process",
@@ -77,7 +99,16 @@ def run_chapter(
             remedy="wait for it, or run under another cohort or profile",
         ) from error
     try:
-        return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def full_disk_named(chapter: Chapter, directory: Path) -> Iterator[None]:
+    """Turn the error of a full disk into one that says so."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -85,38 +116,20 @@ def run_chapter(
             f"the disk is full, so that chapter {chapter.name!r} could not be finished", file=directory,
             remedy="free some space, or set RADLIB_RUNS to a folder elsewhere; trainings go on from their checkpoints",
         ) from error  # fmt: skip
-    finally:
-        lock.release()
 
 
 def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeout_s: int | None) -> Path:
     """Execute a chapter whose run directory is locked."""
-    import papermill
-
     target, failed = directory / "notebook.ipynb", directory / "failed.ipynb"
     for stale in (target, failed, directory / "results.json"):
         stale.unlink(missing_ok=True)
     _sweep(directory)
-    _keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
+    keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
     with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
         started = time.monotonic()
-        source = read_notebook(chapter.source)
-        nbformat.write(source, temporary)
+        nbformat.write(read_notebook(chapter.source), temporary)
         try:
-            with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
-                papermill.execute_notebook(
-                    temporary,
-                    temporary,
-                    parameters=parameters,
-                    kernel_name="python3",
-                    cwd=str(project_root()),
-                    progress_bar=False,
-                    log_output=False,
-                    stdout_file=log,
-                    stderr_file=log,
-                    execution_timeout=timeout_s,
-                    extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
-                )
+            execute(temporary, parameters, log=log, timeout_s=timeout_s)
             gate(nbformat.read(temporary, as_version=4), file=chapter.source)
             _finish(temporary, parameters)
         except Exception as error:
@@ -124,7 +137,7 @@ def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeo
             if parameters["cohort"] == "simulated" or getattr(error, "ename", None) != MissingDataError.__name__:
                 os.replace(temporary, failed)
                 raise RadlibError(
-                    f"chapter {chapter.name!r} failed: {_last_line(error)}",
+                    f"chapter {chapter.name!r} failed: {last_line(error)}",
                     file=directory / "log.txt",
                     remedy=f"read the log, or open {failed}",
                 ) from error
@@ -148,6 +161,26 @@ def _sweep(directory: Path) -> None:
     for part in directory.rglob(".part-*"):
         if CHECKPOINTS not in part.relative_to(directory).parts and part.is_file():
             part.unlink(missing_ok=True)
+
+
+def execute(path: Path, parameters: dict[str, Any], *, log: TextIO, timeout_s: int | None = None) -> None:
+    """Execute a notebook in place with papermill; what it prints goes to ``log`` too."""
+    import papermill
+
+    with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
+        papermill.execute_notebook(
+            path,
+            path,
+            parameters=parameters,
+            kernel_name="python3",
+            cwd=str(project_root()),
+            progress_bar=False,
+            log_output=False,
+            stdout_file=log,
+            stderr_file=log,
+            execution_timeout=timeout_s,
+            extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
+        )
 
 
 def gate(notebook: nbformat.NotebookNode, *, file: Path | None = None) -> None:
@@ -182,7 +215,7 @@ def _finish(path: Path, parameters: dict[str, Any]) -> None:
     nbformat.write(notebook, path)
 
 
-def _keep_fitting_checkpoints(chapter: Chapter, folder: Path, parameters: dict[str, Any]) -> None:
+def keep_fitting_checkpoints(chapter: Chapter, folder: Path, parameters: dict[str, Any]) -> None:
     """Throw away what an interrupted run with other parameters or another version of the code left to resume."""
     digest = hashlib.sha256(code_of(chapter).encode())
     for file in modules_of(chapter):
@@ -211,7 +244,7 @@ def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, un
     })  # fmt: skip
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

@@ -75,6 +75,31 @@ def run(
 
 
 @app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="The chapter.")],
+    part: Annotated[int, typer.Option(help="Which share, from 1.", min=1)],
+    parts: Annotated[int, typer.Option(help="Of how many.", min=1)],
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Train a share of a chapter's trainings; the chapter, run afterwards, finds them finished."""
+    from radlib.chapters.parameters import declared_parameters, parse_override
+    from radlib.chapters.registry import chapter
+    from radlib.chapters.trainings import train_part
+
+    found = chapter(name)
+    declared = declared_parameters(found.source)
+    overrides = dict(parse_override(text, declared) for text in parameter or [])
+    path = train_part(
+        found, part=part, parts=parts, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads
+    )
+    typer.echo(path)
+
+
+@app.command()
 def cohort(
     role: Annotated[str, typer.Argument(help="brats2017, tcga-gbm, tcga-idh, huashan or rembrandt.")],
     profile: Profile = "default",

@@ -60,11 +60,50 @@ report.value("sum", float(draws["draw"].sum()))
 report.finish()
 """
 
+TRAININGS = """
+# %% tags=["trainings"]
+from functools import partial
+
+import torch
+
+from radlib.training.settings import LoopSettings, OptimizerSettings
+from radlib.training.supervised import fit
+
+
+def train(name):
+    def batch(step, random):
+        with open(report.directory / "steps.txt", "a") as stream:
+            stream.write(f"{name} {step}\\n")
+        return {"x": torch.from_numpy(random.normal(size=(4, 2)).astype("float32"))}
+
+    torch.manual_seed(len(name))
+    return fit(
+        torch.nn.Linear(2, 1), batch=batch, loss=lambda net, data: net(data["x"]).square().mean(),
+        optimizer=OptimizerSettings(learning_rate=0.1), loop=LoopSettings(steps=6, checkpoint_every=2), seed=seed,
+        name=name, folder=report.directory / "checkpoints" / name, device="cpu",
+    ).network
+
+
+trainings = {name: partial(train, name) for name in ("a", "bb", "ccc")}
+
+# %%
+weights = {name: make().weight.detach().numpy().ravel() for name, make in trainings.items()}
+report.table("weights", pd.DataFrame(weights), caption="Weights.", index=False, digits=8)
+"""
+
 REGISTRY = """
 chapters:
   first: {title: First}
   second: {title: Second, needs: [first]}
 """
+
+
+@pytest.fixture
+def training_project(project: Path) -> Path:
+    """``project``, whose first chapter has three trainings of six steps and writes each into ``steps.txt``."""
+    source = project / "notebooks" / "first.py"
+    source.write_text(HEADER.format(title="First", name="first") + TRAININGS + FIRST)
+    return project
 
 
 @pytest.fixture

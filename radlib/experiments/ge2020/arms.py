@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,6 +134,7 @@ def run_arm(
     recipe: ClassifierRecipe,
     run: int,
     seed: int,
+    folder: Path | None = None,
 ) -> ArmResult:
     """Train one arm on one partition and judge the test patients.
 
@@ -143,6 +147,7 @@ def run_arm(
         recipe: sizes and hyper-parameters.
         run: number of the partition, from 1.
         seed: arms of one seed and run start from the same weights.
+        folder: for checkpoints.
     """
     case, labels = cases[arm.case], study.labels(arm.labels, seed=named_seed(seed, "labels", run))
     clinical = clinical_values(study.participants[arm.given], train=split.train) if arm.given else None
@@ -161,13 +166,21 @@ def run_arm(
         recipe=recipe,
         seed=named_seed(seed, "classifier", run),
         name=f"run {run}, {arm.name}",
+        folder=_place(folder, run, arm.name),
     )
     found = judge(network, test, split.test).assign(arm=arm.name, run=run)
     return ArmResult(predictions=found, history=history, attention=attention_of(network, test), network=network)
 
 
 def run_densenet(
-    study: Study, split: Split, *, recipe: DenseRecipe, class_weight: float, run: int, seed: int
+    study: Study,
+    split: Split,
+    *,
+    recipe: DenseRecipe,
+    class_weight: float,
+    run: int,
+    seed: int,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Train Liang's network on the crops of the real training patients and judge the test patients."""
 
@@ -179,7 +192,7 @@ def run_densenet(
     images, labels = crops(split.train)
     network = train_densenet(
         images, labels, crops(split.validation), recipe=recipe, class_weight=class_weight,
-        seed=named_seed(seed, "densenet", run), name=f"run {run}, {DENSENET}",
+        seed=named_seed(seed, "densenet", run), name=f"run {run}, {DENSENET}", folder=_place(folder, run, DENSENET),
     )  # fmt: skip
     return judge_crops(network, *crops(split.test), split.test).assign(arm=DENSENET, run=run)
 
@@ -240,6 +253,7 @@ def run_partition(
     seed: int,
     dense: DenseRecipe | None = None,
     traits: pd.DataFrame | None = None,
+    folder: Path | None = None,
 ) -> RunResult:
     """Train every arm on one partition, and fit the rules.
 
@@ -253,21 +267,68 @@ def run_partition(
         seed: of everything.
         dense: of the 3D DenseNet; None leaves it out.
         traits: of :func:`run_rules`.
+        folder: for checkpoints.
     """
     split = partition.split
-    cases = build_cases(split, study.slices, partition.missing)
-    made = {case: translate(networks, study.slices, split.train) for case, networks in generators.items()}
+    cases, made = _training_sets(study, partition, generators)
     results = {
-        arm.name: run_arm(arm, study, split, cases, made, recipe=recipe, run=run, seed=seed)
+        arm.name: run_arm(arm, study, split, cases, made, recipe=recipe, run=run, seed=seed, folder=folder)
         for arm in arms
         if possible(arm, study)
     }
     parts = [result.predictions for result in results.values()]
     if dense is not None:
-        parts.append(run_densenet(study, split, recipe=dense, class_weight=recipe.class_weight, run=run, seed=seed))
+        parts.append(run_densenet(
+            study, split, recipe=dense, class_weight=recipe.class_weight, run=run, seed=seed, folder=folder
+        ))  # fmt: skip
     parts.append(run_rules(study.participants, study.mutant, split, run=run, traits=traits))
     shown = what_is_shown(study, cases, made["A"], run=run, seed=seed) if "A" in made else pd.DataFrame()
     return RunResult(predictions=pd.concat(parts, ignore_index=True), results=results, shown=shown)
+
+
+def arm_trainings(
+    study: Study,
+    partitions: Sequence[Partition],
+    generators: Sequence[Mapping[str, Generators]],
+    *,
+    arms: Sequence[Arm],
+    recipe: ClassifierRecipe,
+    dense: DenseRecipe | None,
+    seed: int,
+    folder: Path,
+) -> dict[str, Callable[[], object]]:
+    """What :func:`run_partition` trains in every run, an arm each, by name; the arguments are the same."""
+
+    @cache
+    def sets(run: int) -> tuple[dict[str, Case], dict[str, Translated]]:
+        return _training_sets(study, partitions[run - 1], generators[run - 1])
+
+    def train(arm: Arm, run: int) -> None:
+        run_arm(arm, study, partitions[run - 1].split, *sets(run), recipe=recipe, run=run, seed=seed, folder=folder)
+
+    found: dict[str, Callable[[], object]] = {}
+    for run, partition in enumerate(partitions, start=1):
+        found |= {f"run {run}, {arm.name}": partial(train, arm, run) for arm in arms if possible(arm, study)}
+        if dense is not None:
+            found[f"run {run}, {DENSENET}"] = partial(
+                run_densenet, study, partition.split, recipe=dense, class_weight=recipe.class_weight, run=run,
+                seed=seed, folder=folder,
+            )  # fmt: skip
+    return found
+
+
+def _training_sets(
+    study: Study, partition: Partition, generators: Mapping[str, Generators]
+) -> tuple[dict[str, Case], dict[str, Translated]]:
+    """The cases of a partition, and the training patients' translations by case."""
+    split = partition.split
+    cases = build_cases(split, study.slices, partition.missing)
+    return cases, {case: translate(networks, study.slices, split.train) for case, networks in generators.items()}
+
+
+def _place(folder: Path | None, run: int, name: str) -> Path | None:
+    """The folder of one training."""
+    return None if folder is None else folder / f"run{run}" / re.sub(r"\W+", "_", name)
 
 
 def collect(outcomes: Sequence[RunResult]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -125,6 +126,7 @@ def train_two_stages(
     recipe: ClassifierRecipe,
     seed: int,
     name: str = "classifier",
+    folder: Path | None = None,
 ) -> tuple[MultiStreamClassifier, pd.DataFrame]:
     """Train on augmented patients, then on real ones; the weights of each stage's best validation loss go on.
 
@@ -136,6 +138,7 @@ def train_two_stages(
         recipe: sizes and hyper-parameters.
         seed: of weights, batches and augmentation; arms of one seed start from the same weights.
         name: shown with the progress.
+        folder: for checkpoints of both stages.
 
     Returns:
         The network, and the histories of both stages (column ``stage``), with the share of time spent waiting for
@@ -154,7 +157,8 @@ def train_two_stages(
             validate=_validation(validation, recipe), optimizer=optimizer, seed=seed, name=f"{name}, {stage}",
             loop=LoopSettings(steps=steps, log_every=max(1, min(epoch, steps // 10)), validate_every=min(epoch, steps),
                               monitor="loss", patience=recipe.patience, precision=recipe.precision,
-                              channels_last=True),
+                              channels_last=True, checkpoint_every=min(epoch, steps)),
+            folder=None if folder is None else folder / stage, identity={"samples": len(samples)},
         )  # fmt: skip
         histories.append(
             fitted.history.assign(stage=stage, data_share=fitted.data_share, peak_memory=fitted.peak_memory)
@@ -288,8 +292,12 @@ def train_densenet(
     class_weight: float,
     seed: int,
     name: str = "3D DenseNet",
+    folder: Path | None = None,
 ) -> nn.Module:
-    """Train on crops ``(N, 4, c, c, c)``, flipped at random along the first axis; the best validation loss is kept."""
+    """Train on crops ``(N, 4, c, c, c)``, flipped at random along the first axis; the best validation loss is kept.
+
+    ``folder`` is for checkpoints.
+    """
     if min(crops.shape[2:]) < 32:
         raise RadlibError(f"crops of {tuple(crops.shape[2:])}", remedy="DenseNet121 halves five times: give 32 or more")
     torch.manual_seed(named_seed(seed, name, "weights"))
@@ -311,7 +319,9 @@ def train_densenet(
         network, batch=batch, loss=loss, validate=validate, seed=named_seed(seed, name), name=name,
         optimizer=OptimizerSettings(learning_rate=recipe.learning_rate),
         loop=LoopSettings(steps=recipe.steps, log_every=max(1, recipe.steps // 10), monitor="loss",
-                          validate_every=max(1, math.ceil(recipe.steps / 8)), precision=recipe.precision),
+                          validate_every=max(1, math.ceil(recipe.steps / 8)), precision=recipe.precision,
+                          checkpoint_every=max(1, math.ceil(recipe.steps / 8))),
+        folder=folder,
     )  # fmt: skip
     return network
 

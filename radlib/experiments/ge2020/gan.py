@@ -179,11 +179,12 @@ def train_all(
     seed: int,
     name: str,
     folder: Path | None = None,
+    pairs: Sequence[tuple[int, int]] = PAIRS,
 ) -> tuple[Generators, dict[str, Trained]]:
     """The six pairwise GANs of one training set: generators by direction, and each training by its pair's name."""
     generators: Generators = {}
     trainings: dict[str, Trained] = {}
-    for pair in PAIRS:
+    for pair in pairs:
         title = " and ".join(MODALITIES[channel] for channel in pair)
         where = None if folder is None else folder / f"{MODALITIES[pair[0]]}_{MODALITIES[pair[1]]}"
         made, trained = train_pair(slices, ids, pair, recipe=recipe, seed=seed, name=name, folder=where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -87,8 +88,12 @@ def train_autoencoder(
     batch_size: int = 16,
     learning_rate: float = 1e-3,
     name: str = "autoencoder",
+    folder: Path | None = None,
 ) -> tuple[SliceAutoencoder, Fitted]:
-    """The autoencoder behind DAEF, trained to reconstruct real slices of the training patients (squared error)."""
+    """The autoencoder behind DAEF, trained to reconstruct real slices of the training patients (squared error).
+
+    ``folder`` is for checkpoints.
+    """
     torch.manual_seed(named_seed(seed, name, "weights"))
     pool = slices.images[slices.rows(ids)].flatten(0, 1)
 
@@ -100,7 +105,8 @@ def train_autoencoder(
     fitted = fit(
         network, batch=batch, loss=lambda net, data: functional.mse_loss(net(data["images"]).float(), data["images"]),
         optimizer=OptimizerSettings(learning_rate=learning_rate), seed=named_seed(seed, name), name=name,
-        loop=LoopSettings(steps=steps, log_every=max(1, steps // 25)),
+        loop=LoopSettings(steps=steps, log_every=max(1, steps // 25), checkpoint_every=1000), folder=folder,
+        identity={"train": ",".join(ids), "batch": batch_size},
     )  # fmt: skip
     return network, fitted
 

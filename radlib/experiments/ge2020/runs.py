@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +16,18 @@ from torch import Tensor
 from radlib.core.errors import MissingDataError
 from radlib.core.files import write_json
 from radlib.core.seeds import named_seed
+from radlib.data.cohort import MODALITIES
 from radlib.data.splits import Split
 from radlib.evaluation.intervals import Estimate, Floats, bootstrap
 from radlib.experiments.ge2020 import quality
 from radlib.experiments.ge2020.cases import Translated, take_scans
 from radlib.experiments.ge2020.data import SliceSet
-from radlib.experiments.ge2020.gan import GanRecipe, Generators, save_generators, train_all, translate
+from radlib.experiments.ge2020.gan import PAIRS, GanRecipe, Generators, save_generators, train_all, translate
+from radlib.models.ge2020 import SliceAutoencoder
 from radlib.training.loop import Trained
+from radlib.training.supervised import Fitted
 
-MASKED, UNMASKED = "with mask", "without mask"
+MASKED, UNMASKED, CASE_B = "with mask", "without mask", "case B"
 SEEN, HELD_OUT = "training", "held out"
 """Patients on whose images the networks were trained, and those of the test set."""
 
@@ -99,6 +104,87 @@ class GanRun:
     collapsed: list[str] = field(default_factory=list)
 
 
+TrainGans = Callable[..., tuple[Generators, dict[str, Trained]]]
+
+
+def gan_sets(
+    slices: SliceSet,
+    partition: Partition,
+    *,
+    run: int,
+    recipe: GanRecipe,
+    unmasked: GanRecipe,
+    gan_per_case: bool,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> dict[str, TrainGans]:
+    """The sets of six GANs that :func:`run_gans` trains: :func:`~radlib.experiments.ge2020.gan.train_all` by model."""
+    train, left = partition.split.train, slices.without(partition.missing)
+    folder = None if checkpoints is None else checkpoints / f"run{run}"
+    data = slices if gan_per_case else left
+    sets: dict[str, TrainGans] = {
+        model: partial(
+            train_all, data, train, recipe=how, seed=named_seed(seed, "gan", run), name=f"run {run}, {model}",
+            folder=None if folder is None else folder / model.replace(" ", "_"),
+        )
+        for model, how in ((MASKED, recipe), (UNMASKED, unmasked))
+    }  # fmt: skip
+    if gan_per_case:
+        sets[CASE_B] = partial(
+            train_all, left, train, recipe=recipe, seed=named_seed(seed, "gan B", run), name=f"run {run}, case B",
+            folder=None if folder is None else folder / "case_b",
+        )  # fmt: skip
+    return sets
+
+
+def train_coder(
+    slices: SliceSet,
+    partition: Partition,
+    *,
+    run: int,
+    widths: Sequence[int],
+    steps: int,
+    seed: int,
+    checkpoints: Path | None = None,
+) -> tuple[SliceAutoencoder, Fitted]:
+    """The autoencoder of a run."""
+    return quality.train_autoencoder(
+        slices, partition.split.train, widths=widths, steps=steps, seed=named_seed(seed, "autoencoder", run),
+        name=f"run {run}, autoencoder", folder=None if checkpoints is None else checkpoints / f"run{run}/autoencoder",
+    )  # fmt: skip
+
+
+def gan_trainings(
+    slices: SliceSet,
+    partitions: Sequence[Partition],
+    *,
+    autoencoder_widths: Sequence[int],
+    autoencoder_steps: int,
+    checkpoints: Path,
+    seed: int,
+    **options: Any,
+) -> dict[str, Callable[[], object]]:
+    """Everything that :func:`run_gans` trains, one GAN or autoencoder each, by name.
+
+    Args:
+        slices: of all patients.
+        partitions: of all runs.
+        autoencoder_widths, autoencoder_steps, checkpoints, seed: as there.
+        options: the others of :func:`gan_sets`.
+    """
+    found: dict[str, Callable[[], object]] = {}
+    for run, partition in enumerate(partitions, start=1):
+        for model, gans in gan_sets(slices, partition, run=run, seed=seed, checkpoints=checkpoints, **options).items():
+            for pair in PAIRS:
+                title = " and ".join(MODALITIES[channel] for channel in pair)
+                found[f"run {run}, {model}, {title}"] = partial(gans, pairs=[pair])
+        found[f"run {run}, autoencoder"] = partial(
+            train_coder, slices, partition, run=run, widths=autoencoder_widths, steps=autoencoder_steps, seed=seed,
+            checkpoints=checkpoints,
+        )  # fmt: skip
+    return found
+
+
 def run_gans(
     slices: SliceSet,
     partition: Partition,
@@ -128,26 +214,17 @@ def run_gans(
         checkpoints: folder for unfinished trainings.
     """
     train, test = partition.split.train, partition.split.test
-    left = slices.without(partition.missing)
-    folder = None if checkpoints is None else checkpoints / f"run{run}"
-    trained: dict[str, tuple[Generators, dict[str, Trained]]] = {}
-    data = slices if gan_per_case else left
-    for model, how in ((MASKED, recipe), (UNMASKED, unmasked)):
-        trained[model] = train_all(
-            data, train, recipe=how, seed=named_seed(seed, "gan", run), name=f"run {run}, {model}",
-            folder=None if folder is None else folder / model.replace(" ", "_"),
-        )  # fmt: skip
-    own_b = trained[MASKED]
-    if gan_per_case:
-        own_b = train_all(
-            left, train, recipe=recipe, seed=named_seed(seed, "gan B", run), name=f"run {run}, case B",
-            folder=None if folder is None else folder / "case_b",
-        )  # fmt: skip
+    sets = gan_sets(
+        slices, partition, run=run, recipe=recipe, unmasked=unmasked, gan_per_case=gan_per_case, seed=seed,
+        checkpoints=checkpoints,
+    )  # fmt: skip
+    trained = {model: sets[model]() for model in (MASKED, UNMASKED)}
+    own_b = sets[CASE_B]() if CASE_B in sets else trained[MASKED]
     for case, (generators, _) in (("A", trained[MASKED]), ("B", own_b)):
         save_generators(weights / f"run{run}" / case, generators, note={"run": run, "case": case})
-    coder, fitted = quality.train_autoencoder(
-        slices, train, widths=autoencoder_widths, steps=autoencoder_steps, seed=named_seed(seed, "autoencoder", run),
-        name=f"run {run}, autoencoder",
+    coder, fitted = train_coder(
+        slices, partition, run=run, widths=autoencoder_widths, steps=autoencoder_steps, seed=seed,
+        checkpoints=checkpoints,
     )  # fmt: skip
     made = {
         (model, patients): translate(generators, slices, ids)

@@ -126,7 +126,7 @@ def train(
         steps=recipe.steps,
         log_every=max(1, recipe.steps // 40),
         validate_every=every,
-        checkpoint_every=max(1, recipe.steps // 20) if folder else None,
+        checkpoint_every=max(50, recipe.steps // 20),
         clip_norm=5.0,
         precision=recipe.precision,
     )
@@ -336,12 +336,28 @@ def cross_validate(
     folder: Path | None = None,
 ) -> list[Run]:
     """One run a fold (the first ``n_runs`` folds only, where given); ``folder`` is for checkpoints."""
-    runs = []
-    for number, split in enumerate(plan.folds[:n_runs]):
-        place = folder / f"{model}-{'-'.join(modalities)}-{number + 1}" if folder else None
-        fitted = train(store, split, model=model, recipe=recipe, seed=seed, modalities=modalities, folder=place)
-        runs.append(Run(model=model, modalities=tuple(modalities), split=split, fitted=fitted))
-    return runs
+    return [
+        train_fold(store, plan, fold, model=model, recipe=recipe, seed=seed, modalities=modalities, folder=folder)
+        for fold in range(len(plan.folds[:n_runs]))
+    ]
+
+
+def train_fold(
+    store: ImageStore,
+    plan: Plan,
+    fold: int,
+    *,
+    model: str,
+    recipe: Recipe,
+    seed: int,
+    modalities: Sequence[str] = PAPER_MODALITIES,
+    folder: Path | None = None,
+) -> Run:
+    """The run of one fold, numbered from 0."""
+    split = plan.folds[fold]
+    place = folder / f"{model}-{'-'.join(modalities)}-{fold + 1}" if folder else None
+    fitted = train(store, split, model=model, recipe=recipe, seed=seed, modalities=modalities, folder=place)
+    return Run(model=model, modalities=tuple(modalities), split=split, fitted=fitted)
 
 
 def own_folds(runs: Sequence[Run], store: ImageStore, *, recipe: Recipe) -> pd.DataFrame:

@@ -27,7 +27,12 @@ from radlib.experiments.islam2020.synthesis import (
     save_synthesiser,
     score_subjects,
     synthesise,
-    train_synthesiser,
+)
+from radlib.experiments.islam2020.synthesis_trainings import (
+    needed_sources,
+    train_fill,
+    train_method,
+    train_segmentation,
 )
 from radlib.models.islam2020 import count_flops, count_parameters
 from radlib.reporting.style import PALETTE
@@ -115,13 +120,11 @@ def compare_methods(
 ) -> Comparison:
     """Train every method of :data:`TITLES` with every seed on one direction, and score test subjects."""
     scores, histories, kept = [], {title: [] for title in TITLES}, {}  # type: ignore[var-annotated]
-    for title, (generator, discriminator) in TITLES.items():
-        chosen = replace(recipe, generator=generator, discriminator=discriminator)
+    for title in TITLES:
         for seed in seeds:
-            net, trained = train_synthesiser(
-                store, target=target, sources=[sources], train=train, validate=test, recipe=chosen, seed=seed,
-                name=f"{generator}, {discriminator}, seed {seed}",
-                folder=None if folder is None else folder / f"{generator}-{discriminator}-{seed}",
+            net, trained = train_method(
+                title, store, target=target, sources=sources, train=train, test=test, recipe=recipe, seed=seed,
+                folder=folder,
             )  # fmt: skip
             histories[title].append(trained.history)
             scores.append(score_subjects(
@@ -208,16 +211,6 @@ def _draw(axes: plt.Axes, image: np.ndarray, title: str) -> None:
 # Every direction
 
 
-def needed_sources(cohort: Cohort, target: str) -> list[tuple[str, ...]]:
-    """The sets of available modalities from which a cohort needs ``target``, the most frequent first.
-
-    Where no subject lacks it: the three other modalities together.
-    """
-    table = missing_directions(cohort, targets=[target])
-    sets: list[tuple[str, ...]] = [tuple(value) for value in table["sources"]]
-    return sets or [tuple(name for name in MODALITIES if name != target)]
-
-
 def fill_generators(
     store: ImageStore,
     cohort: Cohort,
@@ -232,10 +225,9 @@ def fill_generators(
     """One generator a modality, trained on every set of sources from which the cohort needs it."""
     made = {}
     for target in targets:
-        made[target], _ = train_synthesiser(
-            store, target=target, sources=needed_sources(cohort, target), train=train, validate=validate, recipe=recipe,
-            seed=seed, name=f"fill in {target}", folder=None if folder is None else folder / f"fill-{target}",
-        )  # fmt: skip
+        made[target], _ = train_fill(
+            store, cohort, target=target, train=train, validate=validate, recipe=recipe, seed=seed, folder=folder
+        )
     return made
 
 
@@ -376,15 +368,14 @@ def segmentation_gain(
     Returns:
         Rows of :func:`radlib.evaluation.segmentation.score_labels` with ``model`` (the arm) and ``seed``.
     """
-    from radlib.data.splits import Split
-
-    split = Split(name="synthesis", train=tuple(train), test=tuple(validate))
     both = (*available, target)
     rows = []
     for seed in seeds:
         for modalities in (tuple(available), both):
-            place = None if folder is None else folder / f"{model}-{'-'.join(modalities)}-{seed}"
-            fitted = seg.train(store, split, model=model, recipe=recipe, seed=seed, modalities=modalities, folder=place)
+            fitted = train_segmentation(
+                store, train=train, validate=validate, modalities=modalities, recipe=recipe, seed=seed, model=model,
+                folder=folder,
+            )  # fmt: skip
             arms = {"without": store} if modalities != both else {"synthetic": synthetic, "real": store}
             for arm, images in arms.items():
                 for subject in test:

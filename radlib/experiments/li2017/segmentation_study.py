@@ -130,16 +130,13 @@ def run_variant(
         seed: of the first; the others follow from it.
         folder: for checkpoints.
     """
-    own = replace(recipe, convolutions=variant.convolutions, neurons=neurons[variant.wide])
     runs: list[Training] = []
     scores: list[pd.DataFrame] = []
     masks: dict[str, Mask] = {}
     for number in range(n_runs):
-        name = f"{variant.key} run {number + 1}"
-        run = train_network(
-            store, train, modalities=variant.modalities, recipe=own, seed=named_seed(seed, "run", number), name=name,
-            monitor=test, folder=None if folder is None else folder / name.replace(" ", "_"),
-        )  # fmt: skip
+        run = train_variant(
+            variant, store, train, test=test, recipe=recipe, neurons=neurons, number=number, seed=seed, folder=folder
+        )
         runs.append(run)
         subjects = compared if number else test
         found = score_network(run.model, store, subjects, keep=None if number else masks)
@@ -147,6 +144,27 @@ def run_variant(
     return Outcome(
         title=variant.title(neurons), runs=tuple(runs), scores=pd.concat(scores, ignore_index=True), masks=masks
     )
+
+
+def train_variant(
+    variant: Variant,
+    store: ImageStore,
+    train: Sequence[str],
+    *,
+    test: Sequence[str],
+    recipe: Recipe,
+    neurons: tuple[int, int],
+    number: int,
+    seed: int,
+    folder: Path | None = None,
+) -> Training:
+    """One training of :func:`run_variant`, by its number from 0."""
+    own = replace(recipe, convolutions=variant.convolutions, neurons=neurons[variant.wide])
+    name = f"{variant.key} run {number + 1}"
+    return train_network(
+        store, train, modalities=variant.modalities, recipe=own, seed=named_seed(seed, "run", number), name=name,
+        monitor=test, folder=None if folder is None else folder / name.replace(" ", "_"),
+    )  # fmt: skip
 
 
 # Obvious rules

@@ -187,7 +187,7 @@ def train_network(
         steps=recipe.steps, log_every=max(1, recipe.steps // 40), clip_norm=recipe.clip_norm,
         precision=recipe.precision,
         validate_every=max(1, recipe.steps // recipe.validations) if recipe.validations else None,
-        checkpoint_every=max(1, recipe.steps // recipe.checkpoints) if folder else None,
+        checkpoint_every=max(50, recipe.steps // recipe.checkpoints),
     )  # fmt: skip
     kind = "random" if pretrained is None else pretrained.kind
     fitted = fit(

@@ -59,7 +59,7 @@ class Recipe:
         precision: of autocast.
         validations: how often a training is looked at on held-out subjects; that decides nothing.
         clip_norm: longest gradient.
-        checkpoints: how many a training writes where it has a folder.
+        checkpoints: how many a training writes where it has a folder; none before its 50th step.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)

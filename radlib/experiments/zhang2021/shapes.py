@@ -195,7 +195,7 @@ def train_2d(
         loop=LoopSettings(
             steps=steps, log_every=max(1, steps // 40), clip_norm=recipe.clip_norm, precision=recipe.precision,
             validate_every=max(1, steps // max(1, recipe.validations)),
-            checkpoint_every=max(1, steps // recipe.checkpoints) if folder else None,
+            checkpoint_every=max(50, steps // recipe.checkpoints),
         ),
         validate=validate, name=kind, folder=folder, device=device, identity={"recipe": repr(recipe), "edge": edge},
     )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -147,7 +148,25 @@ def train_and_apply(
         groups: modalities of the branches.
         folder: for checkpoints.
     """
-    runs = [
+    runs = train_networks(
+        key, subjects, recipe=recipe, seeds=seeds, start=start, network=network, groups=groups, folder=folder
+    )
+    return runs, apply(runs, subjects.store, subjects.held_out, key=key)
+
+
+def train_networks(
+    key: str,
+    subjects: Subjects,
+    *,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    start: Mapping[int, Pretrained] | None = None,
+    network: str = "ours",
+    groups: Groups = PAIRS,
+    folder: Path | None = None,
+) -> list[Run]:
+    """The trainings of :func:`train_and_apply`."""
+    return [
         train_network(
             network, subjects.store, subjects.train, held_out=subjects.held_out, groups=groups,
             pretrained=start[seed] if start is not None else None, recipe=recipe, seed=seed,
@@ -155,7 +174,43 @@ def train_and_apply(
         )
         for seed in seeds
     ]  # fmt: skip
-    return runs, apply(runs, subjects.store, subjects.held_out, key=key)
+
+
+def transition_trainings(
+    subjects: Subjects,
+    *,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    others: Mapping[str, int],
+    six: Recipe,
+    voc: Voc | None,
+    edge: int,
+    folder: Path | None,
+) -> dict[str, Callable[[], object]]:
+    """What the chapter on the transition trains: pre-training and the network that starts from it, by kind and seed.
+
+    Args:
+        subjects, recipe, seeds, voc, edge, folder: as for :func:`pretrain` and :func:`train_and_apply`.
+        others: how many seeds of each key of :data:`OTHER`.
+        six: recipe of the pre-training with six CycleGANs.
+    """
+
+    def chain(key: str, kind: str | None, groups: Groups, seed: int) -> None:
+        start = None
+        if kind is not None:
+            start = pretrain(
+                kind, subjects, recipe=six if kind == "six" else recipe, seeds=[seed], groups=groups, voc=voc,
+                edge=edge, folder=folder,
+            )  # fmt: skip
+        train_networks(key, subjects, recipe=recipe, seeds=[seed], start=start, groups=groups, folder=folder)
+
+    wanted = [(key, kind, PAIRS, len(seeds)) for key, kind in STARTS.items()]
+    wanted += [(key, OTHER_KINDS[key], OTHER[key], count) for key, count in others.items()]
+    return {
+        f"{key}, seed {seed}": partial(chain, key, kind, groups, seed)
+        for key, kind, groups, count in wanted
+        for seed in seeds[:count]
+    }
 
 
 def rule_outcome(subjects: Subjects, *, seeds: Sequence[int]) -> Outcome:
@@ -182,5 +237,11 @@ KINDS = {
 }  # fmt: skip
 """Kinds of pre-training as the tables call them."""
 
+STARTS = {"ours_random": None, "ours_2d": "2d", "ours_self": "self", "ours": "transition"}
+"""The kind of pre-training behind each key of :data:`~radlib.experiments.zhang2021.fusion.TITLES`; None for none."""
+
 OTHER = {"ours_other": OTHER_PAIRS, "ours_six": SINGLES}
 """Other divisions of the modalities, by key of :data:`~radlib.experiments.zhang2021.fusion.TITLES`."""
+
+OTHER_KINDS = {"ours_other": "transition", "ours_six": "six"}
+"""Their kinds of pre-training."""

@@ -131,7 +131,7 @@ def train_transition(
 
     trained = fit_adversarial(
         networks, players=players, batch=batch, shared=shared, validate=watch, seed=named_seed(seed, "cmft"),
-        loop=_loop(recipe, folder), name="transition", folder=folder, device=device,
+        loop=_loop(recipe), name="transition", folder=folder, device=device,
         identity={"groups": groups, "train": list(train), "recipe": repr(recipe)},
     )  # fmt: skip
     nets = trained.networks
@@ -188,7 +188,7 @@ def train_self(
     optimizer = recipe.optimizer(transition=True)
     trained = fit_adversarial(
         networks, players=[Player(name="autoencoders", trains=tuple(networks), loss=loss, optimizer=optimizer)],
-        batch=batch, validate=watch, seed=named_seed(seed, "self"), loop=_loop(recipe, folder), name="self",
+        batch=batch, validate=watch, seed=named_seed(seed, "self"), loop=_loop(recipe), name="self",
         folder=folder, device=device, identity={"groups": groups, "train": list(train), "recipe": repr(recipe)},
     )  # fmt: skip
     return Pretrained(
@@ -329,12 +329,12 @@ def cycle_fall(by_seed: Mapping[int, Pretrained]) -> str:
     return ", ".join(said) or "unobserved"
 
 
-def _loop(recipe: Recipe, folder: Path | None) -> LoopSettings:
+def _loop(recipe: Recipe) -> LoopSettings:
     steps = recipe.transition_steps
     return LoopSettings(
         steps=steps, log_every=max(1, steps // 40), clip_norm=recipe.clip_norm, precision=recipe.precision,
         validate_every=max(1, steps // recipe.validations) if recipe.validations else None,
-        checkpoint_every=max(1, steps // recipe.checkpoints) if folder else None,
+        checkpoint_every=max(50, steps // recipe.checkpoints),
     )  # fmt: skip
 
 

@@ -93,6 +93,9 @@ for division, (asked, groups) in divisions.items():
     table = external.balance(asked, groups).merge(external.shift_summary(external.shift(asked, groups)), on="group")
     domain = external.domain_auc(asked, groups, n_boot=n_boot, seed=seed).set_index("group")["value"]
     shifts.append(table.assign(division=division, domain=table["group"].map(domain)))
+if not shifts:
+    told = " ".join(f"{name}: {why}" for name, why in reasons.items())
+    raise MissingDataError(f"nothing in cohort {data.name!r} divides it ({told})", remedy="describe the column `site`")
 names = {"positive": "mutant", "share": "share mutant", "domain": "AUC of the group"}
 shown = pd.concat(shifts)
 shown = shown[["division", *[column for column in shown if column != "division"]]]

@@ -260,7 +260,7 @@ if people["collection"].nunique() > 1:
 shuffled = everything[everything["arm"].isin([arm.name for arm in arms.CONTROLS])].assign(setting="shuffled labels")
 nothing = [shuffled]
 if n_null and report.source == "simulated":
-    empty = controls.null_cohort(profile=profile, n=n_null, grid=null_grid, seed=seed)
+    empty = controls.null_cohort(report.directory / "checkpoints" / "null", n=n_null, grid=null_grid, seed=seed)
     null, null_parts = controls.null_study(empty, size=slices.size, field=field, n_runs=n_null_runs, seed=seed)
     found = controls.run_null(null, null_parts, generators[0], outcomes, recipe=recipe, seed=seed)
     nothing.append(found.assign(setting="without signal"))

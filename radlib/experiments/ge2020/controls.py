@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from radlib.core.errors import MissingDataError
 from radlib.core.paths import data_root
 from radlib.core.seeds import named_seed
 from radlib.data.cohort import Cohort
-from radlib.data.sources import open_cohort, simulated_dir
+from radlib.data.sources import open_cohort
 from radlib.experiments.ge2020.arms import (
     CASES,
     COUNTED_ARM,
@@ -29,20 +30,17 @@ from radlib.experiments.ge2020.study import Study
 from radlib.reporting.tables import format_interval
 
 
-def null_cohort(*, profile: str, n: int, grid: Sequence[int], seed: int) -> Cohort:
+def null_cohort(folder: Path, *, n: int, grid: Sequence[int], seed: int) -> Cohort:
     """The cohort `tcga-idh` with the preset ``null``: no arrow leads from IDH, grade or age to an image.
 
-    It is made beside the profile's cohorts the first time and read afterwards.
-
     Args:
-        profile: whose folder it is kept in.
+        folder: where it is made, or finished; beside the checkpoints, which another version of the code begins anew.
         n: patients.
         grid: voxels.
         seed: the next one is taken, so that nobody is the twin of a patient with signal.
     """
     from radlib.phantom.make import make
 
-    folder = simulated_dir("tcga-idh", profile=profile).with_name(f"tcga-idh-null-{n}")
     x, y, z = grid
     return make("tcga-idh", out=folder, n=n, grid=(x, y, z), seed=seed + 1, preset="null")
 

@@ -83,12 +83,12 @@ def test_where_nothing_is_planted(generators: dict[str, Generators]) -> None:
         assert by_arm[arm.name] == list(null_split.test)
 
 
-def test_the_cohort_without_signal_is_made_once_and_of_other_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cohort_without_signal_is_of_other_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr("radlib.phantom.make.make", lambda role, **options: given.update(options, role=role))
-    controls.null_cohort(profile="smoke", n=9, grid=[48, 48, 32], seed=4)
+    controls.null_cohort(tmp_path, n=9, grid=[48, 48, 32], seed=4)
     assert given["preset"] == "null"
     assert given["role"] == "tcga-idh"
     assert given["seed"] != 4
     assert given["grid"] == (48, 48, 32)
-    assert Path(given["out"]).parts[-4:] == ("simulated", "smoke", "_cohorts", "tcga-idh-null-9")
+    assert given["out"] == tmp_path

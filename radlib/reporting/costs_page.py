@@ -33,8 +33,9 @@ def costs_page(costs: Costs) -> str:
         "# What it costs",
         "Time, memory and disk of the stages of the book by the size of the cohort, measured on simulated subjects: "
         f"up to {most}. Every size ran in a fresh process with one thread. *Core time* is the time that the process "
-        "and its children spent on a core (user and system), which other work on the machine hardly changes; memory "
-        "is the largest resident size. Imports, and inputs that another stage makes, are counted as the start, apart "
+        "and its children spent on a core (user and system), which other work on the machine changes far less than "
+        f"the time that passed{_crowd(costs)}; memory is the largest resident size. Imports, and "
+        "inputs that another stage makes, are counted as the start, apart "
         "from the work.",
         f"Machine: {machine.processor}, {machine.cores} cores, {machine.memory_gib:.0f} GiB of memory"
         f"{_versions(costs.provenance)}. What the chapters of *this* build took is on the "
@@ -79,9 +80,9 @@ def growth_table(stages: Sequence[StageCost]) -> pd.DataFrame:
         time = stage.time
         rows.append({
             "stage": stage.title,
-            "core-seconds for n": f"{stage.start:.1f} + {time.factor:.2g} n^{time.slope:.2f}",
+            "core-seconds": f"{stage.start:.1f} + {time.factor:.2g} n^{time.slope:.2f}",
             "exponent": f"{time.slope:.2f} ({time.low:.2f} to {time.high:.2f})",
-            "times for twice as many": f"{2**time.slope:.2f} ({2**time.low:.2f} to {2**time.high:.2f})",
+            "doubling: times": f"{2**time.slope:.2f} ({2**time.low:.2f} to {2**time.high:.2f})",
             "at the end": f"{stage.last_doubling:.2f}",
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -221,6 +222,14 @@ def _ticks(panel: Any, names: dict[float, str]) -> None:
     panel.set_yticks([], minor=True)
 
 
+def _crowd(costs: Costs) -> str:
+    """How busy the machine was with other work."""
+    if not costs.measurements:
+        return ""
+    ratio = float(np.median([row.wall_seconds / row.core_seconds for row in costs.measurements]))
+    return f" (here {_two(ratio)} times as long, in the median)" if ratio > 1.2 else ""
+
+
 def _versions(provenance: dict[str, Any]) -> str:
     versions = provenance.get("versions", {})
     said = [f"{name} {versions[name]}" for name in ("python", "torch", "scikit-learn") if name in versions]
@@ -247,7 +256,7 @@ def _sentences(stages: Sequence[StageCost]) -> list[str]:
         )
 
     groups = {
-        "in proportion to the cohort, as far as these measurements can tell (their interval holds 1)": [
+        "in a way that so few sizes cannot tell from proportion (the interval of the exponent holds 1)": [
             stage for stage in stages if stage.time.low <= 1 <= stage.time.high
         ],
         "more slowly than the cohort": [stage for stage in stages if stage.time.high < 1],

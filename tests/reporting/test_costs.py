@@ -100,8 +100,9 @@ def test_what_cannot_be_fitted_is_refused(n: tuple[int, ...], y: tuple[float, ..
 def test_the_page_says_what_was_measured() -> None:
     page = costs_page(Costs.model_validate(small()))
     assert "Some Processor (x86_64), 2 cores, 24 GiB" in page
+    assert "(here 2.0 times as long, in the median)" in page
     assert "faster than the cohort: *tables: survival, RFE* (8.0 times, " in page
-    assert "(their interval holds 1): *images: read* (2.0 times, " in page
+    assert "(the interval of the exponent holds 1): *images: read* (2.0 times, " in page
     assert "| images: read | 2.0 + 0.052 n^0.99 | 0.99 (0.9" in page
     assert "| images: read | 200 | 2.0 | 9.80 | 19.6 | 256 MiB | 456 MiB | 200 KiB |" in page
     assert "grew by over a tenth" not in page

@@ -39,7 +39,8 @@ _STYLE = """
 html { font-size: 13px; } body { margin: 0; padding: 0; background: #fff; }
 .bd-article { padding: 0; max-width: none; overflow: visible; }
 h1.part { break-before: page; margin: 0 0 1.5rem; font-size: 1.1rem; color: #555; border-bottom: 1px solid #ccc; }
-.bd-article h2 { font-size: 1.8rem; margin-top: 0; break-before: page; }
+/* Without room above it, the ink of a heading touches the page before, and the outline names it twice. */
+.bd-article h2 { font-size: 1.8rem; margin-top: 0; padding-top: 1rem; break-before: page; }
 .bd-article h1.part + h2 { break-before: avoid; }
 h1, h2, h3, h4, h5, h6 { break-after: avoid; }
 .bd-article h3 { font-size: 1.4rem; } .bd-article h4 { font-size: 1.15rem; }
@@ -56,13 +57,14 @@ thead { display: table-header-group; }
 .bd-article table.table { display: table; overflow: visible; width: auto; }
 .bd-article table.table > caption { position: static; max-width: none; break-after: avoid; }
 table.result td, table.result th { padding: 0.15rem 0.4rem; }
-.bd-article table.squeezed td, .bd-article table.squeezed th { white-space: normal; overflow-wrap: anywhere; }
+table.wrapped td, table.wrapped th, table.squeezed td, table.squeezed th { white-space: normal !important; }
+table.squeezed td, table.squeezed th { overflow-wrap: anywhere; }
 .ledger-scroll { max-height: none; overflow: visible; border: 0; } .ledger-filter { display: none; }
 .bd-article table.ledger { min-width: 0; font-size: 0.68rem; line-height: 1.25; }
 table.ledger th, table.ledger td { padding: 0.15rem 0.3rem; }
 table.ledger thead th { position: static; }
-table.ledger thead th:nth-child(1) { width: 30%; } table.ledger thead th:nth-child(2) { width: 12%; }
-table.ledger thead th:nth-child(3) { width: 27%; } table.ledger thead th:nth-child(5) { width: 7%; }
+table.ledger thead th:nth-child(1) { width: 25%; } table.ledger thead th:nth-child(2) { width: 11%; }
+table.ledger thead th:nth-child(3) { width: 24%; } table.ledger thead th:nth-child(5) { width: 7%; }
 table.ledger thead th:nth-child(6) { width: 12%; }
 table.ledger small, table.ledger code { display: inline; font-size: inherit; }
 table.ledger small::before, table.ledger code::before { content: " "; }
@@ -75,15 +77,14 @@ _FOOTER = (
     '<div style="width:100%;margin:0 15mm;font:8px sans-serif;color:#555;display:flex;justify-content:space-between">'
     '<span class="title"></span><span><span class="pageNumber"></span> / <span class="totalPages"></span></span></div>'
 )
-# Tables that are wider than the page: smaller down to what can still be read, then with broken words.
+# Tables that are wider than the page become smaller; much wider ones wrap first, and break words as the last resort.
 _FIT_TABLES = """width => {
   for (const table of document.querySelectorAll('article table')) {
-    const inside = table.parentElement.closest('article > *') ? table.parentElement.clientWidth : width;
-    const room = Math.min(inside || width, width);
+    const room = Math.min(table.parentElement.clientWidth || width, width);
+    if (table.scrollWidth > room / 0.7) table.classList.add('wrapped');
     if (table.scrollWidth <= room + 1) continue;
-    const zoom = Math.max(room / table.scrollWidth, 0.6);
-    table.style.zoom = zoom;
-    if (table.scrollWidth * zoom > room + 1) { table.classList.add('squeezed'); table.style.width = '100%'; }
+    table.style.zoom = Math.max(0.98 * room / table.scrollWidth, 0.6);  // letters do not shrink quite evenly
+    if (table.getBoundingClientRect().width > room + 1) { table.classList.add('squeezed'); table.style.width = '100%'; }
   }
 }"""
 
@@ -189,7 +190,6 @@ def assemble(pages: Path, *, browser: Browser, at: Path) -> str:
         listing.append("<ul>")
         for name in part.pages:
             article = _article(pages, name, printed, browser=browser, at=at)
-            # The heading stands before its section: as first in it, Chromium writes it into the outline twice.
             heading = article.h2.extract() if article.h2 else None
             text = html.escape(heading.get_text(" ", strip=True) if heading else name)
             listing.append(f'<li><a href="#{_anchor(name)}">{text}</a></li>')

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +16,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from radlib.chapters.printed import parts, pdf_file
+from radlib.chapters.printed import parts, pdf_file, print_book
+from radlib.core.errors import RadlibError
 from radlib.core.paths import project_root
 
 HTML = project_root() / "build" / "_build" / "html"
@@ -304,20 +308,37 @@ def test_the_pdf_holds_every_page() -> None:
     assert content.startswith(b"%PDF-")
     assert content.rstrip().endswith(b"%%EOF")
     assert max(int(count) for count in re.findall(rb"/Count (\d+)", content)) > len(CHAPTERS)
-    titles = [
+    titles = {
         text.replace("\\(", "(").replace("\\)", ")")
         for text in re.findall(r"/Title \(((?:[^()\\]|\\.)*)\)", content.decode("latin-1"))
-    ]
-    wanted = []
+    }
     for part in parts(TOC):
-        wanted += [part.caption] * bool(part.caption)
+        assert not part.caption or part.caption in titles
         for name in part.pages:
-            heading = re.search(r"<h1>(.*?)<a", (HTML / f"{name}.html").read_text(encoding="utf-8"), re.DOTALL)
+            article = (HTML / f"{name}.html").read_text(encoding="utf-8").partition("<article")[2]
+            heading = re.search(r"<h1>(.*?)<a ", article, re.DOTALL)
             assert heading
-            wanted.append(" ".join(re.sub(r"<[^>]+>", "", heading[1]).split()))
-    place = iter(titles)
-    for title in wanted:  # in this order, with other headings between them
-        assert title in place, f"the outline lacks {title!r}, or not in its place"
+            assert " ".join(re.sub(r"<[^>]+>", "", heading[1]).split()) in titles
+
+
+def test_printing_needs_a_book_and_a_browser(tmp_path: Path) -> None:
+    with pytest.raises(RadlibError, match="the book is not built"):
+        print_book(pages=tmp_path, target=tmp_path / "book.pdf")
+    # In a process of its own: playwright starts once a process.
+    script = (
+        "import radlib.chapters.printed as printed; from pathlib import Path; printed.BROWSERS = ();"
+        f"printed.print_book(target=Path({str(tmp_path)!r}) / 'book.pdf')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert re.search("RadlibError: there is no Chromium to print with .* Remedy: install one", run.stderr), run.stderr
+    assert not (tmp_path / "book.pdf").exists()
 
 
 class _Links(HTMLParser):

@@ -49,6 +49,7 @@ from radlib.evaluation.paired import paired_difference
 from radlib.experiments.mehra2022 import folds as study
 from radlib.experiments.mehra2022 import grade as gr
 from radlib.experiments.mehra2022 import results
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.training.plots import loss_figure
 
@@ -253,6 +254,9 @@ for width, key in ((gan_widths[0], "low"), (gan_widths[-1], "high")):
         n=len(folds[0].train),
         note=f"{width} channels",
     )
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

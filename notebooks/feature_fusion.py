@@ -49,6 +49,7 @@ from radlib.data.sources import open_cohort
 from radlib.experiments.zhang2021 import claims, failures, pictures, results, stages
 from radlib.experiments.zhang2021.fusion import apply, load_ours, read_handed
 from radlib.experiments.zhang2021.real import real_sentence, real_subjects, real_table
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -291,8 +292,9 @@ else:
 failure, about = failures.for_the_ledger(natural, changes)
 claims.record_fusion(report, subjects, scores, outcomes, training=training, failure=failure, failure_note=about,
                      n_boot=n_boot, seed=seed)  # fmt: skip
-report.table("agreement", claims.spoken_of(report), index=False,
-             caption="Statements and figures of the paper, and what was measured for them here.")  # fmt: skip
+
+# %% tags=["remove-input", "hide-output"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -64,6 +64,7 @@ from radlib.experiments.zhang2021.fusion import keep
 from radlib.experiments.zhang2021.recipe import PAIRS, Recipe
 from radlib.experiments.zhang2021.shapes import find_voc
 from radlib.experiments.zhang2021.transition import cycle_fall, error_sentence, error_table, transition_errors
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("feature_transition", cohort=cohort, profile=profile, seed=seed)
@@ -316,8 +317,9 @@ report.sentence(f"{len(files)} files of weights are kept as safetensors in `weig
 # %% tags=["remove-input"]
 claims.record_transition(report, subjects, scores, outcomes | other, voc=voc is not None, pairs=pairs, n_boot=n_boot,
                          seed=seed)  # fmt: skip
-report.table("agreement", claims.spoken_of(report), index=False,
-             caption="Statements and figures of the paper, and what was measured for them here.")  # fmt: skip
+
+# %% tags=["remove-input", "hide-output"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -54,6 +54,7 @@ from radlib.experiments.li2017 import features as deep
 from radlib.experiments.li2017.segmentation import MODALITIES, find_network, load_network, network_input, segment
 from radlib.features.deep import Sampling, scale_ratios
 from radlib.features.fisher import save_mixtures
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)
@@ -365,6 +366,9 @@ for number, redrawn in ((2, "cases"), (4, "layers"), (5, "overview")):
                       note="redrawn; the value is the best F-score of the last convolution")  # fmt: skip
     else:
         report.missing(f"li2017.figure{number}", "drawn from simulated patients only")
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -51,6 +51,7 @@ from radlib.features import conformity
 from radlib.features.differences import pyradiomics_differences_table
 from radlib.features.presets import PRESETS
 from radlib.features.registry import registry_table
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("handcrafted_features", cohort=cohort, profile=profile, seed=seed)
@@ -233,6 +234,9 @@ report.table("best", best, index=False, digits=0,
 # %% tags=["remove-input"]
 report.record("islam2020.figure5", float(hc.family_71().loc["all", "all"]), unit="features", n=1,
               note="box counting is drawn for a simulated subject; the value is the number of features")  # fmt: skip
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the papers leave open

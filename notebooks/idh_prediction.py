@@ -58,6 +58,7 @@ from radlib.experiments.li2017.prediction_results import estimate
 from radlib.experiments.li2017.segmentation import MODALITIES, find_network, load_network
 from radlib.features.extract import extract_cohort
 from radlib.features.fisher import load_mixtures
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("idh_prediction", cohort=cohort, profile=profile, seed=seed)
@@ -415,6 +416,9 @@ for protocol in runs.PROTOCOLS:
     one = estimate(table, MULTIPLE, LEAVE_ONE_OUT, protocol, "auc")
     report.record("li2017.figure3", **one.as_dict(), protocol=protocol, note="redrawn; the AUC of two modalities")
 results.record_rest(report)
+
+# %% tags=["remove-input", "hide-output"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -59,6 +59,7 @@ from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import synthesis as syn
 from radlib.experiments.islam2020 import synthesis_results as results
 from radlib.experiments.islam2020.synthesis_trainings import synthesis_trainings
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -294,6 +295,9 @@ if len(hardest):
                   f"{directions['psnr_brain'].max():.1f} dB")  # fmt: skip
 else:
     report.missing("islam2020.text.t1c_from_flair", "no patient of this cohort needs T1ce from FLAIR alone")
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

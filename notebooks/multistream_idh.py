@@ -64,6 +64,7 @@ from radlib.experiments.ge2020.gan import load_generators
 from radlib.experiments.ge2020.multistream_ledger import record_all
 from radlib.experiments.ge2020.runs import load_partitions
 from radlib.experiments.ge2020.study import Study, unknown_counted
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -337,6 +338,9 @@ record_all(
     n_boot=n_boot,
     seed=seed,
 )
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

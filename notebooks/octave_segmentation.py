@@ -72,6 +72,7 @@ from radlib.experiments.islam2020 import segmentation_results as results
 from radlib.experiments.islam2020 import segmentation_sizes as sizes
 from radlib.experiments.islam2020 import segmentation_transfer as transfer
 from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, spoken
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -444,13 +445,8 @@ else:
 report.record("islam2020.figure2", sizes.paper_parameters(), unit="million parameters",
               note="the network builds at the published size; the paper prints no widths")  # fmt: skip
 
-# %% tags=["remove-input"]
-report.table(
-    "agreement",
-    pd.DataFrame(report.ledger)[["key", "value", "low", "high", "n", "note"]].query("key.str.contains('text|figure')"),
-    index=False,
-    caption="Statements and figures of the paper, and what was measured for them here.",
-)
+# %% tags=["remove-input", "hide-output"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -61,6 +61,7 @@ from radlib.experiments.ge2020.runs import (
     save_partitions,
     table6,
 )
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 from radlib.reporting.scores import keep_scores
 
@@ -273,6 +274,9 @@ else:
 results.record_all(
     report, estimates=estimates, counts=counts, cases=cases, partition=runs[0], patients=len(slices.ids)
 )  # fmt: skip
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -47,6 +47,7 @@ from radlib.evaluation.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFold
 from radlib.experiments.islam2020 import segmentation as seg
 from radlib.experiments.islam2020 import survival as end
 from radlib.experiments.islam2020 import survival_results as shown
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("radiogenomic_survival", cohort=cohort, profile=profile, seed=seed)
@@ -244,6 +245,9 @@ for protocol, (_, values) in table_2.items():
 fused = end.accuracy_of(costs, arm=end.SYNTHESISED, protocol=LEAKAGE_FREE)
 report.record("islam2020.figure1", fused.value, low=fused.low, high=fused.high, n=fused.n, unit="%",
               protocol=LEAKAGE_FREE, note="the whole workflow runs; the value is its accuracy")  # fmt: skip
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

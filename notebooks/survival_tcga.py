@@ -60,6 +60,7 @@ from radlib.evaluation.protocols import (
     permutation_p_value,
 )
 from radlib.evaluation.stability import named_frequencies, selection_matrix
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.kept import kept_run
 from radlib.reporting.report import Report
 from radlib.reporting.style import PALETTE
@@ -629,6 +630,9 @@ for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
 # %% tags=["remove-input"]
 report.record("islam2020.text.most_important_genes", sum(gene in tops["SVM"].index for gene in ("LRRC17", "LDLR")), n=n,
               unit="of 2 among the 20 leading features", protocol="as published", note="SHAP of the SVM")  # fmt: skip
+
+# %% tags=["remove-input", "hide-output"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

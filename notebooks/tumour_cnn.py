@@ -69,6 +69,7 @@ from radlib.experiments.li2017 import segmentation_ledger as ledger
 from radlib.experiments.li2017 import segmentation_real as real
 from radlib.experiments.li2017 import segmentation_results as results
 from radlib.experiments.li2017 import segmentation_study as study
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("tumour_cnn", cohort=cohort, profile=profile, seed=seed)
@@ -373,8 +374,9 @@ report.sentence(
 # %% tags=["remove-input"]
 ledger.record(report, outcomes=outcomes, found=found, changes=changes, split=split, recipe=recipe,
                neurons=tuple(neurons), spent=spent)  # fmt: skip
-report.table("agreement", ledger.agreement(report), index=False,
-             caption="The paper's entries on segmentation, and what was measured for them here.")  # fmt: skip
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

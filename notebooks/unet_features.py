@@ -54,6 +54,7 @@ from radlib.evaluation.paired import paired_difference
 from radlib.experiments.mehra2022 import results
 from radlib.experiments.mehra2022 import segmentation as seg
 from radlib.models.mehra2022 import FeatureUNet, adapt_input
+from radlib.reporting.agreement import show_agreement
 from radlib.reporting.report import Report
 
 report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed)
@@ -301,6 +302,9 @@ for number in (1, 3, 4, 5, 6, 7, 8):
 
 # %% tags=["remove-input"]
 results.record_counts(report, counts, n_slices=len(table), n_patients=len(second))
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the paper leaves open

@@ -35,7 +35,10 @@ def format_interval(value: float, low: float | None, high: float | None, *, digi
 
 
 def as_text(frame: pd.DataFrame, *, digits: int | Mapping[str, int] = 3, index: bool = True) -> pd.DataFrame:
-    """The table with every cell formatted; a named or meaningful index becomes its first columns."""
+    """The table with every cell formatted; a named or meaningful index becomes its first columns.
+
+    Headers are shown in words: ``advantage_low`` reads *advantage low* (the CSV keeps the name).
+    """
     shown = frame.reset_index() if index else frame
     shown = shown.rename(columns={name: "" for name in shown.columns if name in ("index", "level_0", "level_1")})
     columns: list[list[str]] = []
@@ -43,6 +46,7 @@ def as_text(frame: pd.DataFrame, *, digits: int | Mapping[str, int] = 3, index: 
         places = digits.get(str(name), 3) if isinstance(digits, Mapping) else digits
         columns.append([format_number(value, digits=places) for value in shown.iloc[:, position]])
     labels = [" ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in shown.columns]
+    labels = [label.replace("_", " ") for label in labels]
     return pd.DataFrame(dict(enumerate(columns)), index=range(len(shown))).set_axis(labels, axis=1)
 
 

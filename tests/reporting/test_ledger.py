@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from radlib.core.errors import RadlibError
-from radlib.data.papers import PAPERS, published, published_values
+from radlib.data.papers import PAPERS, load_paper, published, published_values
 from radlib.reporting.ledger import (
     VERDICTS,
     Result,
@@ -210,6 +212,35 @@ def test_claims_count_every_entry_once(folders: tuple[Path, Path]) -> None:
         assert f"{{cite:t}}`{paper}`" in page
     assert re.search(r"Of these: 1 reproduced, \d+ not yet", page)
     assert "28 of 34" in page
+
+
+def test_claims_stand_beside_what_was_found(folders: tuple[Path, Path]) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", " ", claims_page(*folders)))
+    for paper in PAPERS:
+        for claim in load_paper(paper).claims:
+            assert claim.says in text
+            _, _, rest = text.partition(claim.says)
+            for key in claim.keys:
+                assert f"{published(f'{paper}.{key}').number or published(f'{paper}.{key}').printed}" in rest
+    row = next(line for line in claims_page(*folders).splitlines() if f"#{ACCURACY}" in line)
+    cells = [re.sub(r"<[^>]+>", " ", cell).split() for cell in row.split("<td>")]
+    assert cells[1] == ["88.82", "±", "6.37", "%", "n", "=", "34"]
+    assert "88.00" in cells[3]
+    assert cells[-1] == ["reproduced"]
+
+
+def test_claims_show_a_smoke_run_only_where_there_is_nothing_else(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    smoke = measured(50, profile="smoke", source="simulated", chapter="gan")
+    write(runs / "simulated" / "smoke" / "gan", smoke)
+    only = claims_page(runs, tmp_path / "none")
+    assert "50.00" in only
+    assert "smoke" in only
+    write(runs / "simulated" / "default" / "gan", replace(smoke, profile="default", value=60))
+    both = claims_page(runs, tmp_path / "none")
+    assert "60.00" in both
+    assert "50.00" not in both
+    assert "smoke" not in both
 
 
 class _Page(HTMLParser):

@@ -36,3 +36,9 @@ def test_two_level_columns_and_equal_names() -> None:
     assert as_text(frame, index=False).columns.tolist() == ["Dice ET", "Dice WT", "HD95 ET"]
     twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
     assert as_text(twice, index=False).iloc[0].tolist() == ["1", "2"]
+
+
+def test_headers_are_words_and_cells_are_left_alone() -> None:
+    text = as_text(pd.DataFrame({"advantage_low": ["hard_dice"]}), index=False)
+    assert text.columns.tolist() == ["advantage low"]
+    assert text.iloc[0, 0] == "hard_dice"

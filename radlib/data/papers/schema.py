@@ -127,6 +127,13 @@ class Remark(_Strict):
     relation: Name | None = None
 
 
+class Claim(_Strict):
+    """A headline claim of the paper in our words, and the entries that bear it: keys without the paper's name."""
+
+    says: Text
+    keys: tuple[Name, ...] = Field(min_length=1)
+
+
 class Paper(_Strict):
     """One paper's manifest."""
 
@@ -142,6 +149,7 @@ class Paper(_Strict):
     tables: dict[Name, Table]
     text: dict[Name, Statement]
     figures: dict[Name, Figure]
+    claims: tuple[Claim, ...] = Field(min_length=1)
     remarks: tuple[Remark, ...] = ()
 
 
@@ -276,6 +284,11 @@ def published(key: str) -> PublishedValue:
 
 def _entries(paper: Paper) -> dict[str, PublishedValue]:
     values = {value.key: value for value in (*_table_cells(paper), *_statements(paper), *_figures(paper))}
+    for name in (name for claim in paper.claims for name in claim.keys):
+        if f"{paper.key}.{name}" not in values:
+            raise RadlibError(
+                f"a claim of {paper.key} rests on {name!r}, which is no entry", remedy="correct the key in the manifest"
+            )
     remarks: dict[str, list[Remark]] = {}
     for remark in paper.remarks:
         for pattern in remark.keys:

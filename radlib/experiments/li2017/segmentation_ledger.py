@@ -12,7 +12,6 @@ from radlib.data.splits import Split
 from radlib.experiments.li2017.segmentation import Recipe
 from radlib.experiments.li2017.segmentation_study import MULTIPLE, SINGLE, VARIANTS, Outcome
 from radlib.reporting.report import Report
-from radlib.reporting.tables import format_interval
 
 LEDGER: tuple[str, ...] = (
     "figure1",
@@ -94,16 +93,3 @@ def time_table(outcomes: Mapping[str, Outcome], *, spent: Mapping[str, float]) -
 def _printed(name: str) -> str:
     entry = published(f"li2017.text.{name}")
     return f"{entry.printed} {entry.unit}"
-
-
-def agreement(report: Report) -> pd.DataFrame:
-    """What was recorded, beside the published entries."""
-    rows = []
-    for row in report.ledger:
-        entry = published(row["key"])
-        here = format_interval(row["value"], row["low"], row["high"], digits=4 if abs(row["value"]) < 1 else 1)
-        rows.append({
-            "entry": entry.caption or row["key"], "published": entry.printed, "unit": row["unit"], "here": here,
-            "note": row["note"],
-        })  # fmt: skip
-    return pd.DataFrame(rows)

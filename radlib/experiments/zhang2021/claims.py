@@ -153,12 +153,6 @@ def record_fusion(
     _record(report, "zhang2021.figure9", failure, note=failure_note)
 
 
-def spoken_of(report: Report) -> pd.DataFrame:
-    """The report's entries for statements and figures, to read; those of tables stand in the tables."""
-    entries = pd.DataFrame(report.ledger, columns=["key", "value", "low", "high", "n", "unit", "note"])
-    return entries[entries["key"].str.contains(r"\.text\.|\.figure")]
-
-
 def _record(report: Report, key: str, one: Estimate, *, note: str, protocol: str = "leakage-free") -> None:
     if not np.isfinite(one.value):
         report.missing(key, f"undefined in this run: {note}")

@@ -7,15 +7,24 @@ stay plain tables where there is no script.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from radlib.core.paths import project_root
 from radlib.data.papers import PAPERS, load_paper
+from radlib.reporting.agreement import as_measured, as_printed, entry_name
 from radlib.reporting.ledger.collect import collect
 from radlib.reporting.ledger.frame import summarise
-from radlib.reporting.ledger.verdict import COMPARABLE, VERDICTS, Entry, Result
-from radlib.reporting.tables import format_interval
+from radlib.reporting.ledger.verdict import (
+    AS_PUBLISHED,
+    COMPARABLE,
+    CONTROL,
+    LEAKAGE_FREE,
+    VERDICTS,
+    Entry,
+    Result,
+    deciding,
+)
 
 PLACES = ("simulated", "real", "full size")
 KINDS = {
@@ -53,11 +62,19 @@ def ledger_page(runs: Path, published: Path) -> str:
 
 
 def claims_page(runs: Path, published: Path) -> str:
-    """A paragraph a paper: how many of its entries have which verdict, and where it disagrees with itself. MyST."""
+    """The headline claims of every paper beside what was found, how many of its entries have which verdict, and where
+    it disagrees with itself. MyST."""
     entries = collect(runs, published)
     counts = summarise(entries)
-    parts = []
+    by_key = {entry.published.key: entry for entry in entries}
+    parts = [
+        "The claims are in our words. Each stands above the published values that bear it, what was measured here with "
+        "its interval, and the [verdict](ledger-verdicts). A result on simulated patients never decides a claim about "
+        "real ones: it says whether the method *can* do what is claimed where the truth is known. *As published* is "
+        "the paper's own protocol, *leakage-free* ours, a *control* something that a clinician would try first."
+    ]
     for key in PAPERS:
+        paper = load_paper(key)
         own = [entry for entry in entries if entry.published.paper == key]
         measured = [entry for entry in own if entry.verdict != "setting"]
         found = [
@@ -65,12 +82,14 @@ def claims_page(runs: Path, published: Path) -> str:
             for verdict, number in counts.loc[key, [name for name in VERDICTS if name != "setting"]].items()
             if number
         ]
-        parts.append(
-            f"**{{cite:t}}`{load_paper(key).citation}`**, *{load_paper(key).title}*: {len(own)} entries in the "
-            f"[ledger](/generated/ledger), {len(measured)} of them measurements, descriptions of the data or "
-            f"figures. Of these: {', '.join(found)}."
-        )
-        contradictions = [remark for remark in load_paper(key).remarks if remark.contradiction]
+        parts += [
+            f"## {_short(key)}",
+            f"*{paper.title}*, {{cite:t}}`{paper.citation}`.",
+            _raw(_claims_table(key, by_key)),
+            f"All in all {len(own)} entries in the [ledger](/generated/ledger), {len(measured)} of them measurements, "
+            f"descriptions of the data or figures. Of these: {', '.join(found)}.",
+        ]
+        contradictions = [remark for remark in paper.remarks if remark.contradiction]
         if contradictions:
             parts.append(
                 f":::{{dropdown}} Where the paper disagrees with itself ({len(contradictions)})\n"
@@ -78,6 +97,38 @@ def claims_page(runs: Path, published: Path) -> str:
                 + "\n:::"
             )
     return "\n\n".join([*parts, ""])
+
+
+def _claims_table(paper: str, entries: Mapping[str, Entry]) -> str:
+    body: list[str] = []
+    for claim in load_paper(paper).claims:
+        body.append(f'<tr class="ledger-title"><th colspan="6" scope="colgroup">{_e(claim.says)}</th></tr>')
+        body += [_claim_row(entries[f"{paper}.{key}"]) for key in claim.keys]
+    return _table_of(f"Claims of {_short(paper)}", paper, body)
+
+
+def _claim_row(entry: Entry) -> str:
+    value = entry.published
+    cells = [
+        f'<th scope="row"><a href="generated/ledger.html#{_e(value.key)}">{_e(entry_name(value))}</a></th>',
+        f"<td>{_published(entry)}</td>",
+        *(f"<td>{_briefly(entry, place)}</td>" for place in PLACES),
+        f'<td><span class="ledger-verdict">{entry.verdict}</span></td>',
+    ]
+    return f'<tr data-verdict="{entry.verdict}">' + "".join(cells) + "</tr>"
+
+
+def _briefly(entry: Entry, place: str) -> str:
+    """One result a protocol: the one that decides. A note stands where the number alone says nothing."""
+    results = [result for result in entry.results if result.place == place]
+    texts = []
+    for protocol in (AS_PUBLISHED, LEAKAGE_FREE, "", CONTROL):
+        result = deciding([result for result in results if result.protocol == protocol])
+        if result is not None:
+            note = result.note if entry.published.number is None or protocol == CONTROL else ""
+            about = "; ".join(part for part in (protocol, _e(note), "smoke" * (result.profile == "smoke")) if part)
+            texts.append(f'<p class="ledger-result">{_e(_number(entry, result))}<small>{about}</small></p>')
+    return "".join(texts)
 
 
 def _names(paper: str, keys: Iterable[str]) -> str:
@@ -92,7 +143,7 @@ def _citation(key: str) -> str:
 def _rules() -> str:
     verdicts = "\n".join(f"{verdict}\n: {rule}\n" for verdict, rule in VERDICTS.items())
     return (
-        f":::{{dropdown}} Rules of the verdict\n{COMPARABLE}\n\n{verdicts}\n"
+        f"(ledger-verdicts)=\n:::{{dropdown}} Rules of the verdict\n{COMPARABLE}\n\n{verdicts}\n"
         "An entry marked *contradiction* is one on which the paper disagrees with itself; the remark says how.\n:::"
     )
 
@@ -124,9 +175,6 @@ def _filter() -> str:
 
 
 def _table(paper: str, entries: list[Entry]) -> str:
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("Entry", "Published", "Simulated", "Real", "Full size", "Verdict")
-    )
     body: list[str] = []
     title = None
     for entry in entries:
@@ -139,8 +187,15 @@ def _table(paper: str, entries: list[Entry]) -> str:
             title = "Figures"
             body.append('<tr class="ledger-title"><th colspan="6" scope="colgroup">Figures</th></tr>')
         body.append(_row(entry))
+    return _table_of(f"Ledger of {_short(paper)}", paper, body)
+
+
+def _table_of(label: str, paper: str, body: list[str]) -> str:
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("Entry", "Published", "Simulated", "Real", "Full size", "Verdict")
+    )
     return (
-        f'<div class="ledger-scroll" role="region" tabindex="0" aria-label="Ledger of {_e(_short(paper))}">'
+        f'<div class="ledger-scroll" role="region" tabindex="0" aria-label="{_e(label)}">'
         f'<table class="ledger" data-paper="{paper}"><thead><tr>{head}</tr></thead>\n<tbody>\n'
         + "\n".join(body)
         + "\n</tbody></table></div>"
@@ -149,11 +204,11 @@ def _table(paper: str, entries: list[Entry]) -> str:
 
 def _row(entry: Entry) -> str:
     value = entry.published
-    name = " · ".join(part for part in (value.row, value.column) if part) or f"{value.table}: {value.caption}"
     mark = '<span class="ledger-mark">contradiction</span> ' if value.contradiction else ""
     remark = f'<p class="ledger-remark">{mark}{_e(value.remark)}</p>' if value.remark else ""
+    key = _e(value.key).replace(".", ".<wbr>")
     cells = [
-        f'<th scope="row"><span>{_e(name)}</span><code>{_e(value.key).replace(".", ".<wbr>")}</code>{remark}</th>',
+        f'<th scope="row"><span>{_e(entry_name(value))}</span><code>{key}</code>{remark}</th>',
         f"<td>{_published(entry)}</td>",
         *(f"<td>{_measured(entry, place)}</td>" for place in PLACES),
         f'<td><span class="ledger-verdict">{entry.verdict}</span>'
@@ -169,26 +224,19 @@ def _row(entry: Entry) -> str:
 
 
 def _published(entry: Entry) -> str:
-    value = entry.published
-    if value.number is None:
-        return _e(value.printed)
-    text = value.printed if value.spread is None else f"{value.number} ± {value.spread}"
-    text = text.split(" (")[0] if value.spread is None else text  # the share of a count is an entry of its own
-    unit = "" if value.unit in ("", "fraction") or text.endswith(value.unit) else f" {value.unit}"
-    size = f"<small>n = {value.n}</small>" if value.n else ""
-    return f"{_e(text + unit)}{size}"
+    size = f"<small>n = {entry.published.n}</small>" if entry.published.number is not None and entry.published.n else ""
+    return f"{_e(as_printed(entry.published))}{size}"
 
 
 def _measured(entry: Entry, place: str) -> str:
-    exponent = entry.published.number.as_tuple().exponent if entry.published.number is not None else -3
-    digits = max(-int(exponent), 0)
-    return "".join(_result(result, digits=digits) for result in entry.results if result.place == place)
+    return "".join(_result(entry, result) for result in entry.results if result.place == place)
 
 
-def _result(result: Result, *, digits: int) -> str:
-    low, high = (None if bound is None else float(bound) for bound in (result.low, result.high))
-    digits += digits == 0 and not float(result.value).is_integer()
-    text = format_interval(float(result.value), low, high, digits=digits)
+def _number(entry: Entry, result: Result) -> str:
+    return as_measured(entry.published, result.value, result.low, result.high)
+
+
+def _result(entry: Entry, result: Result) -> str:
     about = [
         result.protocol,
         f"n = {result.n}" if result.n is not None else "",
@@ -201,7 +249,7 @@ def _result(result: Result, *, digits: int) -> str:
     if _has_chapter(result.chapter):
         chapter = f'<a href="../chapters/{chapter}.html">{chapter}</a>'
     details = "; ".join([*(_e(part) for part in about if part), chapter])
-    return f'<p class="ledger-result">{_e(text)}<small>{details}</small></p>'
+    return f'<p class="ledger-result">{_e(_number(entry, result))}<small>{details}</small></p>'
 
 
 def _has_chapter(name: str) -> bool:

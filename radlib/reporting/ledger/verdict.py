@@ -40,7 +40,7 @@ COMPARABLE = (
     "subjects. Controls never decide. A published value stands for every number that would be printed like it."
 )
 
-LEAKAGE_FREE, AS_PUBLISHED = "leakage-free", "as published"
+LEAKAGE_FREE, AS_PUBLISHED, CONTROL = "leakage-free", "as published", "control"
 LEAST_SHARE_OF_N = 0.5
 
 _WITHOUT_RESULT = {
@@ -125,8 +125,8 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
     comparable = [result for result, hindrance in hindrances.items() if not hindrance]
     if not comparable:
         return Judgement("not yet", next(iter(hindrances.values())))
-    fair = _deciding([result for result in comparable if result.fair])
-    literal = _deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
+    fair = deciding([result for result in comparable if result.fair])
+    literal = deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
     if not (fair or literal):
         return Judgement("not yet", "only controls were run")
     if published.number is None:
@@ -137,9 +137,9 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
         if fair:
             return Judgement("only as published", f"the leakage-free result lies {side} the published value")
         return Judgement("not yet", "in the interval of the paper's own protocol; not run leakage-free yet")
-    deciding = fair or literal
-    assert deciding is not None  # one of them is there, or we would have returned above
-    return Judgement("not reproduced", f"our result lies {_side(published, deciding)} the published value")
+    nearest = fair or literal
+    assert nearest is not None  # one of them is there, or we would have returned above
+    return Judgement("not reproduced", f"our result lies {_side(published, nearest)} the published value")
 
 
 def _hindrance(published: PublishedValue, result: Result) -> str:
@@ -154,9 +154,10 @@ def _hindrance(published: PublishedValue, result: Result) -> str:
     return ""
 
 
-def _deciding(results: Sequence[Result]) -> Result | None:
-    """The result that decides: full size before smaller, then the most subjects, then the first recorded."""
-    return max(results, key=lambda result: (result.profile == "paper", result.n or 0), default=None)
+def deciding(results: Sequence[Result]) -> Result | None:
+    """The result that decides: full size first, smoke last; then the most subjects, then the first recorded."""
+    order = {"paper": 1, "smoke": -1}
+    return max(results, key=lambda result: (order.get(result.profile, 0), result.n or 0), default=None)
 
 
 def _side(published: PublishedValue, result: Result) -> str:

@@ -39,9 +39,7 @@ def test_measured_values_have_the_digits_of_the_published_one() -> None:
 
 def test_every_record_of_the_report_is_a_row_in_its_order(report: Report) -> None:
     report.record("ge2020.figure7", 21.5, n=9, unit="dB", note="PSNR")
-    report.record(
-        "ge2020.table2.prop_a.accuracy", 80.0, low=70.0, high=90.0, n=34, protocol="leakage-free", note="mean"
-    )
+    report.record("ge2020.table2.prop_a.accuracy", 80.0, low=70.0, high=90.0, n=34, protocol="leakage-free", note="m")
     table = agreement_table(report)
     assert table["n"].tolist() == [9, 34]
     assert table.loc[1].tolist() == [

@@ -31,6 +31,7 @@ n_boot: int = 2000  # resamples of the patient bootstrap
 # %% tags=["hide-input"]
 from radlib.evaluation.plots import dot_plot
 from radlib.experiments import side_by_side as sides
+from radlib.experiments.zhang2021.fusion import TITLES
 from radlib.reporting.report import Report
 from radlib.reporting.scores import read_scores
 
@@ -136,6 +137,10 @@ else:
 # %% tags=["remove-input"]
 if shared:
     report.sentence(sides.ranking_sentence(gaps, best=best, groups=list(REGIONS.values())))
+    thresholds = TITLES["rule"]
+    if thresholds in set(both["model"]):
+        to_rule = sides.differences(both, reference=thresholds, metric="dice", within="region", **options)
+        report.sentence(sides.rule_sentence(to_rule, rule=thresholds))
 else:
     report.sentence("No two chapters have segmented the same patients of this cohort.")
 if people:

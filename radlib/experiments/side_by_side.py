@@ -90,6 +90,20 @@ def ranking_sentence(gaps: pd.DataFrame, *, best: str, groups: Sequence[str]) ->
     return f"{best} has the largest mean Dice.{told} {behind}"
 
 
+def rule_sentence(gaps: pd.DataFrame, *, rule: str) -> str:
+    """Which models are behind a rule without a network, and which ahead: :func:`differences` with it as reference.
+
+    Behind or ahead in a group means that the whole interval lies on that side of 0.
+    """
+    behind = gaps[gaps["high"] < 0]["model"].unique()
+    ahead = gaps[gaps["low"] > 0]["model"].unique()
+    others = gaps["model"].nunique()
+    parts = [f"Against {rule}, for which nothing is trained, {len(behind)} of {others} networks are behind in a region"]
+    parts += [f" ({', '.join(behind)})"] if len(behind) else []
+    parts += [f" and {len(ahead)} ahead in one", f" ({', '.join(ahead)})" if len(ahead) else "", "."]
+    return "".join(parts)
+
+
 def prediction_rows(models: Mapping[str, Predictions], subjects: Sequence[str]) -> pd.DataFrame:
     """Predictions as rows to keep (:func:`radlib.reporting.scores.keep_scores`): one a model, run and patient."""
     parts = []

@@ -124,3 +124,18 @@ def test_sentences_name_the_best_and_its_equals() -> None:
     ])  # fmt: skip
     assert "of net; the collection rule has 0.800" in sides.best_classifier_sentence(judged)
     assert "No model" in sides.best_classifier_sentence(judged.iloc[2:])
+
+
+def test_networks_behind_a_rule_are_named() -> None:
+    gaps = pd.DataFrame(
+        [("a", "ET", -0.3, -0.1), ("a", "WT", -0.1, 0.1), ("b", "ET", -0.1, 0.1), ("b", "WT", 0.1, 0.2),
+         ("c", "ET", -0.1, 0.1), ("c", "WT", -0.1, 0.1)],
+        columns=["model", "metric", "low", "high"],
+    )  # fmt: skip
+    assert sides.rule_sentence(gaps, rule="thresholds") == (
+        "Against thresholds, for which nothing is trained, 1 of 3 networks are behind in a region (a) and 1 ahead "
+        "in one (b)."
+    )
+    assert "0 of 3 networks are behind in a region and 0 ahead in one." in sides.rule_sentence(
+        gaps.assign(low=-0.1, high=0.1), rule="thresholds"
+    )

@@ -213,7 +213,7 @@ def prepare(
             (0 to 1 within the brain, the 99.5th percentile as 1), or ``none``.
         ids: subjects; all that have any of the modalities where None.
         cache: a folder for memory-mapped arrays, filled once, for cohorts that do not fit into memory. Arrays made
-            with other settings are replaced.
+            with other settings, or damaged, are replaced.
 
     Raises:
         RadlibError: for an unknown normalisation or a subject without any of the modalities.
@@ -351,8 +351,13 @@ def _allocate(
     if cache is None:
         return np.zeros(shape, np.float32), np.zeros((shape[0], *shape[2:]), np.uint8), False
     stamp = cache / "store.json"
-    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == json.loads(json.dumps(settings)):
-        return np.load(cache / "images.npy", mmap_mode="c"), np.load(cache / "labels.npy", mmap_mode="c"), True
+    try:
+        if json.loads(stamp.read_text(encoding="utf-8")) == json.loads(json.dumps(settings)):
+            images, labels = _open(cache)
+            if images.shape == shape:
+                return images, labels, True
+    except (OSError, ValueError):
+        pass  # not there yet, or damaged: it is only a cache, and is filled anew
     stamp.unlink(missing_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
     images = np.lib.format.open_memmap(cache / ".part-images.npy", mode="w+", dtype=np.float32, shape=shape)
@@ -369,5 +374,9 @@ def _finish(
     with atomic_path(cache / "labels.npy") as temporary:
         np.save(temporary, labels)
     write_json(cache / "store.json", settings)
+    return _open(cache)
+
+
+def _open(cache: Path) -> tuple[np.ndarray, np.ndarray]:
     # Copy-on-write: torch wants arrays that can be written, and the file must stay as it is.
     return np.load(cache / "images.npy", mmap_mode="c"), np.load(cache / "labels.npy", mmap_mode="c")

@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from radlib.core.files import reading
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.phantom.agreement import BAKAS_QUARTILES
 
@@ -67,8 +68,9 @@ def gallery_choice(cohort: Cohort) -> dict[str, str]:
     """
     cohort.require("truth")
     assert cohort.truth is not None
-    traits = pd.read_csv(cohort.truth / "traits.tsv", sep="\t", index_col="id")
-    left = traits.loc[cohort.complete(*MODALITIES, "seg").ids]
+    file = cohort.truth / "traits.tsv"
+    with reading(file, remedy=f"make the cohort again: `radlib chapter cohort {cohort.name}`"):
+        left = pd.read_csv(file, sep="\t", index_col="id").loc[cohort.complete(*MODALITIES, "seg").ids]
     picks: dict[str, str] = {}
     for reason, column, largest in (
         ("most enhancement", "fraction_et", True),

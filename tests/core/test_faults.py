@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,3 +142,26 @@ def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
     (tmp_path / "b_fold1.json").write_text(json.dumps({"done": 2, "rows": 2, "identity": {"test": ["a"]}}))
     with pytest.raises(RadlibError, match=r"b_fold1\.npy.*run the chapter unet_features again"):
         load_folds(tmp_path, block="b", grade=pd.Series({"a": 1}))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("size=60k", "the disk is full, so that chapter 'idh_tables' could not be finished"),
+        ("size=60k,ro", "cannot write or read: Read-only file system"),
+    ],
+)
+def test_a_chapter_on_a_disk_that_takes_nothing(tmp_path: Path, options: str, problem: str) -> None:
+    """The command line on a file system of 60 kB of its own, full after the first files, or read-only."""
+    mount = f"mount -t tmpfs -o {options} none {tmp_path}"
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    command = f"{mount} && {Path(sys.executable).parent / 'radlib'} chapter run idh_tables --profile smoke"
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", command],
+        env={**os.environ, "RADLIB_RUNS": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr.splitlines()[-1]
+    assert "Remedy" in ended.stderr.splitlines()[-1]

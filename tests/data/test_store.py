@@ -126,3 +126,13 @@ def test_wrong_input_is_named(cohort: Cohort) -> None:
     with pytest.raises(RadlibError, match="has no subject 'x'"):
         prepare(cohort, grid=(8, 8, 8), spacing=1.0).rows(["x"])
     assert prepare(cohort, modalities=("t2",), grid=(8, 8, 8), spacing=1.0).ids == ("s0",)
+
+
+@pytest.mark.parametrize("name", ["store.json", "images.npy", "labels.npy"])
+def test_a_damaged_cache_is_filled_anew(cohort: Cohort, tmp_path: Path, name: str) -> None:
+    cache = tmp_path / "cache"
+    whole = prepare(cohort, grid=(8, 8, 8), spacing=1.0, cache=cache).images.clone()
+    content = (cache / name).read_bytes()
+    (cache / name).write_bytes(content[: len(content) // 2])
+    assert torch.equal(prepare(cohort, grid=(8, 8, 8), spacing=1.0, cache=cache).images, whole)
+    assert (cache / name).read_bytes() == content

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from radlib.core.errors import MissingDataError
-from radlib.core.files import write_json
+from radlib.core.files import reading, write_json
 from radlib.core.seeds import named_seed
 from radlib.data.cohort import MODALITIES
 from radlib.data.splits import Split
@@ -66,17 +65,17 @@ def load_partitions(file: Path) -> list[Partition]:
 
     Raises:
         MissingDataError: if it has not been written.
+        RadlibError: if it is damaged.
     """
-    if not file.is_file():
-        raise MissingDataError("there are no partitions", file=file, remedy="run the chapter pairwise_gan first")
-    return [
-        Partition(
-            split=Split(name=f"run {run}", train=tuple(item["train"]), validation=tuple(item["validation"]),
-                        test=tuple(item["test"])),
-            missing=dict(item["missing"]),
-        )
-        for run, item in enumerate(json.loads(file.read_text(encoding="utf-8")), start=1)
-    ]  # fmt: skip
+    with reading(file, remedy="run the chapter pairwise_gan"):
+        return [
+            Partition(
+                split=Split(name=f"run {run}", train=tuple(item["train"]), validation=tuple(item["validation"]),
+                            test=tuple(item["test"])),
+                missing=dict(item["missing"]),
+            )
+            for run, item in enumerate(json.loads(file.read_text(encoding="utf-8")), start=1)
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ compared. Only the second separates the subtype from everything that goes along 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import pandas as pd
 from scipy import ndimage
 
 from radlib.core.errors import MissingDataError
+from radlib.core.files import read_json, reading
 from radlib.data.cohort import MODALITIES, Cohort, participants_table
 from radlib.data.nifti import write_volume
 from radlib.data.regions import REGIONS
@@ -179,19 +179,21 @@ def change_traits(
     if truth is None:
         raise MissingDataError(f"cohort {cohort.name!r} has no truth", remedy="use a simulated cohort")
     file = truth / "traits.tsv"
-    traits = pd.read_csv(file, sep="\t", index_col=0).loc[list(subjects)]
+    again = f"make the cohort again: `radlib chapter cohort {cohort.name}`"
+    with reading(file, remedy=again):
+        traits = pd.read_csv(file, sep="\t", index_col=0).loc[list(subjects)]
     suited = traits[(traits["fraction_et"] > 0.05) & (traits["n_foci"] == 1)]
     sharp = suited[suited["border_sharpness"] >= suited["border_sharpness"].median()]
     chosen = sharp.sort_values("volume_ml").index[:most]
     if not len(chosen):
         raise MissingDataError("no subject has enhancing tumour in one focus", file=file, remedy="hold out more")
-    recipe = json.loads((truth / "recipe.json").read_text(encoding="utf-8"))
+    recipe = read_json(truth / "recipe.json", remedy=again)
     native = Grid(shape=tuple(recipe["grid"]), spacing=tuple(recipe["spacing"]))
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for subject in chosen:
-            record = json.loads((truth / "subjects" / f"{subject}.json").read_text(encoding="utf-8"))
+            record = read_json(truth / "subjects" / f"{subject}.json", remedy=again)
             own = ImagingTraits(**traits.loc[subject].to_dict())
             rows.append({"id": f"{subject}:as_it_is", **_paths(cohort, str(subject))})
             for subtype, other in variants(own).items():

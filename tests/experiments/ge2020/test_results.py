@@ -176,8 +176,11 @@ def test_partitions_are_kept(tmp_path: Path) -> None:
     partition = runs.Partition(split=split, missing={"a": 2})
     runs.save_partitions(tmp_path / "partitions.json", [partition])
     assert runs.load_partitions(tmp_path / "partitions.json") == [partition]
-    with pytest.raises(MissingDataError, match="there are no partitions"):
+    with pytest.raises(MissingDataError, match=r"absent\.json.*run the chapter pairwise_gan"):
         runs.load_partitions(tmp_path / "absent.json")
+    (tmp_path / "damaged.json").write_text('[{"train": ["a"]}]')
+    with pytest.raises(RadlibError, match=r"damaged\.json.*run the chapter pairwise_gan"):
+        runs.load_partitions(tmp_path / "damaged.json")
 
 
 def test_quality_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,19 @@ def test_subtypes_as_they_are() -> None:
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return make("brats2017", out=tmp_path_factory.mktemp("cohorts") / "one", n=1, grid=(40, 48, 36), seed=48)
+
+
+@pytest.mark.parametrize("name", ["traits.tsv", "recipe.json", "subjects/{}.json"])
+def test_a_damaged_truth_is_named(simulated: Cohort, name: str) -> None:
+    assert simulated.truth is not None
+    file = simulated.truth / name.format(simulated.ids[0])
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[: len(content) // 3])
+        with pytest.raises(RadlibError, match=rf"{re.escape(file.name)}.*make the cohort again"):
+            failures.change_traits(simulated, simulated.ids, most=1, grid=(40, 48, 36), spacing=4.5)
+    finally:
+        file.write_bytes(content)
 
 
 def test_one_trait_is_changed_and_nothing_else(simulated: Cohort) -> None:

@@ -297,6 +297,21 @@ def test_page_shows_every_entry(folders: tuple[Path, Path]) -> None:
         assert rule in page
 
 
+def test_a_note_of_many_rows_stands_below_the_table_once(tmp_path: Path) -> None:
+    keys = [f"ge2020.table2.prop_{case}.{metric}" for case in "ab" for metric in ("accuracy", "sensitivity")]
+    often, seldom = "mean over runs; <interval> over patients", "said of one entry only and nowhere else"
+    records = [measured(note=often, key=key) for key in keys]
+    write(tmp_path / "runs" / "real" / "default" / "gan", *records, measured(note=seldom, chapter="other"))
+    page = ledger_page(tmp_path / "runs", tmp_path / "none")
+    parser = parse(page)
+    assert page.count(f'<li id="ge2020-note-1">{html.escape(often)}</li>') == 1
+    for key in keys:
+        assert "note" in parser.text[key]
+        assert "interval" not in parser.text[key]
+    assert seldom in parser.text[ACCURACY]
+    assert f">{seldom}</li>" not in page
+
+
 def test_page_loads_nothing_from_elsewhere(folders: tuple[Path, Path]) -> None:
     assert not [address for address in parse(ledger_page(*folders)).loads if "//" in address]
 

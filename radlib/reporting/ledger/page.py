@@ -7,6 +7,7 @@ stay plain tables where there is no script.
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from radlib.reporting.ledger.verdict import (
 )
 
 PLACES = ("simulated", "real", "full size")
+OFTEN, LONG = 3, 24
+"""A text of more characters than this that stands in at least so many rows becomes a note below the table."""
 KINDS = {
     "result": "results of the paper",
     "quoted": "results quoted from others",
@@ -174,7 +177,32 @@ def _filter() -> str:
     )
 
 
+class _Notes:
+    """Texts that stand in many rows of one paper: said once below its table, and by number in the rows."""
+
+    def __init__(self, paper: str, entries: list[Entry]) -> None:
+        counts = Counter(
+            text
+            for entry in entries
+            for text in (entry.published.remark, entry.reason, *(result.note for result in entry.results))
+        )
+        often = [text for text, number in counts.items() if number >= OFTEN and len(text) > LONG]
+        self.paper = paper
+        self.numbers = {text: number for number, text in enumerate(often, start=1)}
+
+    def short(self, text: str) -> str:
+        if text not in self.numbers:
+            return _e(text)
+        number = self.numbers[text]
+        return f'<a href="#{self.paper}-note-{number}" title="{_e(text)}">note&nbsp;{number}</a>'
+
+    def listed(self) -> str:
+        items = "".join(f'<li id="{self.paper}-note-{number}">{_e(text)}</li>' for text, number in self.numbers.items())
+        return f'<ol class="ledger-notes" aria-label="Notes of {_e(_short(self.paper))}">{items}</ol>' if items else ""
+
+
 def _table(paper: str, entries: list[Entry]) -> str:
+    notes = _Notes(paper, entries)
     body: list[str] = []
     title = None
     for entry in entries:
@@ -186,8 +214,8 @@ def _table(paper: str, entries: list[Entry]) -> str:
         elif value.kind == "figure" and title != "Figures":
             title = "Figures"
             body.append('<tr class="ledger-title"><th colspan="6" scope="colgroup">Figures</th></tr>')
-        body.append(_row(entry))
-    return _table_of(f"Ledger of {_short(paper)}", paper, body)
+        body.append(_row(entry, notes))
+    return _table_of(f"Ledger of {_short(paper)}", paper, body) + notes.listed()
 
 
 def _table_of(label: str, paper: str, body: list[str]) -> str:
@@ -202,17 +230,17 @@ def _table_of(label: str, paper: str, body: list[str]) -> str:
     )
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: Entry, notes: _Notes) -> str:
     value = entry.published
     mark = '<span class="ledger-mark">contradiction</span> ' if value.contradiction else ""
-    remark = f'<p class="ledger-remark">{mark}{_e(value.remark)}</p>' if value.remark else ""
+    remark = f'<p class="ledger-remark">{mark}{notes.short(value.remark)}</p>' if value.remark else ""
     key = _e(value.key).replace(".", ".<wbr>")
     cells = [
         f'<th scope="row"><span>{_e(entry_name(value))}</span><code>{key}</code>{remark}</th>',
         f"<td>{_published(entry)}</td>",
-        *(f"<td>{_measured(entry, place)}</td>" for place in PLACES),
+        *(f"<td>{_measured(entry, place, notes)}</td>" for place in PLACES),
         f'<td><span class="ledger-verdict">{entry.verdict}</span>'
-        + (f"<small>{_e(entry.reason)}</small>" if entry.reason else "")
+        + (f"<small>{notes.short(entry.reason)}</small>" if entry.reason else "")
         + "</td>",
     ]
     contradiction = ' data-contradiction="1"' if value.contradiction else ""
@@ -228,27 +256,27 @@ def _published(entry: Entry) -> str:
     return f"{_e(as_printed(entry.published))}{size}"
 
 
-def _measured(entry: Entry, place: str) -> str:
-    return "".join(_result(entry, result) for result in entry.results if result.place == place)
+def _measured(entry: Entry, place: str, notes: _Notes) -> str:
+    return "".join(_result(entry, result, notes) for result in entry.results if result.place == place)
 
 
 def _number(entry: Entry, result: Result) -> str:
     return as_measured(entry.published, result.value, result.low, result.high)
 
 
-def _result(entry: Entry, result: Result) -> str:
+def _result(entry: Entry, result: Result, notes: _Notes) -> str:
     about = [
         result.protocol,
         f"n = {result.n}" if result.n is not None else "",
         result.source if result.place == "full size" else "",
         result.profile if result.profile == "smoke" else "",
         "kept" if result.kept else "",
-        result.note,
     ]
     chapter = _e(result.chapter)
     if _has_chapter(result.chapter):
         chapter = f'<a href="../chapters/{chapter}.html">{chapter}</a>'
-    details = "; ".join([*(_e(part) for part in about if part), chapter])
+    parts = [*(_e(part) for part in about), notes.short(result.note), chapter]
+    details = "; ".join(part for part in parts if part)
     return f'<p class="ledger-result">{_e(_number(entry, result))}<small>{details}</small></p>'
 
 

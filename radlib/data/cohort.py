@@ -394,6 +394,7 @@ def read_participants(path: Path | str) -> pd.DataFrame:
         table = pd.read_csv(path, sep="\t", dtype="str", keep_default_na=False, na_values=[""])
     except (ValueError, UnicodeDecodeError) as error:
         raise RadlibError(f"not a tab-separated table ({error})", file=path, remedy="check the file") from error
+    refuse_ragged(table, file=path)
     if "id" not in table:
         raise RadlibError(
             f"no column 'id' among {', '.join(table.columns[:8])}", file=path, remedy="name the first column id"
@@ -407,6 +408,20 @@ def read_participants(path: Path | str) -> pd.DataFrame:
         if known[column].notna().any() and numbers.notna().equals(known[column].notna()):
             known[column] = numbers
     return known
+
+
+def refuse_ragged(table: pd.DataFrame, *, file: Path) -> None:
+    """Refuse a delimited table whose lines are longer than its header: pandas takes their first cells for an index.
+
+    Raises:
+        RadlibError: if it is one.
+    """
+    if not isinstance(table.index, pd.RangeIndex):
+        raise RadlibError(
+            f"the lines have more cells than the first one, which names {len(table.columns)} columns",
+            file=file,
+            remedy="give every column a name, or remove what stands behind the last one",
+        )
 
 
 def _read_table(path: Path, ids: pd.Index) -> pd.DataFrame:

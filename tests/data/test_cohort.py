@@ -202,7 +202,10 @@ def test_text_in_a_number_column_names_subject_and_file(tmp_path: Path) -> None:
         read_participants(path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("name\tage\nx\t1\n", "no column 'id'"), ("id\tage\n\t1\n", "line 2")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name\tage\nx\t1\n", "no column 'id'"), ("id\tage\n\t1\n", "line 2"), ("id\tage\nx\t1\tF\n", "names 2 columns")],
+)
 def test_tables_without_ids(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "participants.tsv").write_text(text)
     with pytest.raises(RadlibError, match=message):

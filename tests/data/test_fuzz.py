@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,14 @@ from radlib.data.nifti import read_labels, read_volume
 from radlib.data.readers.folder import read_described
 from radlib.training.weights import load_weights, save_weights
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SEARCH = os.environ.get("RADLIB_FUZZ")
+FUZZ = settings(
+    max_examples=int(SEARCH or 60),
+    deadline=None,
+    derandomize=SEARCH is None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+"""The same examples in every run; ``RADLIB_FUZZ=2000`` draws so many new ones."""
 
 damage = st.tuples(
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),  # place, byte

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.cohort import refuse_ragged
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "--", "-", "[Not Available]", "[Not Applicable]", "[Unknown]",
            "[Not Evaluated]", "[Discrepancy]", "not reported", "#DIV/0!", "#N/A", "#VALUE!")  # fmt: skip
@@ -67,6 +68,7 @@ def read_text_table(path: Path, *, sep: str = ",", required: Sequence[str] = ())
         )  # fmt: skip
     except (ValueError, UnicodeDecodeError) as error:
         raise RadlibError(f"not a readable table ({error})", file=path, remedy="obtain the file again") from error
+    refuse_ragged(table, file=path)
     table.columns = [str(column).strip() for column in table.columns]
     if lacking := [column for column in required if column not in table]:
         raise RadlibError(

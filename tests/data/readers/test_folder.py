@@ -114,6 +114,14 @@ def test_what_is_no_description(tmp_path: Path, text: str) -> None:
         read_description(tmp_path / "gone.yml")
 
 
+def test_lines_longer_than_the_header_are_refused(clinic: Path) -> None:
+    """pandas would take the first column, the patients' names, for an index and shift all others."""
+    table = clinic.parent / "patients.csv"
+    table.write_text(table.read_text().replace(",90\n", ",90,note\n").replace("p2,47.5,M,0,,alive,G3,\n", ""))
+    with pytest.raises(RadlibError, match=r"names 8 columns.*patients\.csv"):
+        read_described(clinic)
+
+
 def test_nobody_found(clinic: Path) -> None:
     description = {"name": "x", "root": "images", "images": {"t1": "{id}_t1.nii"}}
     with pytest.raises(MissingDataError, match="no subject found"):

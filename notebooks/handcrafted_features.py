@@ -199,10 +199,10 @@ if not kept.empty:
 
 # %%
 patients = open_cohort("tcga-idh", cohort=cohort, profile=profile)
-patients = patients.complete(*separating, "seg", "idh", "collection")
+patients = patients.complete(*separating, "seg", "idh")
 chosen = patients.ids
 if 0 < n_separated < len(chosen):
-    both = patients.participants["idh"] + patients.participants["collection"]
+    both = patients.participants["idh"] + hc.collection_or_grade(patients.participants)
     chosen = list(hold_out(chosen, test=n_separated, seed=seed, stratify=both).test)
 values = hc.preset_features(patients, name="li671", ids=chosen, modalities=separating)
 

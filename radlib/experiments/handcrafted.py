@@ -220,16 +220,24 @@ def separation(table: pd.DataFrame, positive: pd.Series) -> pd.DataFrame:
     return out.sort_values("auc", ascending=False)
 
 
+def collection_or_grade(participants: pd.DataFrame) -> pd.Series:
+    """``LGG`` or ``GBM`` by collection; where that is not known, by grade (IV is GBM); else ``unknown``."""
+    by_grade = participants["grade"].map(lambda grade: "unknown" if pd.isna(grade) else "GBM" if grade >= 4 else "LGG")
+    return participants["collection"].where(participants["collection"].notna(), by_grade).astype("str")
+
+
 def separations(values: pd.DataFrame, cohort: Cohort) -> dict[str, pd.DataFrame]:
     """:func:`separation` for IDH, collection, and IDH among low-grade gliomas, with planted traits where there are any.
 
-    A question is left out where one of its classes has fewer than two subjects.
+    Collections are those of :func:`collection_or_grade`. A question is left out where one of its classes has fewer than
+    two subjects.
     """
     clinic = cohort.participants.loc[values.index]
-    low_grade = clinic[clinic["collection"] == "LGG"]
+    collection = collection_or_grade(clinic)
+    low_grade = clinic[collection == "LGG"]
     questions = {
         "IDH mutant or wild-type, all": clinic["idh"] == "mutant",
-        "LGG or GBM": clinic["collection"] == "LGG",
+        "LGG or GBM": collection[collection != "unknown"] == "LGG",
         "IDH mutant or wild-type, LGG only": low_grade["idh"] == "mutant",
     }
     traits = planted(cohort, list(values.index)) if cohort.truth is not None else None

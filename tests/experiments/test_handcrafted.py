@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from radlib.core.errors import MissingDataError
-from radlib.data.cohort import COLUMNS, Cohort
+from radlib.data.cohort import COLUMNS, Cohort, participants_table
 from radlib.experiments import handcrafted as hc
 from radlib.features.api import feature_names
 
@@ -83,3 +83,20 @@ def test_features_that_two_modalities_share_are_kept_once(tmp_path: Path) -> Non
     assert "flair: wt_kurtosis" in both
     assert "wt_centroid_x" in both
     assert hc.preset_features(cohort, name="islam71", ids=["a"], modalities=["t1ce"]).shape[1] == 71
+
+
+def test_without_a_collection_the_grade_tells_lgg_from_gbm(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"s{k}", "grade": 4 if k % 2 else 2 + k % 4 / 2, "idh": "mutant" if k % 3 else "wildtype"}
+        for k in range(24)
+    ]
+    participants = participants_table([*rows, {"id": "unknown", "idh": "mutant"}])
+    assert hc.collection_or_grade(participants).tolist() == ["LGG", "GBM"] * 12 + ["unknown"]
+    participants.loc["s1", "collection"] = "LGG"  # what is written stands
+    assert hc.collection_or_grade(participants)["s1"] == "LGG"
+    cohort = Cohort(name="x", source="user", root=tmp_path, participants=participants)
+    values = pd.DataFrame(np.random.default_rng(0).normal(size=(25, 3)), index=participants.index, columns=list("abc"))
+    found = hc.separations(values, cohort)
+    assert {title: int(table["n"].max()) for title, table in found.items()} == {
+        "IDH mutant or wild-type, all": 25, "LGG or GBM": 24, "IDH mutant or wild-type, LGG only": 13,
+    }  # fmt: skip

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from radlib.core.errors import RadlibError
-from radlib.data.papers import PAPERS, load_paper, published, published_values
+from radlib.data.papers import PAPERS, Claim, load_paper, published, published_values
 from radlib.reporting.ledger import (
     VERDICTS,
     Result,
@@ -24,6 +25,7 @@ from radlib.reporting.ledger import (
     ledger_frame,
     ledger_page,
 )
+from radlib.reporting.ledger.verdict import claim_holds
 from radlib.reporting.report import Report
 
 ACCURACY = "ge2020.table2.prop_a.accuracy"  # 88.82 %, n = 34
@@ -331,3 +333,52 @@ def test_a_chapter_that_could_not_run_gives_its_papers_entries_the_reason(tmp_pa
     assert entries[ACCURACY].reason == "pairwise_gan could not run on my: no T2"
     assert "no T2" not in entries["islam2020.table2.avg.accuracy"].reason
     assert {entry.verdict for entry in entries.values() if entry.published.kind == "setting"} == {"setting"}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"a": (1, 2), "b": (3, 4), "c": (5, 6)}, "as claimed"),
+        ({"a": (1, 3.5), "b": (3, 4), "c": (5, 6)}, "open"),
+        ({"a": (3, 4), "b": (1, 2), "c": (5, 6)}, "reversed"),
+        ({"a": (1, 2), "b": (3, 4), "c": None}, None),
+        ({"a": (1, 2), "b": (3, 4)}, None),
+    ],
+)
+def test_an_order_holds_where_the_intervals_do_not_meet(
+    values: dict[str, tuple[float, float] | None], expected: str | None
+) -> None:
+    claim = Claim(says="c is above b, b above a", keys=("a", "b", "c"), ascending=(("a", "b", "c"),))
+    results: dict[str, Result | None] = dict.fromkeys("abc")
+    for key, bounds in values.items():
+        low, high = bounds or (None, None)
+        results[key] = replace(measured(), low=low, high=high)
+    assert claim_holds(claim, results) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.1, 0.5, "as claimed"), (-0.1, 0.5, "open"), (-0.5, -0.1, "reversed")]
+)
+def test_a_difference_holds_where_its_interval_is_above_0(low: float, high: float, expected: str) -> None:
+    claim = Claim(says="d is above 0", keys=("d", "e"), positive=("d",))
+    assert claim_holds(claim, {"d": replace(measured(), low=low, high=high), "e": None}) == expected
+    assert claim_holds(Claim(says="a value", keys=("d",)), {"d": measured()}) is None
+
+
+@pytest.mark.parametrize("wrong", [{"positive": ["b"]}, {"ascending": [["a", "b"]]}, {"ascending": [["a"]]}])
+def test_a_claim_rests_on_its_keys(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"among its keys|has no order"):
+        Claim(says="x", keys=("a",), **wrong)
+
+
+def test_the_page_says_whether_a_claim_holds(tmp_path: Path) -> None:
+    gains = [
+        measured(12, key=f"ge2020.text.gain_a.{metric}", source="simulated") for metric in ("accuracy", "sensitivity")
+    ]
+    write(tmp_path / "runs" / "simulated" / "default" / "gan", *gains)
+    page = claims_page(tmp_path / "runs", tmp_path / "none")
+    assert page.count('data-holds="as claimed">simulated: as claimed') == 1
+    assert page.count("data-holds") == 1
+    smoke = [replace(gain, profile="smoke") for gain in gains]
+    write(tmp_path / "others" / "simulated" / "smoke" / "gan", *smoke)
+    assert "data-holds" not in claims_page(tmp_path / "others", tmp_path / "none")

@@ -8,6 +8,7 @@ from radlib.data.papers.arithmetic import Check
 from radlib.data.papers.relations import check, check_all
 from radlib.data.papers.schema import (
     PAPERS,
+    Claim,
     Paper,
     PublishedValue,
     load_all,
@@ -19,6 +20,7 @@ from radlib.data.papers.schema import (
 __all__ = [
     "PAPERS",
     "Check",
+    "Claim",
     "Paper",
     "PublishedValue",
     "check",

@@ -128,10 +128,26 @@ class Remark(_Strict):
 
 
 class Claim(_Strict):
-    """A headline claim of the paper in our words, and the entries that bear it: keys without the paper's name."""
+    """A headline claim of the paper in our words, and the entries that bear it: keys without the paper's name.
+
+    ``ascending`` holds chains of keys from the least to the greatest as claimed, ``positive`` differences that are
+    claimed to be above 0: what was measured for them tells whether the claim holds. A claim without either is one of a
+    value, which the verdict on its entries decides.
+    """
 
     says: Text
     keys: tuple[Name, ...] = Field(min_length=1)
+    ascending: tuple[tuple[Name, ...], ...] = ()
+    positive: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _rests_on_keys(self) -> Claim:
+        for name in (*(name for chain in self.ascending for name in chain), *self.positive):
+            if name not in self.keys:
+                raise ValueError(f"{name!r} decides the claim and is not among its keys")
+        if any(len(chain) < 2 for chain in self.ascending):
+            raise ValueError("a chain of one key has no order")
+        return self
 
 
 class Paper(_Strict):

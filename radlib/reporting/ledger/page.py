@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from radlib.core.paths import project_root
-from radlib.data.papers import PAPERS, load_paper
+from radlib.data.papers import PAPERS, Claim, load_paper
 from radlib.reporting.agreement import as_measured, as_printed, entry_name
 from radlib.reporting.ledger.collect import collect
 from radlib.reporting.ledger.frame import summarise
@@ -20,10 +20,12 @@ from radlib.reporting.ledger.verdict import (
     AS_PUBLISHED,
     COMPARABLE,
     CONTROL,
+    HOLDS,
     LEAKAGE_FREE,
     VERDICTS,
     Entry,
     Result,
+    claim_holds,
     deciding,
 )
 
@@ -74,7 +76,12 @@ def claims_page(runs: Path, published: Path) -> str:
         "The claims are in our words. Each stands above the published values that bear it, what was measured here with "
         "its interval, and the [verdict](ledger-verdicts). A result on simulated patients never decides a claim about "
         "real ones: it says whether the method *can* do what is claimed where the truth is known. *As published* is "
-        "the paper's own protocol, *leakage-free* ours, a *control* something that a clinician would try first."
+        "the paper's own protocol, *leakage-free* ours, a *control* something that a clinician would try first.",
+        ":::{dropdown} As claimed, open, reversed\nWhat is said below a claim of an order or of a difference, from the "
+        "leakage-free results where there are any. Two intervals meet sooner than that of a paired difference would "
+        "hold 0; the chapters have the paired tests.\n\n"
+        + "\n".join(f"{word}\n: {rule}\n" for word, rule in HOLDS.items())
+        + "\n:::",
     ]
     for key in PAPERS:
         paper = load_paper(key)
@@ -105,15 +112,38 @@ def claims_page(runs: Path, published: Path) -> str:
 def _claims_table(paper: str, entries: Mapping[str, Entry]) -> str:
     body: list[str] = []
     for claim in load_paper(paper).claims:
-        body.append(f'<tr class="ledger-title"><th colspan="6" scope="colgroup">{_e(claim.says)}</th></tr>')
-        body += [_claim_row(entries[f"{paper}.{key}"]) for key in claim.keys]
-    return _table_of(f"Claims of {_short(paper)}", paper, body)
+        own = {key: entries[f"{paper}.{key}"] for key in claim.keys}
+        body.append(
+            f'<tr class="ledger-title"><th colspan="6" scope="colgroup">{_e(claim.says)}{_found(claim, own)}</th></tr>'
+        )
+        body += [_claim_row(entry) for entry in own.values()]
+    return _table_of(f"Claims of {_short(paper)}", paper, body, classes="ledger claims")
+
+
+def _found(claim: Claim, entries: Mapping[str, Entry]) -> str:
+    """Whether the claim holds, by place of measurement, as far as its order or sign was measured."""
+    found = []
+    for place in PLACES:
+        results = {key: _decides(entry, place) for key, entry in entries.items()}
+        if any(result is not None and result.profile == "smoke" for result in results.values()):
+            continue
+        holds = claim_holds(claim, results)
+        if holds is not None:
+            found.append(f'<span class="ledger-holds" data-holds="{holds}">{place}: {holds}</span>')
+    return f"<small>{' '.join(found)}</small>" if found else ""
+
+
+def _decides(entry: Entry, place: str) -> Result | None:
+    results = [result for result in entry.results if result.place == place]
+    fair = deciding([result for result in results if result.fair])
+    return fair or deciding([result for result in results if result.protocol == AS_PUBLISHED])
 
 
 def _claim_row(entry: Entry) -> str:
     value = entry.published
     cells = [
-        f'<th scope="row"><a href="generated/ledger.html#{_e(value.key)}">{_e(entry_name(value))}</a></th>',
+        f'<th scope="row"><a href="generated/ledger.html#{_e(value.key)}">{_e(entry_name(value))}</a>'
+        f"<small>{_e(value.table)}</small></th>",
         f"<td>{_published(entry)}</td>",
         *(f"<td>{_briefly(entry, place)}</td>" for place in PLACES),
         f'<td><span class="ledger-verdict">{entry.verdict}</span></td>',
@@ -218,13 +248,13 @@ def _table(paper: str, entries: list[Entry]) -> str:
     return _table_of(f"Ledger of {_short(paper)}", paper, body) + notes.listed()
 
 
-def _table_of(label: str, paper: str, body: list[str]) -> str:
+def _table_of(label: str, paper: str, body: list[str], *, classes: str = "ledger") -> str:
     head = "".join(
         f'<th scope="col">{name}</th>' for name in ("Entry", "Published", "Simulated", "Real", "Full size", "Verdict")
     )
     return (
         f'<div class="ledger-scroll" role="region" tabindex="0" aria-label="{_e(label)}">'
-        f'<table class="ledger" data-paper="{paper}"><thead><tr>{head}</tr></thead>\n<tbody>\n'
+        f'<table class="{classes}" data-paper="{paper}"><thead><tr>{head}</tr></thead>\n<tbody>\n'
         + "\n".join(body)
         + "\n</tbody></table></div>"
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from radlib.data.papers import PublishedValue
+from radlib.data.papers import Claim, PublishedValue
 
 Verdict = Literal["reproduced", "only as published", "not reproduced", "shown", "simulated only", "not yet", "setting"]
 
@@ -170,3 +171,48 @@ def _side(published: PublishedValue, result: Result) -> str:
     if high < published.low - slack:
         return "below"
     return ""
+
+
+Holds = Literal["as claimed", "open", "reversed"]
+
+HOLDS: dict[Holds, str] = {
+    "as claimed": "every value lies on the claimed side of the next, or of 0, and their intervals do not meet",
+    "open": "intervals meet, or hold 0: what was measured is compatible with the claim and with its contrary",
+    "reversed": "a value lies on the other side, and the intervals do not meet",
+}
+"""What results say of an order or a sign, in the words of the page. Intervals of two values are not paired and meet
+sooner than that of their difference would hold 0; the chapters have the paired tests."""
+
+
+def claim_holds(claim: Claim, results: Mapping[str, Result | None]) -> Holds | None:
+    """Whether what was measured has the order and the signs of a claim.
+
+    Args:
+        claim: with keys as the manifest has them.
+        results: by key, what decides there; None where nothing does.
+
+    Returns:
+        None where the claim is not one of order or sign, or where a value or an interval lacks.
+    """
+    sides: list[tuple[float, float]] = []  # bounds of "more minus less", without regard to pairing
+    for less, more in (pair for chain in claim.ascending for pair in itertools.pairwise(chain)):
+        below, above = _bounds(results[less]), _bounds(results[more])
+        if below is None or above is None:
+            return None
+        sides.append((above[0] - below[1], above[1] - below[0]))
+    for key in claim.positive:
+        bounds = _bounds(results[key])
+        if bounds is None:
+            return None
+        sides.append(bounds)
+    if not sides:
+        return None
+    if any(high < 0 for _, high in sides):
+        return "reversed"
+    return "as claimed" if all(low > 0 for low, _ in sides) else "open"
+
+
+def _bounds(result: Result | None) -> tuple[float, float] | None:
+    if result is None or result.low is None or result.high is None:
+        return None
+    return result.low, result.high

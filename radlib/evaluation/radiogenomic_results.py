@@ -242,11 +242,14 @@ def frequency_figure(frequency: pd.Series, names: Sequence[str], *, chance: floa
     place = {name: k + 1 for k, name in enumerate(ordered.index)}
     axes.plot(np.arange(1, len(ordered) + 1), 100 * ordered.to_numpy(), color=PALETTE[0], label="all")
     axes.axhline(100 * chance, color="black", linewidth=1, linestyle=":", label=f"chance, {100 * chance:.1f} %")
+    level, before = 0, 0
     for k, name in enumerate(sorted((name for name in names if name in place), key=lambda name: place[name])):
         x, y = place[name], 100 * float(ordered[name])
+        level = level + 1 if x < 2 * before else 0  # neighbours on the logarithmic axis stand above one another
+        before = x
         axes.plot(x, y, "v", color=PALETTE[1], markersize=6, label="named by the paper" if k == 0 else None)
         axes.annotate(
-            name, (x, y), xytext=(0, 12 + 13 * (k % 3)), textcoords="offset points", ha="center", fontsize="x-small",
+            name, (x, y), xytext=(0, 12 + 13 * level), textcoords="offset points", ha="center", fontsize="x-small",
             arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
         )  # fmt: skip
     axes.set(xscale="log", xlabel=f"{what}, most often selected first", ylabel="training sets, %")

@@ -66,7 +66,8 @@ def load_folds(arrays: Path, *, block: str, grade: pd.Series) -> list[Fold]:
         grade: 1 for HGG, by patient.
 
     Raises:
-        MissingDataError: if there are none.
+        MissingDataError: if there are none, or if the training patients of a fold have fewer than two slices of a grade
+            group: nothing can be learnt of it, nor interpolated.
     """
     files = sorted(arrays.glob(f"{block}_fold*.npy"))
     if not files:
@@ -74,7 +75,15 @@ def load_folds(arrays: Path, *, block: str, grade: pd.Series) -> list[Fold]:
             f"there are no features of {block!r}", file=arrays,
             remedy="run the chapter unet_features with the same cohort and profile",
         )  # fmt: skip
-    return [_fold(file.with_suffix(""), grade) for file in files]
+    folds = [_fold(file.with_suffix(""), grade) for file in files]
+    for number, fold in enumerate(folds, start=1):
+        counts = torch.bincount(fold.labels[fold.train], minlength=2).tolist()
+        if min(counts) < 2:
+            raise MissingDataError(
+                f"the training patients of fold {number} have {counts[0]} slices of LGG and {counts[1]} of HGG",
+                remedy="use a cohort with more patients of both, or other folds in unet_features",
+            )
+    return folds
 
 
 def load_published(arrays: Path, *, block: str, grade: pd.Series) -> Fold:

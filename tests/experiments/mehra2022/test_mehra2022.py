@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.evaluation.generated import frechet_distance, memorised, precision_recall
+from radlib.experiments.mehra2022 import folds as study
 from radlib.experiments.mehra2022 import grade as gr
 from radlib.experiments.mehra2022.augment import Augmentation, augment
 from radlib.experiments.mehra2022.results import slice_estimate
@@ -189,3 +190,21 @@ def test_precision_recall_and_copies() -> None:
     suspected = memorised(real, generator.normal(size=(300, 3)), copied)
     assert suspected[:20].all()
     assert suspected[20:].mean() < 0.1
+
+
+@pytest.mark.parametrize(("low_grade", "trained"), [(["a"], 0), (["a", "b"], 2)])
+def test_a_fold_without_a_class_to_learn_is_named(tmp_path: Path, low_grade: list[str], trained: int) -> None:
+    table = pd.DataFrame({"subject": list("aabbccdd"), "row": range(8)})
+    extract(
+        tmp_path / "block_fold0",
+        table,
+        lambda rows: torch.zeros(len(rows), 3),
+        identity={"test": ["a"]},
+    )
+    grade = pd.Series({subject: int(subject not in low_grade) for subject in "abcd"})
+    if trained:
+        (fold,) = study.load_folds(tmp_path, block="block", grade=grade)
+        assert int((fold.labels[fold.train] == 0).sum()) == trained
+        return
+    with pytest.raises(MissingDataError, match="fold 1 have 0 slices of LGG and 6 of HGG"):
+        study.load_folds(tmp_path, block="block", grade=grade)

@@ -134,7 +134,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         measured(88, protocol="as published", note="<b>&"),
         missing={"ge2020.figure7": "needs scans"},
     )
-    write(kept / "gan", measured(88.5, profile="paper", chapter="gan", n=40))
+    write(kept / "real" / "paper" / "gan", measured(88.5, profile="paper", chapter="gan", n=40))
     return runs, kept
 
 
@@ -160,8 +160,18 @@ def test_a_run_takes_the_place_of_a_kept_result(folders: tuple[Path, Path]) -> N
     full = [result for result in entry.results if result.place == "full size"]
     assert [result.value for result in full] == [50]
     assert not full[0].kept
+    assert not any(result.kept for result in entry.results)
     # The verdict follows: neither the full-size nor, now, any comparable leakage-free result holds the value.
     assert entry.verdict == "only as published"
+
+
+def test_a_run_that_could_not_start_leaves_the_kept_result(folders: tuple[Path, Path]) -> None:
+    runs, kept = folders
+    file = write(runs / "real" / "paper" / "gan")
+    file.write_text(json.dumps({"ledger": [], "missing": [], "chapter": "gan", "cohort": "real", "papers": [],
+                                "unmet": "no T2"}))  # fmt: skip
+    entry = next(entry for entry in collect(runs, kept) if entry.published.key == ACCURACY)
+    assert [result.value for result in entry.results if result.place == "full size"] == [88.5]
 
 
 def test_what_a_report_writes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

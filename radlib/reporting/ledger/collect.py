@@ -16,7 +16,7 @@ def collect(runs: Path, published: Path) -> list[Entry]:
 
     Args:
         runs: the folder of runs, ``<cohort>/<profile>/<chapter>/results.json``. It may be absent.
-        published: the folder of kept results, ``**/results.json``. It may be absent.
+        published: the folder of kept results, ``<cohort>/<profile>/<chapter>/results.json``. It may be absent.
 
     Raises:
         RadlibError: if a file is no ``results.json``, or names a published entry that does not exist.
@@ -24,11 +24,13 @@ def collect(runs: Path, published: Path) -> list[Entry]:
     results: dict[str, dict[tuple[str, ...], Result]] = {}
     missing: dict[str, dict[str, None]] = {}
     unmet: dict[str, dict[str, None]] = {}
-    # Kept results first: what was run anew in this checkout takes the place of what was kept.
-    files = [*((file, True) for file in published.glob("**/results.json"))]
-    files += [(file, False) for file in runs.glob("*/*/*/results.json")]
-    for file, kept in sorted(files, key=lambda item: (not item[1], item[0])):
-        content = _load(file)
+    anew = {file.relative_to(runs): _load(file) for file in sorted(runs.glob("*/*/*/results.json"))}
+    files = [(runs / file, content, False) for file, content in anew.items()]
+    for file in sorted(published.glob("*/*/*/results.json")):
+        # What was run anew in this checkout takes the place of what was kept; a chapter that could not run does not.
+        if "unmet" in anew.get(file.relative_to(published), {"unmet": ""}):
+            files.append((file, _load(file), True))
+    for file, content, kept in files:
         for item in content["ledger"]:
             result = _result(item, file=file, kept=kept)
             identity = (result.source, result.profile, result.chapter, result.protocol, result.note)

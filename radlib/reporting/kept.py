@@ -1,4 +1,4 @@
-"""Results that are kept under ``published/``: runs on real data or at full size, as tables with their provenance."""
+"""Results that are kept under ``published/``: runs on real data, at full size, of the default profile."""
 
 from __future__ import annotations
 

@@ -333,8 +333,8 @@ else:
 #
 # Pictures of real patients are not shown in a book that is made to be passed on. The subjects below were drawn by the
 # simulated cohort, on which the rest of the book can be run; how they are made is in {doc}`simulated_cohort`.
-# The viewer carries its voxels and its script; click into a section to move the others. The numbers are the cross's
-# place in mm, from the patient's left to right, back to front and foot to head.
+# The viewer carries its voxels and its script; click into a section to move the others. Other than in
+# the pictures, the patient's left is on the left (L). The numbers are the cross's place in mm.
 
 # %% tags=["hide-input"]
 simulated = opened if report.source == "simulated" else open_all(cohort="simulated", profile=profile)[0]

@@ -18,6 +18,8 @@ from radlib.core.paths import cohort_slug, project_root, run_dir
 FILES = ("results.json", "provenance.json", "parameters.json")
 #: A kept table is a table of results, not of patients or voxels.
 LIMIT_BYTES = 200_000
+#: Tables that name single patients, such as those without an age; they stay in the run.
+NAMES_PATIENTS = ("notes",)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def keep_run(chapter: str, *, cohort: str, profile: str) -> Path:
     source = run_dir(cohort=cohort, profile=profile, chapter=chapter)
     if not all((source / name).is_file() for name in (*FILES, "notebook.ipynb")):
         raise RadlibError("there is no whole run to keep", file=source, remedy="run the chapter first")
-    tables = sorted((source / "tables").glob("*.csv"))
+    tables = sorted(file for file in (source / "tables").glob("*.csv") if file.stem not in NAMES_PATIENTS)
     if large := [file for file in tables if file.stat().st_size > LIMIT_BYTES]:
         raise RadlibError(
             f"{large[0].name} has {large[0].stat().st_size} bytes, more than a table of results has",

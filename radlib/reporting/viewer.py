@@ -84,7 +84,8 @@ def gallery(cohort: Cohort, subjects: Sequence[str], *, modalities: Sequence[str
 def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair") -> str:
     """A whole HTML document: three linked sections of one image with its segmentation, to be clicked through.
 
-    Radiological convention, as in :func:`gallery`; the numbers are the place of the cross in mm.
+    The patient's left is on the left and marked so, other than in :func:`gallery`: nilearn's radiological view draws
+    the cross on the wrong side. The numbers are the place of the cross in mm.
 
     The document carries its scripts and its voxels and makes no network request.
 
@@ -118,7 +119,6 @@ def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair")
             resampling_interpolation="nearest",
             cut_coords=_centre(labels),
             title=_TITLES.get(modality, modality),
-            radiological=True,
         )
     document = str(view.get_standalone())
     if requests := external_resources(document):

@@ -43,6 +43,7 @@ from radlib.evaluation import external
 from radlib.evaluation import radiogenomics as rg
 from radlib.evaluation.binary import Question, Recipe
 from radlib.experiments.other_cohort import open_other
+from radlib.reporting.kept import kept_run
 from radlib.reporting.report import Report
 
 report = Report.start("external_validation", cohort=cohort, profile=profile, seed=seed)
@@ -155,6 +156,22 @@ try:
     )
 except MissingDataError as error:
     report.sentence(f"Not done for survival: {error}")
+
+# %% [markdown]
+# ## Real patients
+#
+# The same on the 167 patients of BraTS-TCGA, kept with its provenance for readers without the tables.
+
+# %% tags=["hide-input"]
+kept = kept_run("external_validation") if report.source != "real" else None
+if kept is not None:
+    report.sentence(kept.origin())
+    for slug in sorted(name for name in kept.results["tables"] if name.startswith("metrics-")):
+        caption = kept.results["tables"][slug]["caption"]
+        report.table(f"{slug}-real", kept.table(slug), index=False, caption=f"{caption} Kept run on real patients.")
+    report.table("shift-real", kept.table("shift"), index=False, caption="Every group against the others, kept run.")
+elif report.source != "real":
+    report.note("No run on real patients is kept. Make one: `radlib chapter keep external_validation --cohort real`.")
 
 # %% [markdown]
 # ## Limits

@@ -33,6 +33,12 @@ def test_kept_and_read_again(run: Report) -> None:
         kept.table("roc")
 
 
+def test_tables_that_name_patients_stay_in_the_run(run: Report) -> None:
+    run.table("notes", pd.DataFrame({"note": ["Without age: P-1."]}), caption="Notes.")
+    folder = keep_run("idh", cohort="real", profile="default")
+    assert [file.name for file in (folder / "tables").iterdir()] == ["auc.csv"]
+
+
 def test_a_half_run_and_a_table_of_patients_are_not_kept(run: Report) -> None:
     (run.directory / "tables/auc.csv").write_text("x" * (LIMIT_BYTES + 1))
     with pytest.raises(RadlibError, match="single patients"):

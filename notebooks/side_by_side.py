@@ -137,8 +137,8 @@ else:
 # %% tags=["remove-input"]
 if shared:
     report.sentence(sides.ranking_sentence(gaps, best=best, groups=list(REGIONS.values())))
-    thresholds = TITLES["rule"]
-    if thresholds in set(both["model"]):
+    thresholds = next((name for name in both["model"].unique() if name.startswith(TITLES["rule"])), None)
+    if thresholds is not None:
         to_rule = sides.differences(both, reference=thresholds, metric="dice", within="region", **options)
         report.sentence(sides.rule_sentence(to_rule, rule=thresholds))
 else:

@@ -49,7 +49,7 @@ def means(
 
 
 def wide(found: pd.DataFrame, *, across: str, titles: dict[str, str], digits: int = 2) -> pd.DataFrame:
-    """:func:`means` to read: a line a model, a column a region (or direction, or metric)."""
+    """:func:`means` to read: a line a chapter and model, a column a region (or direction, or metric)."""
     cells = found.assign(
         cell=[format_interval(v, a, b, digits=digits) for v, a, b in found[["value", "low", "high"]].to_numpy(float)]
     )
@@ -57,7 +57,7 @@ def wide(found: pd.DataFrame, *, across: str, titles: dict[str, str], digits: in
         index=["chapter", "model", "n"], columns=across, values="cell", aggfunc="first", sort=False
     ).reset_index()
     order = [name for name in titles if name in table]
-    return table[["chapter", "model", "n", *order]].rename(columns={"n": "patients", **titles})
+    return table[["model", "n", *order]].rename(columns={"n": "patients", **titles})
 
 
 def best_model(found: pd.DataFrame, *, metric: str) -> str:

@@ -81,13 +81,16 @@ def differences(
 
 
 def ranking_sentence(gaps: pd.DataFrame, *, best: str, groups: Sequence[str]) -> str:
-    """Which models cannot be told from the best in any group: their intervals of :func:`differences` hold 0."""
-    level = gaps[gaps["high"] >= 0].groupby("model").size()
-    equal = [str(model) for model in level.index[level == len(groups)]]
-    others = gaps["model"].nunique()
-    told = f" Not told apart from it in any region: {', '.join(equal)}." if equal else ""
-    behind = f"{others - len(equal)} of the {others} others are behind it in a region."
-    return f"{best} has the largest mean Dice.{told} {behind}"
+    """Which models cannot be told from the best in any group (all intervals of :func:`differences` hold 0), which are
+    behind it in one, and which ahead."""
+    holds = gaps[(gaps["low"] <= 0) & (gaps["high"] >= 0)].groupby("model", sort=False).size()
+    equal = [str(model) for model in holds.index[holds == len(groups)]]
+    behind, ahead = (gaps[side]["model"].unique() for side in (gaps["high"] < 0, gaps["low"] > 0))
+    parts = [f"{best} has the largest mean Dice."]
+    parts += [f"Not told apart from it in any region: {', '.join(equal)}."] if equal else []
+    parts += [f"{len(behind)} of the {gaps['model'].nunique()} others are behind it in a region."]
+    parts += [f"Ahead of it in a region: {', '.join(ahead)}."] if len(ahead) else []
+    return " ".join(parts)
 
 
 def rule_sentence(gaps: pd.DataFrame, *, rule: str) -> str:

@@ -117,6 +117,10 @@ def test_sentences_name_the_best_and_its_equals() -> None:
         "top has the largest mean Dice. Not told apart from it in any region: near. "
         "1 of the 2 others are behind it in a region."
     )
+    ahead = pd.DataFrame([{"model": "ahead", "metric": "ET", "value": 0.2, "low": 0.1, "high": 0.3}])
+    assert sides.ranking_sentence(ahead, best="top", groups=["ET"]) == (
+        "top has the largest mean Dice. 0 of the 1 others are behind it in a region. Ahead of it in a region: ahead."
+    )
     judged = pd.DataFrame([
         {"model": "net", "metric": "auc", "value": 0.9, "low": 0.8, "high": 0.95},
         {"model": "collection rule", "metric": "auc", "value": 0.8, "low": 0.7, "high": 0.9},

@@ -92,7 +92,7 @@ report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
 # of patients loses its status.
 
 # %% tags=["hide-input"]
-data = open_cohort("tcga-idh", cohort=cohort, profile=profile)
+data = open_cohort("tcga-idh", cohort=cohort, profile=profile).complete("radiomics")
 labels = idh.labels_of(data, unknown_share=unknown_share, missed_share=missed_share, seed=seed)
 questions = idh.questions_of(data, labels)
 everyone = questions["all"]

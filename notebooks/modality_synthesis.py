@@ -211,7 +211,7 @@ generators = results.fill_generators(
     store, lacking, targets=fill_targets, train=split.train, validate=split.test, recipe=recipe, seed=seed,
     folder=folder,
 )  # fmt: skip
-results.keep_generators(
+written = results.keep_generators(
     report.directory / "weights", {**generators, "": comparison.generators[next(iter(syn.TITLES))]}, target=target,
     recipe=recipe, store=store, train=split.train, trained_on=f"{report.source} {whole.name}",
 )  # fmt: skip

@@ -229,7 +229,7 @@ if report.source == "simulated":
 # %%
 folds = k_fold(second.ids, n_folds=n_folds, seed=seed, stratify=grade)
 arrays = report.directory / "arrays"
-seg.extract_features(
+published_features = seg.extract_features(
     arrays / f"{block}_published",
     tuned,
     flair,

@@ -176,8 +176,9 @@ class Report:
         )
 
     def sentence(self, text: str) -> None:
-        """Show a paragraph of MyST whose numbers come from results."""
-        _show(text, None, text)
+        """Show a paragraph of MyST whose numbers come from results; an empty one is not shown."""
+        if text.strip():
+            _show(text, None, text)
 
     def note(self, text: str, *, kind: Literal["note", "warning", "important", "tip"] = "note") -> None:
         """Show an admonition."""

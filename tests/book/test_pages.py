@@ -289,6 +289,13 @@ def test_the_ledger_filters(browser) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_no_chapter_shows_the_bare_value_of_an_expression(name: str) -> None:
+    """What a cell ends with is shown unless it is kept: an address in memory, or a path of the machine."""
+    bare = re.findall(r'class="output text_plain.*?<pre>(.*?)</pre>', (HTML / name).read_text("utf-8"), flags=re.DOTALL)
+    assert not bare
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_downloads_of_a_chapter_can_be_read(name: str) -> None:
     parser = _Links()
     parser.feed((HTML / name).read_text(encoding="utf-8"))

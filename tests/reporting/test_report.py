@@ -77,3 +77,10 @@ def test_a_name_is_taken_once_and_a_figure_has_words(report: Report) -> None:
 
 def test_cohort_descriptions_are_users(tmp_path: Path) -> None:
     assert Report.start("cohorts", cohort="x/my.yml", profile="smoke", seed=0).source == "user"
+
+
+def test_an_empty_sentence_is_not_shown(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    report.sentence(" ")
+    assert capsys.readouterr().out == ""
+    report.sentence("Something.")
+    assert "Something." in capsys.readouterr().out

@@ -58,6 +58,7 @@ def measured(value: float = 88.0, **changes: Any) -> Result:
         ([measured(88, protocol="as published, permuted labels")], "not yet", "only controls"),
         ([measured(60), measured(88, protocol="control")], "not reproduced", "below"),
         ([measured(88, source="simulated")], "simulated only", ""),
+        ([measured(88, protocol="control"), measured(88, source="simulated")], "simulated only", "only controls"),
         ([measured(88, source="simulated", profile="paper")], "simulated only", ""),
         ([measured(60), measured(88, source="simulated")], "not reproduced", "below"),
         ([measured(88, source="user")], "not yet", "own cohort"),

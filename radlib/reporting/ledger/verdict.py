@@ -28,7 +28,9 @@ VERDICTS: dict[Verdict, str] = {
         "The entry is a figure or a statement in words, and a result on comparable data stands beside it: the reader "
         "judges."
     ),
-    "simulated only": "There are results on the simulated cohort only. They never decide a claim about real patients.",
+    "simulated only": (
+        "There are results on the simulated cohort only, beside controls. They never decide a claim on real patients."
+    ),
     "not yet": "There is no comparable result; the reason is given.",
     "setting": "A choice of the authors (architecture, hyper-parameter), not a measurement.",
 }
@@ -129,6 +131,8 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
     fair = deciding([result for result in comparable if result.fair])
     literal = deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
     if not (fair or literal):
+        if any(result.source == "simulated" for result in results):
+            return Judgement("simulated only", "on real data only controls were run")
         return Judgement("not yet", "only controls were run")
     if published.number is None:
         return Judgement("shown")

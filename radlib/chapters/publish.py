@@ -12,6 +12,7 @@ import nbformat
 import pandas as pd
 
 from radlib.chapters.parameters import read_notebook
+from radlib.chapters.printed import html_dir
 from radlib.chapters.registry import Chapter, chapters
 from radlib.chapters.run import gate
 from radlib.core.errors import RadlibError
@@ -188,7 +189,7 @@ def build_book(*, cohort: str, profile: str) -> Path:
     command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
     if subprocess.run(command, cwd=project_root(), check=False).returncode:
         raise RadlibError("Jupyter Book did not build the book", remedy="read its messages above")
-    return project_root() / "build" / "_build" / "html" / "index.html"
+    return html_dir() / "index.html"
 
 
 def status(*, cohort: str, profile: str) -> pd.DataFrame:

@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from radlib.chapters.printed import parts, pdf_file, print_book
+from radlib.chapters.printed import html_dir, parts, pdf_file, print_book
 from radlib.core.errors import RadlibError
 from radlib.core.paths import project_root
 
-HTML = project_root() / "build" / "_build" / "html"
+HTML = html_dir()
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [

@@ -160,7 +160,7 @@ def _briefly(entry: Entry, place: str) -> str:
         if result is not None:
             note = result.note if entry.published.number is None or protocol == CONTROL else ""
             about = "; ".join(part for part in (protocol, _e(note), "smoke" * (result.profile == "smoke")) if part)
-            texts.append(f'<p class="ledger-result">{_e(_number(entry, result))}<small>{about}</small></p>')
+            texts.append(_paragraph(entry, result, about))
     return "".join(texts)
 
 
@@ -290,8 +290,9 @@ def _measured(entry: Entry, place: str, notes: _Notes) -> str:
     return "".join(_result(entry, result, notes) for result in entry.results if result.place == place)
 
 
-def _number(entry: Entry, result: Result) -> str:
-    return as_measured(entry.published, result.value, result.low, result.high)
+def _paragraph(entry: Entry, result: Result, about: str) -> str:
+    number = as_measured(entry.published, result.value, result.low, result.high)
+    return f'<p class="ledger-result">{_e(number)}<small>{about}</small></p>'
 
 
 def _result(entry: Entry, result: Result, notes: _Notes) -> str:
@@ -307,7 +308,7 @@ def _result(entry: Entry, result: Result, notes: _Notes) -> str:
         chapter = f'<a href="../chapters/{chapter}.html">{chapter}</a>'
     parts = [*(_e(part) for part in about), notes.short(result.note), chapter]
     details = "; ".join(part for part in parts if part)
-    return f'<p class="ledger-result">{_e(_number(entry, result))}<small>{details}</small></p>'
+    return _paragraph(entry, result, details)
 
 
 def _has_chapter(name: str) -> bool:

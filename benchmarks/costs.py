@@ -71,8 +71,8 @@ def segment(n: int, work: Path) -> Prepared:
     from radlib.data.cohort import Cohort
     from radlib.data.nifti import write_volume
     from radlib.data.store import prepare
-    from radlib.experiments.islam2020 import segmentation as seg
-    from radlib.experiments.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
+    from radlib.papers.islam2020 import segmentation as seg
+    from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
 
     torch.manual_seed(0)
     network = build("fcn", in_channels=len(PAPER_MODALITIES), recipe=Recipe())
@@ -109,8 +109,8 @@ def tables(n: int, work: Path) -> Prepared:
 
 def idh(n: int, work: Path) -> Prepared:
     """The analysis of the chapter on IDH: all protocols, then shuffled labels."""
-    from radlib.evaluation import idh as chapter
-    from radlib.evaluation.binary import Recipe, folds_for, permuted, run_protocols
+    from radlib.papers.across import idh as chapter
+    from radlib.stats.binary import Recipe, folds_for, permuted, run_protocols
 
     cohort = _with_features("tcga-idh", n)
     question = chapter.questions_of(cohort, chapter.labels_of(cohort, unknown_share=0.114, missed_share=0.035))["all"]
@@ -125,8 +125,8 @@ def idh(n: int, work: Path) -> Prepared:
 
 def survival(n: int, work: Path) -> Prepared:
     """The analysis of the chapter on survival, features ranked one by one: all protocols, one shuffle of the labels."""
-    from radlib.evaluation import radiogenomics as rg
-    from radlib.evaluation.protocols import RepeatedFolds, three_protocols
+    from radlib.papers.islam2020 import radiogenomics as rg
+    from radlib.stats.protocols import RepeatedFolds, three_protocols
 
     study = rg.study_of(_with_features("tcga-gbm", n))
     folds = RepeatedFolds(n_folds=4, n_repeats=1, seed=0)
@@ -143,8 +143,8 @@ def survival(n: int, work: Path) -> Prepared:
 
 def elimination(n: int, work: Path) -> Prepared:
     """The chapter's own selection, one feature at a time, leakage-free."""
-    from radlib.evaluation import radiogenomics as rg
-    from radlib.evaluation.protocols import RepeatedFolds, out_of_fold
+    from radlib.papers.islam2020 import radiogenomics as rg
+    from radlib.stats.protocols import RepeatedFolds, out_of_fold
 
     study = rg.study_of(_with_features("tcga-gbm", n))
     models = {"SVM, fused": rg.models("classes", n_radiomic=8)["SVM, fused"]}
@@ -160,7 +160,7 @@ def _with_features(role: str, n: int) -> Any:
 
     from radlib.core.seeds import rng
     from radlib.data.cohort import Cohort
-    from radlib.evaluation.idh import TRAITS
+    from radlib.papers.across.idh import TRAITS
     from radlib.phantom.biology import sample_subjects
     from radlib.phantom.templates import load_template
 
@@ -209,9 +209,9 @@ def _store(work: Path, **settings: Any) -> Any:
 
 def train_islam2020(work: Path) -> Callable[[int], object]:
     """The octave FCN."""
-    from radlib.experiments.islam2020 import segmentation as seg
-    from radlib.experiments.islam2020.segmentation_batches import SliceSampler
-    from radlib.experiments.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
+    from radlib.papers.islam2020 import segmentation as seg
+    from radlib.papers.islam2020.segmentation_batches import SliceSampler
+    from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
     from radlib.training.settings import LoopSettings, OptimizerSettings
     from radlib.training.supervised import fit
 
@@ -230,8 +230,8 @@ def train_islam2020(work: Path) -> Callable[[int], object]:
 
 def train_zhang2021(work: Path) -> Callable[[int], object]:
     """The fusion network."""
-    from radlib.experiments.zhang2021.fusion import train_network
-    from radlib.experiments.zhang2021.recipe import Recipe
+    from radlib.papers.zhang2021.fusion import train_network
+    from radlib.papers.zhang2021.recipe import Recipe
 
     store = _store(work, grid=(54, 54, 36), spacing=4.0)
 
@@ -247,7 +247,7 @@ def train_zhang2021(work: Path) -> Callable[[int], object]:
 
 def train_li2017(work: Path) -> Callable[[int], object]:
     """The tumour CNN."""
-    from radlib.experiments.li2017 import segmentation as seg
+    from radlib.papers.li2017 import segmentation as seg
 
     store = _store(work, modalities=seg.MODALITIES)
     return lambda steps: seg.train_network(
@@ -258,8 +258,8 @@ def train_li2017(work: Path) -> Callable[[int], object]:
 def train_ge2020(work: Path) -> Callable[[int], object]:
     """The pairwise GAN."""
     from radlib.data.cohort import Cohort
-    from radlib.experiments.ge2020.data import extract
-    from radlib.experiments.ge2020.gan import GanRecipe, train_pair
+    from radlib.papers.ge2020.data import extract
+    from radlib.papers.ge2020.gan import GanRecipe, train_pair
 
     slices = extract(Cohort.load(_folder(TRAINING_SUBJECTS, work)), size=48, field=180.0, crop=32)
 
@@ -275,8 +275,8 @@ def train_ge2020(work: Path) -> Callable[[int], object]:
 def train_mehra2022(work: Path) -> Callable[[int], object]:
     """The U-Net on four modalities."""
     from radlib.data.cohort import MODALITIES
-    from radlib.experiments.mehra2022.segmentation import UNetRecipe, train_unet
-    from radlib.models.mehra2022 import FeatureUNet
+    from radlib.papers.mehra2022.networks import FeatureUNet
+    from radlib.papers.mehra2022.segmentation import UNetRecipe, train_unet
 
     store = _store(work, grid=(64, 64, 48), spacing=3.375)
 
@@ -318,7 +318,7 @@ def peak_bytes() -> int:
 
     Linux hands ``ru_maxrss`` of whoever started a process on to it; ``VmHWM`` is this process's own.
     """
-    from radlib.reporting.provenance import peak_memory_bytes
+    from radlib.book.provenance import peak_memory_bytes
 
     own, status = peak_memory_bytes(), Path("/proc/self/status")
     if status.is_file():
@@ -403,7 +403,7 @@ class Book:
     """``costs.json``: what it holds, and what is added, written at once."""
 
     def __init__(self, file: Path) -> None:
-        from radlib.reporting.costs import read_costs
+        from radlib.book.costs import read_costs
 
         self.file = file
         self.held = read_costs(file).model_dump(mode="json") if file.is_file() else {}
@@ -421,9 +421,9 @@ class Book:
 
     def add(self, kind: str, row: dict[str, Any], *, instead_of: tuple[str, ...]) -> None:
         """Add a row in place of those that agree with it in ``instead_of``, and write the file."""
+        from radlib.book.costs import Costs
+        from radlib.book.provenance import describe
         from radlib.core.files import write_json
-        from radlib.reporting.costs import Costs
-        from radlib.reporting.provenance import describe
 
         provenance = describe()
         row["commit"] = provenance["commit"]

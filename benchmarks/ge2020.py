@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 from radlib.core.device import describe_device, pick_device
-from radlib.experiments.ge2020.classifier import (
+from radlib.papers.ge2020.classifier import (
     ClassifierRecipe,
     DenseRecipe,
     Samples,
@@ -28,8 +28,8 @@ from radlib.experiments.ge2020.classifier import (
     train_densenet,
     train_two_stages,
 )
-from radlib.experiments.ge2020.data import SLICES, SliceSet
-from radlib.experiments.ge2020.gan import GanRecipe, train_pair, translate
+from radlib.papers.ge2020.data import SLICES, SliceSet
+from radlib.papers.ge2020.gan import GanRecipe, train_pair, translate
 from radlib.training.loop import Trained
 
 TRAINING, FAKE = 99, 297

@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 
 from radlib.core.device import describe_device, pick_device
-from radlib.data.papers import published
+from radlib.data.published import published
 from radlib.data.store import ImageStore
-from radlib.experiments.li2017 import features as deep
-from radlib.experiments.li2017 import segmentation as seg
 from radlib.features.deep import Sampling
-from radlib.reporting.tables import to_markdown
+from radlib.papers.li2017 import features as deep
+from radlib.papers.li2017 import segmentation as seg
+from radlib.stats.tables import to_markdown
 
 PUBLISHED_STEPS = 70_000
 """Steps behind the 38 hours are not printed; these are about 20 epochs of 450,000 patches in batches of 128."""

@@ -20,10 +20,10 @@ import pandas as pd
 import torch
 
 from radlib.core.device import describe_device, pick_device
-from radlib.experiments.mehra2022.grade import GradeRecipe, train_acgan, train_classifier
-from radlib.experiments.mehra2022.segmentation import soft_dice_loss
 from radlib.features.streamed import extract
-from radlib.models.mehra2022 import PAPER_WIDTHS, FeatureUNet
+from radlib.papers.mehra2022.grade import GradeRecipe, train_acgan, train_classifier
+from radlib.papers.mehra2022.networks import PAPER_WIDTHS, FeatureUNet
+from radlib.papers.mehra2022.segmentation import soft_dice_loss
 from radlib.training.settings import LoopSettings, OptimizerSettings
 from radlib.training.supervised import fit
 

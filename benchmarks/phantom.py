@@ -9,12 +9,12 @@ import argparse
 
 import torch
 
+from radlib.book.provenance import peak_memory_bytes
 from radlib.core.device import describe_device
 from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import sample_subjects
 from radlib.phantom.physics import stage_times
 from radlib.phantom.templates import load_template
-from radlib.reporting.provenance import peak_memory_bytes
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from scipy.ndimage import zoom
 
+from radlib.book.provenance import describe
 from radlib.core.device import pick_device
 from radlib.core.files import write_json
 from radlib.core.paths import project_root
@@ -25,7 +26,6 @@ from radlib.core.seeds import rng, seed_everything
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.readers.brats import read_brats
 from radlib.phantom.make import GENERATOR, make
-from radlib.reporting.provenance import describe
 
 
 def load(

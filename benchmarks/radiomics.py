@@ -286,9 +286,9 @@ def main() -> None:
 
 def keep(results: list[dict[str, Any]], *, threads: int, repeats: int) -> None:
     """Write what the chapter shows, with what it was measured on."""
+    from radlib.book.provenance import describe
     from radlib.core.files import write_json
     from radlib.core.paths import project_root
-    from radlib.reporting.provenance import describe
 
     made_with = {"threads": threads, "repeats": repeats, "provenance": describe()}
     write_json(project_root() / "published" / "radiomics_benchmark.json", made_with | {"results": results})

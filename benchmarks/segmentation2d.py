@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from radlib.book.provenance import peak_memory_bytes
 from radlib.core.device import describe_device, pick_device
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
-from radlib.experiments.islam2020 import segmentation as seg
-from radlib.experiments.islam2020.segmentation_batches import SliceSampler
-from radlib.experiments.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
-from radlib.models.islam2020 import count_flops, count_parameters
-from radlib.reporting.provenance import peak_memory_bytes
+from radlib.papers.islam2020 import segmentation as seg
+from radlib.papers.islam2020.networks import count_flops, count_parameters
+from radlib.papers.islam2020.segmentation_batches import SliceSampler
+from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
 from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on
 from radlib.training.supervised import fit
 

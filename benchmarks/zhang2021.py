@@ -25,15 +25,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from radlib.book.provenance import peak_memory_bytes
 from radlib.core.device import describe_device, pick_device
 from radlib.core.seeds import rng
-from radlib.data.papers import published
+from radlib.data.published import published
 from radlib.data.store import ImageStore
-from radlib.experiments.zhang2021.fusion import segment, train_network
-from radlib.experiments.zhang2021.recipe import PAIRS, Recipe
-from radlib.experiments.zhang2021.transition import build_transition, train_transition
-from radlib.models.islam2020 import count_parameters
-from radlib.reporting.provenance import peak_memory_bytes
+from radlib.papers.islam2020.networks import count_parameters
+from radlib.papers.zhang2021.fusion import segment, train_network
+from radlib.papers.zhang2021.recipe import PAIRS, Recipe
+from radlib.papers.zhang2021.transition import build_transition, train_transition
 
 CASES = ("transition", "ours", "segresnet")
 PUBLISHED_SECONDS = 18 * 3600 + 57 * 60

@@ -29,8 +29,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from radlib.book.report import Report
 from radlib.core.seeds import rng
-from radlib.reporting.report import Report
 
 report = Report.start("_template", cohort=cohort, profile=profile, seed=seed)
 

@@ -43,15 +43,15 @@ n_boot: int = 1000  # resamples behind an interval
 # %% tags=["hide-input"]
 import pandas as pd
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.paths import run_dir
 from radlib.data.sources import open_cohort
-from radlib.evaluation.paired import paired_difference
-from radlib.experiments.mehra2022 import folds as study
-from radlib.experiments.mehra2022 import grade as gr
-from radlib.experiments.mehra2022 import results
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.training.plots import loss_figure
+from radlib.papers.mehra2022 import folds as study
+from radlib.papers.mehra2022 import grade as gr
+from radlib.papers.mehra2022 import results
+from radlib.plots.curves import loss_figure
+from radlib.stats.paired import paired_difference
 
 report = Report.start("acgan_grade", cohort=cohort, profile=profile, seed=seed)
 

@@ -37,14 +37,14 @@ n_boot: int = 1000  # resamples of the patient bootstrap
 # %% tags=["hide-input"]
 import pandas as pd
 
+from radlib.book.kept import kept_run
+from radlib.book.report import Report
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.sources import open_cohort
-from radlib.evaluation import external
-from radlib.evaluation import radiogenomics as rg
-from radlib.evaluation.binary import Question, Recipe
-from radlib.experiments.other_cohort import open_other
-from radlib.reporting.kept import kept_run
-from radlib.reporting.report import Report
+from radlib.papers.across.other_cohort import open_other
+from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.stats import external
+from radlib.stats.binary import Question, Recipe
 
 report = Report.start("external_validation", cohort=cohort, profile=profile, seed=seed)
 

@@ -43,15 +43,15 @@ n_boot: int = 2000  # resamples of every bootstrap
 # %% tags=["hide-input"]
 from functools import partial
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
-from radlib.data.papers import published
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.experiments.zhang2021 import claims, failures, pictures, results, stages
-from radlib.experiments.zhang2021.fusion import apply, load_ours, read_handed
-from radlib.experiments.zhang2021.real import real_sentence, real_subjects, real_table
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
+from radlib.papers.zhang2021 import claims, failures, pictures, results, stages
+from radlib.papers.zhang2021.fusion import apply, load_ours, read_handed
+from radlib.papers.zhang2021.real import real_sentence, real_subjects, real_table
 
 report = Report.start("feature_fusion", cohort=cohort, profile=profile, seed=seed)
 

@@ -57,15 +57,15 @@ n_boot: int = 2000  # resamples of every bootstrap
 # %% tags=["hide-input"]
 import dataclasses
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
-from radlib.experiments.zhang2021 import architecture, claims, pictures, results, stages
-from radlib.experiments.zhang2021.fusion import keep
-from radlib.experiments.zhang2021.recipe import PAIRS, Recipe
-from radlib.experiments.zhang2021.shapes import find_voc
-from radlib.experiments.zhang2021.transition import cycle_fall, error_sentence, error_table, transition_errors
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.zhang2021 import architecture, claims, pictures, results, stages
+from radlib.papers.zhang2021.fusion import keep
+from radlib.papers.zhang2021.recipe import PAIRS, Recipe
+from radlib.papers.zhang2021.shapes import find_voc
+from radlib.papers.zhang2021.transition import cycle_fall, error_sentence, error_table, transition_errors
 
 report = Report.start("feature_transition", cohort=cohort, profile=profile, seed=seed)
 

@@ -44,18 +44,18 @@ alpha: float = 0.05  # level of the t-test (published)
 # %% tags=["hide-input"]
 import pandas as pd
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.progress import track
-from radlib.data.papers import published
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.data.store import prepare
-from radlib.evaluation.idh import planted_traits
-from radlib.experiments.li2017 import feature_figures as figures
-from radlib.experiments.li2017 import features as deep
-from radlib.experiments.li2017.segmentation import MODALITIES, find_network, load_network, network_input, segment
 from radlib.features.deep import Sampling, scale_ratios
 from radlib.features.fisher import save_mixtures
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.across.idh import planted_traits
+from radlib.papers.li2017 import feature_figures as figures
+from radlib.papers.li2017 import features as deep
+from radlib.papers.li2017.segmentation import MODALITIES, find_network, load_network, network_input, segment
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)
 

@@ -41,18 +41,18 @@ n_shown: int = 10  # leading features in a figure
 # %% tags=["hide-input"]
 import pandas as pd
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.errors import MissingDataError
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
 from radlib.data.splits import hold_out
-from radlib.evaluation import perturbation as pt
-from radlib.experiments import handcrafted as hc
 from radlib.features import conformity
 from radlib.features.differences import pyradiomics_differences_table
 from radlib.features.presets import PRESETS
 from radlib.features.registry import registry_table
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.across import handcrafted as hc
+from radlib.stats import perturbation as pt
 
 report = Report.start("handcrafted_features", cohort=cohort, profile=profile, seed=seed)
 

@@ -43,23 +43,23 @@ n_boot: int = 2000  # resamples of the patient bootstrap
 # %% tags=["hide-input"]
 import pandas as pd
 
-from radlib.data.papers import published
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.evaluation.classification import difference
-from radlib.evaluation.idh import planted_traits
-from radlib.evaluation.plots import dot_plot, roc_figure
-from radlib.evaluation.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
-from radlib.experiments.li2017 import prediction_arms as runs
-from radlib.experiments.li2017 import prediction_results as results
-from radlib.experiments.li2017.features import Encoding, FeatureSet, Patients
-from radlib.experiments.li2017.prediction import Recipe, time_split
-from radlib.experiments.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
-from radlib.experiments.li2017.prediction_results import estimate
-from radlib.experiments.li2017.segmentation import MODALITIES, find_network, load_network
 from radlib.features.extract import extract_cohort
 from radlib.features.fisher import load_mixtures
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.across.idh import planted_traits
+from radlib.papers.li2017 import prediction_arms as runs
+from radlib.papers.li2017 import prediction_results as results
+from radlib.papers.li2017.features import Encoding, FeatureSet, Patients
+from radlib.papers.li2017.prediction import Recipe, time_split
+from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
+from radlib.papers.li2017.prediction_results import estimate
+from radlib.papers.li2017.segmentation import MODALITIES, find_network, load_network
+from radlib.plots.statistics import dot_plot, roc_figure
+from radlib.stats.classification import difference
+from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
 
 report = Report.start("idh_prediction", cohort=cohort, profile=profile, seed=seed)
 

@@ -46,11 +46,16 @@ import json
 import numpy as np
 import pandas as pd
 
+from radlib.book.kept import kept_run
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.core.files import atomic_path
-from radlib.data.papers import published
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.evaluation import idh
-from radlib.evaluation.binary import (
+from radlib.papers.across import idh
+from radlib.papers.across.side_by_side import prediction_rows
+from radlib.plots.statistics import METRIC_LABELS, calibration_figure, curve_figure, dot_plot, roc_figure
+from radlib.stats.binary import (
     SVM,
     Recipe,
     by_number_table,
@@ -62,21 +67,16 @@ from radlib.evaluation.binary import (
     run_protocols,
     selected_features,
 )
-from radlib.evaluation.classification import Confusion, evaluate
-from radlib.evaluation.plots import METRIC_LABELS, calibration_figure, curve_figure, dot_plot, roc_figure
-from radlib.evaluation.protocols import (
+from radlib.stats.classification import Confusion, evaluate
+from radlib.stats.protocols import (
     AS_PUBLISHED,
     CONTROL,
     LEAKAGE_FREE,
     PUBLISHED_PERMUTED,
     LeaveOneOutFolds,
 )
-from radlib.evaluation.roc import auc
-from radlib.evaluation.stability import nogueira_stability, selection_matrix
-from radlib.experiments.side_by_side import prediction_rows
-from radlib.reporting.kept import kept_run
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
+from radlib.stats.roc import auc
+from radlib.stats.stability import nogueira_stability, selection_matrix
 
 report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
 

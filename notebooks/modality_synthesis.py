@@ -51,17 +51,17 @@ segmentation_widths: list[int] = [8, 16, 32, 64]  # their channels
 n_segmentation_seeds: int = 1  # their trainings
 
 # %% tags=["hide-input"]
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.data.sources import open_cohort
 from radlib.data.splits import hold_out
 from radlib.data.store import prepare
-from radlib.evaluation.paired import compare
-from radlib.experiments.islam2020 import segmentation as seg
-from radlib.experiments.islam2020 import synthesis as syn
-from radlib.experiments.islam2020 import synthesis_results as results
-from radlib.experiments.islam2020.synthesis_trainings import synthesis_trainings
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
+from radlib.papers.islam2020 import segmentation as seg
+from radlib.papers.islam2020 import synthesis as syn
+from radlib.papers.islam2020 import synthesis_results as results
+from radlib.papers.islam2020.synthesis_trainings import synthesis_trainings
+from radlib.stats.paired import compare
 
 report = Report.start("modality_synthesis", cohort=cohort, profile=profile, seed=seed)
 

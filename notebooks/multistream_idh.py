@@ -51,22 +51,22 @@ n_null_runs: int = 1  # partitions of the cohort without signal
 n_boot: int = 1000  # resamples behind an interval
 
 # %% tags=["hide-input"]
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root, run_dir
 from radlib.data.sources import open_cohort
-from radlib.evaluation.idh import planted_traits
-from radlib.evaluation.plots import dot_plot
-from radlib.experiments.ge2020 import arms, controls
-from radlib.experiments.ge2020 import multistream_results as results
-from radlib.experiments.ge2020.classifier import ClassifierRecipe, DenseRecipe
-from radlib.experiments.ge2020.data import SliceSet
-from radlib.experiments.ge2020.estimates import comparisons
-from radlib.experiments.ge2020.gan import load_generators
-from radlib.experiments.ge2020.multistream_ledger import record_all
-from radlib.experiments.ge2020.runs import load_partitions
-from radlib.experiments.ge2020.study import Study, unknown_counted
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
+from radlib.papers.across.idh import planted_traits
+from radlib.papers.ge2020 import arms, controls
+from radlib.papers.ge2020 import multistream_results as results
+from radlib.papers.ge2020.classifier import ClassifierRecipe, DenseRecipe
+from radlib.papers.ge2020.data import SliceSet
+from radlib.papers.ge2020.estimates import comparisons
+from radlib.papers.ge2020.gan import load_generators
+from radlib.papers.ge2020.multistream_ledger import record_all
+from radlib.papers.ge2020.runs import load_partitions
+from radlib.papers.ge2020.study import Study, unknown_counted
+from radlib.plots.statistics import dot_plot
 
 report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=seed)
 

@@ -60,21 +60,21 @@ from functools import partial
 
 import pandas as pd
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.core.device import pick_device
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
 from radlib.data.store import prepare
-from radlib.evaluation.segmentation import subject_mean
-from radlib.experiments.islam2020 import segmentation as seg
-from radlib.experiments.islam2020 import segmentation_excitation as excitation
-from radlib.experiments.islam2020 import segmentation_figures as figures
-from radlib.experiments.islam2020 import segmentation_results as results
-from radlib.experiments.islam2020 import segmentation_sizes as sizes
-from radlib.experiments.islam2020 import segmentation_transfer as transfer
-from radlib.experiments.islam2020.segmentation_networks import PAPER, TITLES, Recipe, spoken
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
+from radlib.papers.islam2020 import segmentation as seg
+from radlib.papers.islam2020 import segmentation_excitation as excitation
+from radlib.papers.islam2020 import segmentation_figures as figures
+from radlib.papers.islam2020 import segmentation_results as results
+from radlib.papers.islam2020 import segmentation_sizes as sizes
+from radlib.papers.islam2020 import segmentation_transfer as transfer
+from radlib.papers.islam2020.segmentation_networks import PAPER, TITLES, Recipe, spoken
+from radlib.stats.segmentation import subject_mean
 
 report = Report.start("octave_segmentation", cohort=cohort, profile=profile, seed=seed)
 

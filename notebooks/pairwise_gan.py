@@ -44,13 +44,16 @@ n_boot: int = 1000  # resamples behind an interval
 # %% tags=["hide-input"]
 from dataclasses import replace
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
+from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
-from radlib.experiments.ge2020 import gan_results as results
-from radlib.experiments.ge2020.cases import build_cases
-from radlib.experiments.ge2020.data import extract, partitions
-from radlib.experiments.ge2020.gan import GanRecipe, load_generators, train_pair
-from radlib.experiments.ge2020.runs import (
+from radlib.papers.ge2020 import gan_results as results
+from radlib.papers.ge2020.cases import build_cases
+from radlib.papers.ge2020.data import extract, partitions
+from radlib.papers.ge2020.gan import GanRecipe, load_generators, train_pair
+from radlib.papers.ge2020.runs import (
     HELD_OUT,
     MASKED,
     gan_trainings,
@@ -61,9 +64,6 @@ from radlib.experiments.ge2020.runs import (
     save_partitions,
     table6,
 )
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
-from radlib.reporting.scores import keep_scores
 
 report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 

@@ -39,16 +39,16 @@ long_above_days: float = 450.0  # above: long survival
 n_bootstrap: int = 2000  # resamples of patients behind an interval
 
 # %% tags=["hide-input"]
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.paths import run_dir
 from radlib.data.sources import open_cohort
-from radlib.evaluation import radiogenomic_results as results
-from radlib.evaluation.paired import compare
-from radlib.evaluation.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
-from radlib.experiments.islam2020 import segmentation as seg
-from radlib.experiments.islam2020 import survival as end
-from radlib.experiments.islam2020 import survival_results as shown
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.islam2020 import radiogenomic_results as results
+from radlib.papers.islam2020 import segmentation as seg
+from radlib.papers.islam2020 import survival as end
+from radlib.papers.islam2020 import survival_results as shown
+from radlib.stats.paired import compare
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
 
 report = Report.start("radiogenomic_survival", cohort=cohort, profile=profile, seed=seed)
 

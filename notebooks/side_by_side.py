@@ -29,11 +29,11 @@ seed: int = 0  # seed of every random number
 n_boot: int = 2000  # resamples of the patient bootstrap
 
 # %% tags=["hide-input"]
-from radlib.evaluation.plots import dot_plot
-from radlib.experiments import side_by_side as sides
-from radlib.experiments.zhang2021.fusion import TITLES
-from radlib.reporting.report import Report
-from radlib.reporting.scores import read_scores
+from radlib.book.report import Report
+from radlib.book.scores import read_scores
+from radlib.papers.across import side_by_side as sides
+from radlib.papers.zhang2021.fusion import TITLES
+from radlib.plots.statistics import dot_plot
 
 report = Report.start("side_by_side", cohort=cohort, profile=profile, seed=seed)
 here = {"cohort": cohort, "profile": profile}

@@ -40,6 +40,8 @@ timed_grid: list[int] = [96, 96, 64]  # voxels of the subjects made for the time
 # %% tags=["hide-input"]
 import pandas as pd
 
+from radlib.book.kept import kept_run
+from radlib.book.report import Report
 from radlib.core.paths import data_root
 from radlib.data.readers.brats import read_brats
 from radlib.data.sources import open_cohort
@@ -51,8 +53,6 @@ from radlib.phantom.causal import draw_causal_graph
 from radlib.phantom.physics import growth_table, signal_table, stage_times
 from radlib.phantom.realism import appearances, compare, mean_intensities
 from radlib.phantom.templates import load_template
-from radlib.reporting.kept import kept_run
-from radlib.reporting.report import Report
 
 report = Report.start("simulated_cohort", cohort=cohort, profile=profile, seed=seed)
 

@@ -45,12 +45,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from radlib.data.papers import published
+from radlib.book.agreement import show_agreement
+from radlib.book.kept import kept_run
+from radlib.book.report import Report
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.evaluation import explain, multiclass, survival
-from radlib.evaluation import radiogenomic_results as results
-from radlib.evaluation import radiogenomics as rg
-from radlib.evaluation.protocols import (
+from radlib.papers.islam2020 import radiogenomic_results as results
+from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.plots.style import PALETTE
+from radlib.stats import explain, multiclass, survival
+from radlib.stats.protocols import (
     AS_PUBLISHED,
     CONTROL,
     LEAKAGE_FREE,
@@ -59,11 +63,7 @@ from radlib.evaluation.protocols import (
     RepeatedFolds,
     permutation_p_value,
 )
-from radlib.evaluation.stability import named_frequencies, selection_matrix
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.kept import kept_run
-from radlib.reporting.report import Report
-from radlib.reporting.style import PALETTE
+from radlib.stats.stability import named_frequencies, selection_matrix
 
 report = Report.start("survival_tcga", cohort=cohort, profile=profile, seed=seed)
 

@@ -58,19 +58,19 @@ n_boot: int = 2000  # resamples of every bootstrap
 # %% tags=["hide-input"]
 from functools import partial
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.paths import data_root
 from radlib.data.sources import open_cohort
 from radlib.data.store import prepare
-from radlib.evaluation.idh import planted_traits
-from radlib.evaluation.segmentation import subject_mean
-from radlib.experiments.li2017 import segmentation as seg
-from radlib.experiments.li2017 import segmentation_figures as figures
-from radlib.experiments.li2017 import segmentation_ledger as ledger
-from radlib.experiments.li2017 import segmentation_real as real
-from radlib.experiments.li2017 import segmentation_results as results
-from radlib.experiments.li2017 import segmentation_study as study
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.across.idh import planted_traits
+from radlib.papers.li2017 import segmentation as seg
+from radlib.papers.li2017 import segmentation_figures as figures
+from radlib.papers.li2017 import segmentation_ledger as ledger
+from radlib.papers.li2017 import segmentation_real as real
+from radlib.papers.li2017 import segmentation_results as results
+from radlib.papers.li2017 import segmentation_study as study
+from radlib.stats.segmentation import subject_mean
 
 report = Report.start("tumour_cnn", cohort=cohort, profile=profile, seed=seed)
 

@@ -46,16 +46,16 @@ extra_blocks: list[str] = ["decoder3"]  # further features, which the paper coul
 import pandas as pd
 import torch
 
+from radlib.book.agreement import show_agreement
+from radlib.book.report import Report
 from radlib.core.seeds import named_seed
 from radlib.data.sources import open_cohort
 from radlib.data.splits import hold_out, k_fold
 from radlib.data.store import prepare
-from radlib.evaluation.paired import paired_difference
-from radlib.experiments.mehra2022 import results
-from radlib.experiments.mehra2022 import segmentation as seg
-from radlib.models.mehra2022 import FeatureUNet, adapt_input
-from radlib.reporting.agreement import show_agreement
-from radlib.reporting.report import Report
+from radlib.papers.mehra2022 import results
+from radlib.papers.mehra2022 import segmentation as seg
+from radlib.papers.mehra2022.networks import FeatureUNet, adapt_input
+from radlib.stats.paired import paired_difference
 
 report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed)
 

@@ -18,7 +18,7 @@ def list_chapters() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from radlib.chapters.registry import chapters
+    from radlib.book.registry import chapters
 
     table = Table("chapter", "title", "papers", "cohorts", "needs")
     for name, chapter in chapters().items():
@@ -37,8 +37,8 @@ def parameters(
     from rich.console import Console
     from rich.table import Table
 
-    from radlib.chapters.parameters import declared_parameters, resolve
-    from radlib.chapters.registry import chapter
+    from radlib.book.parameters import declared_parameters, resolve
+    from radlib.book.registry import chapter
 
     found = chapter(name)
     chosen = resolve(found, profile=profile)
@@ -61,9 +61,9 @@ def run(
     timeout: Annotated[int | None, typer.Option(help="Limit for one cell in seconds.")] = None,
 ) -> None:
     """Run one chapter; its results lie in runs/<cohort>/<profile>/<chapter>/."""
-    from radlib.chapters.parameters import declared_parameters, parse_override
-    from radlib.chapters.registry import chapter
-    from radlib.chapters.run import run_chapter
+    from radlib.book.parameters import declared_parameters, parse_override
+    from radlib.book.registry import chapter
+    from radlib.book.run import run_chapter
 
     found = chapter(name)
     declared = declared_parameters(found.source)
@@ -86,9 +86,9 @@ def train(
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
 ) -> None:
     """Train a share of a chapter's trainings; the chapter, run afterwards, finds them finished."""
-    from radlib.chapters.parameters import declared_parameters, parse_override
-    from radlib.chapters.registry import chapter
-    from radlib.chapters.trainings import train_part
+    from radlib.book.parameters import declared_parameters, parse_override
+    from radlib.book.registry import chapter
+    from radlib.book.trainings import train_part
 
     found = chapter(name)
     declared = declared_parameters(found.source)
@@ -107,7 +107,7 @@ def cohort(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
 ) -> None:
     """Make the simulated cohort that a profile's chapters read."""
-    from radlib.chapters.cohorts import make_cohort
+    from radlib.book.cohorts import make_cohort
 
     typer.echo(make_cohort(role, profile=profile, seed=seed, jobs=jobs))
 
@@ -119,8 +119,8 @@ def publish(
     profile: Profile = "default",
 ) -> None:
     """Put executed chapters and the generated pages into the sources of the book."""
-    from radlib.chapters.publish import publish_chapter, write_generated_pages
-    from radlib.chapters.registry import chapter, chapters
+    from radlib.book.publish import publish_chapter, write_generated_pages
+    from radlib.book.registry import chapter, chapters
 
     for found in [chapter(name)] if name else chapters().values():
         publish_chapter(found, cohort=cohort, profile=profile)
@@ -130,7 +130,7 @@ def publish(
 @app.command()
 def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
     """Build the book from what has run; a chapter without results gets a page that says so."""
-    from radlib.chapters.publish import build_book
+    from radlib.book.publish import build_book
 
     typer.echo(build_book(cohort=cohort, profile=profile))
 
@@ -138,7 +138,7 @@ def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
 @app.command()
 def pdf() -> None:
     """Print the built book: one PDF with page numbers and an outline. Needs Chromium."""
-    from radlib.chapters.printed import print_book
+    from radlib.book.pdf import print_book
 
     typer.echo(print_book())
 
@@ -150,8 +150,8 @@ def keep(
     profile: Profile = "default",
 ) -> None:
     """Keep a run's tables and provenance under published/, for readers who cannot run it."""
-    from radlib.chapters.registry import chapter
-    from radlib.reporting.kept import keep_run
+    from radlib.book.kept import keep_run
+    from radlib.book.registry import chapter
 
     typer.echo(keep_run(chapter(name).name, cohort=cohort, profile=profile))
 
@@ -159,8 +159,8 @@ def keep(
 @app.command()
 def sync() -> None:
     """Make or update the paired .ipynb of every chapter, for JupyterLab."""
-    from radlib.chapters.parameters import write_paired
-    from radlib.chapters.registry import chapters
+    from radlib.book.parameters import write_paired
+    from radlib.book.registry import chapters
 
     for found in chapters().values():
         typer.echo(write_paired(found))

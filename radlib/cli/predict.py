@@ -22,7 +22,7 @@ def predict(
     patients; the models are fitted on the simulated cohorts of the profile.
     """
     from radlib.data.sources import open_path
-    from radlib.experiments.predict.run import predict as run
+    from radlib.papers.across.predict.run import predict as run
 
     opened = open_path(cohort)
     table = run(opened, out=out, subjects=subject, profile=profile, n_boot=n_boot, seed=seed)

@@ -29,7 +29,7 @@ def synthesise(
     from radlib.core.errors import RadlibError
     from radlib.core.paths import run_dir
     from radlib.data.sources import open_path
-    from radlib.experiments.islam2020.fill import fill_in
+    from radlib.papers.islam2020.fill import fill_in
 
     opened = open_path(cohort)
     place = weights or run_dir(cohort="simulated", profile=profile, chapter="modality_synthesis") / "weights"

@@ -25,7 +25,7 @@ Where = Literal["mask", "box"]
 
 
 class LayeredNetwork(Protocol):
-    """A fully convolutional network whose layers can be taken, such as :class:`radlib.models.li2017.TumourCNN`."""
+    """A fully convolutional network whose layers can be taken: :class:`radlib.papers.li2017.networks.TumourCNN`."""
 
     layers: tuple[str, ...]
     weights: nn.ModuleDict

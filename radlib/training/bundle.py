@@ -23,7 +23,7 @@ from radlib.data.regions import REGIONS
 from radlib.training.weights import load_weights, save_weights
 
 #: Where a network's class may come from: a bundle's configuration must not be able to call anything else.
-TRUSTED = ("radlib.models.", "monai.networks.nets.")
+TRUSTED = ("radlib.nn.", "monai.networks.nets.")
 
 CLASSES = {"0": "background", "1": "necrotic and non-enhancing core", "2": "oedema", "4": "enhancing tumour"}
 
@@ -34,7 +34,7 @@ class Segmenter:
 
     Attributes:
         network: maps ``(B, C, ...)`` to logits ``(B, K, ...)``.
-        target: its class, such as ``radlib.models.islam2020.OctaveFCN``.
+        target: its class, such as ``radlib.papers.islam2020.networks.OctaveFCN``.
         arguments: with which the class is called.
         modalities: the channels.
         spacing: edge of a voxel, mm, at which it was trained.

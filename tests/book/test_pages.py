@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from radlib.chapters.printed import html_dir, parts, pdf_file, print_book
+from radlib.book.pdf import html_dir, parts, pdf_file, print_book
 from radlib.core.errors import RadlibError
 from radlib.core.paths import project_root
 
@@ -333,7 +333,7 @@ def test_printing_needs_a_book_and_a_browser(tmp_path: Path) -> None:
         print_book(pages=tmp_path, target=tmp_path / "book.pdf")
     # In a process of its own: playwright starts once a process.
     script = (
-        "import radlib.chapters.printed as printed; from pathlib import Path; printed.BROWSERS = ();"
+        "import radlib.book.pdf as printed; from pathlib import Path; printed.BROWSERS = ();"
         f"printed.print_book(target=Path({str(tmp_path)!r}) / 'book.pdf')"
     )
     run = subprocess.run(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radlib.chapters.parameters import declared_parameters, load_profile, read_notebook, resolve
-from radlib.chapters.registry import chapters
+from radlib.book.parameters import declared_parameters, load_profile, read_notebook, resolve
+from radlib.book.registry import chapters
 from radlib.core.paths import project_root
 from radlib.data.sources import ROLES
 

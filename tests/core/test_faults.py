@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from radlib.book.report import Report
+from radlib.book.scores import TASKS, keep_scores, read_scores
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import read_json, reading
-from radlib.experiments.ge2020.data import SliceSet
-from radlib.experiments.li2017.features import FeatureSet, Patients
-from radlib.experiments.mehra2022.folds import load_folds
-from radlib.reporting.report import Report
-from radlib.reporting.scores import TASKS, keep_scores, read_scores
+from radlib.papers.ge2020.data import SliceSet
+from radlib.papers.li2017.features import FeatureSet, Patients
+from radlib.papers.mehra2022.folds import load_folds
 
 
 def write_everything() -> None:

@@ -13,7 +13,7 @@ from radlib.features.deep import (
     scale_ratios,
     scaled_regions,
 )
-from radlib.models.li2017 import TumourCNN
+from radlib.papers.li2017.networks import TumourCNN
 
 
 @pytest.fixture(scope="module")

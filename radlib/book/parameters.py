@@ -1,0 +1,186 @@
+"""A chapter's parameters and the profiles that override them.
+
+The parameters cell is the one place that declares a parameter: ``n_folds: int = 4  # patient-level folds``. It is read
+as syntax, never executed here, and values are literals only.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import yaml
+
+from radlib.book.registry import Chapter, chapters, notebooks_dir
+from radlib.core.errors import RadlibError
+
+#: Parameters that every chapter has; the runner sets them, a profile may not.
+COMMON = ("cohort", "profile", "seed")
+
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter: name, type as written (``list[int]``), default, and the comment behind it."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def read_notebook(source: Path) -> nbformat.NotebookNode:
+    """The py:percent file as a notebook, with ids that depend on position only (so that it is reproducible).
+
+    Raises:
+        RadlibError: if it is no Python notebook or has no kernel in its header.
+    """
+    try:
+        notebook = jupytext.read(source, fmt="py:percent")
+    except (OSError, ValueError) as error:
+        raise RadlibError(f"the chapter cannot be read: {error}", file=source) from error
+    kernel = notebook.metadata.get("kernelspec", {})
+    if kernel.get("language") != "python":
+        raise RadlibError(
+            "the header names no Python kernel",
+            file=source,
+            remedy="begin the chapter with the header of notebooks/_template.py",
+        )
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position}"
+    return notebook
+
+
+def declared_parameters(source: Path) -> dict[str, Parameter]:
+    """The parameters cell of a chapter, by name.
+
+    Raises:
+        RadlibError: if there is not exactly one such cell, or an entry lacks its type, its default or its comment.
+    """
+    cells = [cell for cell in read_notebook(source).cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise RadlibError(f"{len(cells)} cells are tagged `parameters`", file=source, remedy="tag exactly one")
+    text = cells[0].source
+    lines = text.splitlines()
+    found: dict[str, Parameter] = {}
+    for node in ast.parse(text).body:
+        comment = lines[node.end_lineno - 1].partition("#")[2].strip() if node.end_lineno else ""
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value and comment):
+            raise RadlibError(
+                f"line {node.lineno} of the parameters cell is no typed parameter: {lines[node.lineno - 1]!r}",
+                file=source,
+                remedy="write `name: type = default  # what it is`",
+            )
+        name = node.target.id
+        try:
+            default = ast.literal_eval(node.value)
+        except ValueError as error:
+            raise RadlibError(f"the default of {name!r} is no literal", file=source) from error
+        found[name] = Parameter(name=name, type=ast.unparse(node.annotation), default=default, help=comment)
+        check_value(found[name], default, file=source)
+    if lacking := [name for name in COMMON if name not in found]:
+        raise RadlibError(f"the parameters cell lacks {', '.join(lacking)}", file=source)
+    return found
+
+
+def check_value(parameter: Parameter, value: Any, *, file: Path | None = None) -> Any:
+    """The value, converted from int to float where a float is declared.
+
+    Raises:
+        RadlibError: if it is of another type than declared.
+    """
+    outer, _, inner = parameter.type.partition("[")
+    wanted = _TYPES.get(outer)
+    if wanted is None:
+        raise RadlibError(f"{parameter.name!r} has the unknown type {parameter.type!r}", file=file)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    ok = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    if ok and wanted is list and inner:
+        element = _TYPES.get(inner.rstrip("]"), object)
+        ok = all(isinstance(item, element) or (element is float and isinstance(item, int)) for item in value)
+    if not ok:
+        raise RadlibError(f"parameter {parameter.name!r} is {value!r}, which is no {parameter.type}", file=file)
+    return value
+
+
+def resolve(chapter: Chapter, *, profile: str, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The parameters to inject: the profile's for this chapter, then ``overrides``; the rest keeps its default.
+
+    Raises:
+        RadlibError: on a name that the chapter does not declare (the message gives those it does) or a wrong type.
+    """
+    declared = declared_parameters(chapter.source)
+    file = profile_file(profile)
+    chosen = dict(load_profile(profile)["chapters"].get(chapter.name) or {})
+    if set_by_runner := [name for name in COMMON if name in chosen]:
+        raise RadlibError(f"{', '.join(set_by_runner)} cannot be set by a profile", file=file)
+    chosen |= overrides or {}
+    for name, value in chosen.items():
+        if name not in declared:
+            raise RadlibError(
+                f"chapter {chapter.name!r} has no parameter {name!r}",
+                file=file,
+                remedy=f"its parameters are {', '.join(declared)}",
+            )
+        chosen[name] = check_value(declared[name], value, file=file)
+    return chosen
+
+
+def profile_file(profile: str) -> Path:
+    """``notebooks/profiles/<profile>.yml``."""
+    return notebooks_dir() / "profiles" / f"{profile}.yml"
+
+
+def load_profile(profile: str) -> dict[str, Any]:
+    """The profile: ``cohorts`` (role -> options of the simulated cohort) and ``chapters`` (name -> parameters).
+
+    Raises:
+        RadlibError: if there is no such profile, it cannot be read, or it names a chapter that does not exist.
+    """
+    file = profile_file(profile)
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
+        raise RadlibError(f"there is no profile {profile!r}", remedy=f"choose one of {known}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise RadlibError(f"the profile is no YAML: {error}", file=file) from error
+    if not isinstance(content, dict) or set(content) - {"cohorts", "chapters"}:
+        raise RadlibError("a profile has the keys `cohorts` and `chapters` and no others", file=file)
+    content = {"cohorts": content.get("cohorts") or {}, "chapters": content.get("chapters") or {}}
+    if unknown := [name for name in content["chapters"] if name not in chapters()]:
+        raise RadlibError(f"the profile names unknown chapters: {', '.join(unknown)}", file=file)
+    return content
+
+
+def parse_override(text: str, declared: dict[str, Parameter]) -> tuple[str, Any]:
+    """``name=value`` from a command line; the value is read as YAML (never evaluated).
+
+    Raises:
+        RadlibError: if it has another form or the chapter has no such parameter.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise RadlibError(f"{text!r} is no parameter", remedy="write name=value")
+    if name not in declared:
+        raise RadlibError(f"there is no parameter {name!r}", remedy=f"choose one of {', '.join(declared)}")
+    parsed = value if declared[name].type == "str" else yaml.safe_load(value)
+    return name, check_value(declared[name], parsed)
+
+
+def write_paired(chapter: Chapter) -> Path:
+    """Write the chapter's ``.ipynb`` beside its source, where the source is newer or there is none.
+
+    Returns:
+        The notebook. It stays out of version control; the text is what counts.
+    """
+    paired = chapter.source.with_suffix(".ipynb")
+    if not paired.is_file() or paired.stat().st_mtime < chapter.source.stat().st_mtime:
+        jupytext.write(read_notebook(chapter.source), paired, fmt="ipynb")
+    return paired

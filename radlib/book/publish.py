@@ -1,0 +1,248 @@
+"""From run directories to the sources of the book: executed chapters, the ledger, the status page."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+
+from radlib.book.parameters import read_notebook
+from radlib.book.pdf import html_dir
+from radlib.book.registry import Chapter, chapters
+from radlib.book.run import gate
+from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, read_json, reading, write_text_if_changed
+from radlib.core.paths import project_root, run_dir, runs_root
+from radlib.stats.tables import as_text, to_markdown
+
+
+def book_dir() -> Path:
+    """``book/`` of the checkout."""
+    return project_root() / "book"
+
+
+def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path | None = None) -> Path:
+    """Put an executed chapter, with its figures and tables, where Jupyter Book finds it.
+
+    The outputs come from the run, the prose from the source as it is now, so that a change of prose needs no new run.
+    A chapter without a whole run becomes a page that says so.
+
+    Returns:
+        The notebook in ``book/chapters/``.
+    """
+    directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
+    out = (book or book_dir()) / "chapters"
+    target = out / f"{chapter.name}.ipynb"
+    executed = directory / "notebook.ipynb"
+    unmet = _json(directory / "results.json").get("unmet")
+    if not executed.is_file() or unmet:
+        notebook = _absent(chapter, directory, cohort=cohort, profile=profile, unmet=unmet)
+    else:
+        with reading(executed, remedy=f"run the chapter {chapter.name} again"):
+            whole = nbformat.read(executed, as_version=4)
+        notebook = merge(whole, read_notebook(chapter.source), file=executed)
+        _stamp_time(notebook, directory)
+    for part in ("figures", "tables"):
+        _mirror(directory / part, out / chapter.name / part)
+    _mirror(directory / "pages", (book or book_dir()) / "generated" / "extra" / "chapters" / chapter.name / "pages")
+    with atomic_path(target) as temporary:
+        nbformat.write(notebook, temporary)
+    return target
+
+
+def merge(
+    executed: nbformat.NotebookNode, source: nbformat.NotebookNode, *, file: Path | None = None
+) -> nbformat.NotebookNode:
+    """The executed code cells between the source's present Markdown cells.
+
+    Raises:
+        RadlibError: if the run is not whole, or its code is no longer the source's code.
+    """
+    gate(executed, file=file)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    injected = [cell for cell in code if "injected-parameters" in cell.metadata.get("tags", [])]
+    own = [cell for cell in code if cell not in injected]
+    wanted = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    if [cell.source for cell in own] != wanted:
+        raise RadlibError(
+            "the code of the chapter has changed since its run", file=file, remedy="run the chapter again"
+        )
+    merged = executed.copy()
+    merged.cells = []
+    queue = iter(own)
+    for cell in source.cells:
+        if cell.cell_type != "code":
+            merged.cells.append(cell)
+            continue
+        merged.cells.append(next(queue))
+        if "parameters" in cell.metadata.get("tags", []):
+            merged.cells.extend(injected)
+    return merged
+
+
+def _stamp_time(notebook: nbformat.NotebookNode, directory: Path) -> None:
+    timing = read_json(directory / "timing.json", remedy="run the chapter again")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown", "")
+            if "<!--wall-time-->" in text:
+                output["data"]["text/markdown"] = text.replace(
+                    "<!--wall-time-->", f" · ran in {timing['wall_seconds']:.0f} s"
+                )
+
+
+def _absent(
+    chapter: Chapter, directory: Path, *, cohort: str, profile: str, unmet: str | None
+) -> nbformat.NotebookNode:
+    """A page in place of a chapter without results: it says why there are none."""
+    if unmet:
+        text = f"The cohort does not have what this chapter needs, so it has no results here.\n\n```text\n{unmet}\n```"
+    else:
+        text = "This chapter has not run to its end, so it has no results here."
+        log = directory / "log.txt"
+        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
+        before = [name for name in chapter.needs if not _ran(name, cohort=cohort, profile=profile)]
+        if last:
+            text += f"\n\n```text\n{last[0]}\n```"
+        elif before:
+            text += f" It reads what {' and '.join(f'`{name}`' for name in before)} leaves, which has not run either."
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    kind = "note" if unmet else "warning"
+    cell = nbformat.v4.new_markdown_cell(f"# {chapter.title}\n\n:::{{{kind}}}\n{text}\n:::")
+    cell.id = "absent"
+    notebook.cells = [cell]
+    return notebook
+
+
+def _ran(name: str, *, cohort: str, profile: str) -> bool:
+    return (run_dir(cohort=cohort, profile=profile, chapter=name) / "results.json").is_file()
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """Make ``target`` hold exactly the files of ``source``; unchanged files keep their times."""
+    files = [path for path in source.iterdir() if path.is_file()] if source.is_dir() else []
+    wanted = {path.name: path for path in files if not path.name.startswith(".")}  # of a killed run: half written
+    if target.is_dir():
+        for path in target.iterdir():
+            if path.name not in wanted:
+                path.unlink()
+    for name, path in wanted.items():
+        copy = target / name
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            with atomic_path(copy) as temporary:
+                shutil.copyfile(path, temporary)
+
+
+def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None) -> list[Path]:
+    """The pages that are made from results and code: ledger, status, costs, command-line reference and API.
+
+    Returns:
+        The files, in ``book/generated/``.
+    """
+    from radlib.book.costs import read_costs
+    from radlib.book.costs_page import costs_figure, costs_page, figure_png
+    from radlib.book.ledger import claims_page, ledger_frame, ledger_page
+    from radlib.book.reference import api_pages, command_line_page
+
+    folder = (book or book_dir()) / "generated"
+    published = project_root() / "published"
+    costs = read_costs(published / "costs.json")
+    pages = {
+        "claims.md": claims_page(runs_root(), published),
+        "ledger.md": ledger_page(runs_root(), published),
+        "status.md": status_page(cohort=cohort, profile=profile),
+        "costs.md": costs_page(costs),
+        **api_pages(),
+        "command_line.md": command_line_page(),
+    }
+    for name, text in pages.items():
+        write_text_if_changed(folder / name, text)
+    write_text_if_changed(folder / "ledger.csv", ledger_frame(runs_root(), published).to_csv(index=False))
+    picture = figure_png(costs_figure(costs))
+    if not (folder / "costs.png").is_file() or (folder / "costs.png").read_bytes() != picture:
+        with atomic_path(folder / "costs.png") as temporary:
+            temporary.write_bytes(picture)
+    return [folder / name for name in (*pages, "ledger.csv", "costs.png")]
+
+
+def build_book(*, cohort: str, profile: str) -> Path:
+    """Publish every chapter and have Jupyter Book render the book, warnings as errors.
+
+    A chapter without results becomes a page that says so, so one failure does not take the book away.
+
+    Returns:
+        The first page.
+
+    Raises:
+        RadlibError: if Jupyter Book fails.
+    """
+    for chapter in chapters().values():
+        publish_chapter(chapter, cohort=cohort, profile=profile)
+    write_generated_pages(cohort=cohort, profile=profile)
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", "book", "--config", "_config.yml"]
+    command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
+    if subprocess.run(command, cwd=project_root(), check=False).returncode:
+        raise RadlibError("Jupyter Book did not build the book", remedy="read its messages above")
+    return html_dir() / "index.html"
+
+
+def status(*, cohort: str, profile: str) -> pd.DataFrame:
+    """One row a chapter: whether it ran, seconds, peak memory, device, commit."""
+    rows = []
+    for chapter in chapters().values():
+        directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
+        done = (directory / "notebook.ipynb").is_file()
+        provenance = _json(directory / "provenance.json") if done else {}
+        timing = _json(directory / "timing.json") if done else {}
+        memory = provenance.get("peak_memory_bytes")
+        unmet = _json(directory / "results.json").get("unmet")
+        rows.append({
+            "chapter": f"[{chapter.title}](/chapters/{chapter.name})",
+            "state": "the cohort lacks what it needs" if unmet else "ran" if done else "no whole run",
+            "seconds": timing.get("wall_seconds"),
+            "peak memory (GiB)": memory / 2**30 if memory else None,
+            "device": provenance.get("device", ""),
+            "commit": provenance.get("commit", ""),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def status_page(*, cohort: str, profile: str) -> str:
+    """The status page as MyST."""
+    import psutil
+
+    from radlib.book.provenance import describe
+
+    now = describe()
+    frame = status(cohort=cohort, profile=profile)
+    packages = pd.DataFrame(sorted(now["versions"].items()), columns=["package", "version"])
+    memory = psutil.virtual_memory().total / 2**30
+    return "\n".join([
+        "# Status of this build",
+        "",
+        f"Cohort **{cohort}**, profile **{profile}**. Built on {now['platform']}, {now['device']}, "
+        f"{psutil.cpu_count()} CPU cores, {memory:.0f} GiB of memory, from commit `{now['commit']}`.",
+        "",
+        "```{table} Chapters: time, memory and origin of the run.",
+        ":name: tbl-status-chapters",
+        "",
+        to_markdown(as_text(frame, digits={"seconds": 0, "peak memory (GiB)": 2}, index=False)),
+        "```",
+        "",
+        "```{table} Versions.",
+        ":name: tbl-status-versions",
+        "",
+        to_markdown(packages),
+        "```",
+        "",
+    ])  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return read_json(path, remedy="run the chapter again") if path.is_file() else {}

@@ -1,0 +1,330 @@
+"""What a chapter shows and leaves behind.
+
+Every table, figure, value and sentence goes through a :class:`Report`. It writes the run directory and shows each
+thing twice in one output: as HTML for JupyterLab, and as MyST for the book, where tables and figures are numbered,
+can be referred to and downloaded. Both come from the same numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from radlib.book.provenance import describe, peak_memory_bytes
+from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, write_json
+from radlib.core.paths import cohort_slug, run_dir
+from radlib.plots.style import set_style
+from radlib.stats.tables import as_text, format_interval, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass
+class Report:
+    """The results of one chapter's run. Make one with :meth:`start`, end with :meth:`finish`.
+
+    Attributes:
+        chapter: name of the chapter, e.g. ``survival_tcga``.
+        cohort: ``simulated``, ``real`` or the path of a cohort description.
+        profile: ``smoke``, ``default`` or ``paper``.
+        seed: the seed of the run.
+        directory: the run directory.
+    """
+
+    chapter: str
+    cohort: str
+    profile: str
+    seed: int
+    directory: Path
+    provenance: dict[str, Any]
+    started: float
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    figures: dict[str, dict[str, str]] = field(default_factory=dict)
+    pages: dict[str, dict[str, str]] = field(default_factory=dict)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    absent: list[dict[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, chapter: str, *, cohort: str, profile: str, seed: int) -> Report:
+        """Open the run directory, set the figure style and show the banner."""
+        set_style()
+        directory = run_dir(cohort=cohort, profile=profile, chapter=chapter)
+        for folder in ("tables", "figures", "pages", "arrays"):
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        report = cls(
+            chapter=chapter,
+            cohort=cohort,
+            profile=profile,
+            seed=seed,
+            directory=directory,
+            provenance=describe(),
+            started=time.monotonic(),
+        )
+        report._banner()
+        return report
+
+    @property
+    def source(self) -> Literal["simulated", "real", "user"]:
+        """Where the data come from; the ledger keeps the three apart."""
+        if self.cohort in ("simulated", "real"):
+            return self.cohort  # type: ignore[return-value]
+        return "user"
+
+    # --- what a chapter shows -------------------------------------------------------------------------------------
+
+    def table(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        *,
+        caption: str,
+        digits: int | Mapping[str, int] = 3,
+        index: bool = True,
+    ) -> None:
+        """Show a numbered table and write it as CSV at full precision.
+
+        Args:
+            name: short name; the label is ``tbl-<chapter>-<name>``.
+            frame: the table. A MultiIndex on the columns is flattened for display.
+            caption: one or more sentences.
+            digits: decimals, for all columns or by column.
+            index: show the index as the first column(s).
+        """
+        self._claim(name, self.tables, "table")
+        file = f"tables/{name}.csv"
+        with atomic_path(self.directory / file) as temporary:
+            frame.to_csv(temporary, index=index)
+        self.tables[name] = {"file": file, "caption": caption}
+        text = as_text(frame, digits=digits, index=index)
+        myst = (
+            # A fence of tildes: a caption may hold backticks, which end a fence of backticks.
+            f"~~~{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n"
+            f"{to_markdown(text)}\n~~~\n\n"
+            f"```{{div}} download\n{{download}}`CSV of this table <{self.chapter}/{file}>`\n```\n"
+        )
+        lab = (
+            f"<p><em>{html.escape(caption)}</em></p>"
+            f"{text.to_html(index=False, border=0)}<p><small>{html.escape(str(self.directory / file))}</small></p>"
+        )
+        _show(myst, lab, f"{caption}\n{text.to_string(index=False)}")
+
+    def figure(self, name: str, figure: Figure, *, caption: str, alt: str, dpi: int = 150) -> None:
+        """Show a numbered figure, write it as PNG and close it.
+
+        Args:
+            name: short name; the label is ``fig-<chapter>-<name>``.
+            figure: a matplotlib figure.
+            caption: one or more sentences.
+            alt: what a reader who cannot see the figure needs to know.
+            dpi: dots per inch of the file.
+        """
+        import matplotlib.pyplot as plt
+
+        self._claim(name, self.figures, "figure")
+        if not alt.strip():
+            raise RadlibError(f"figure {name!r} has no text for those who cannot see it", remedy="give `alt`")
+        file = f"figures/{name}.png"
+        with atomic_path(self.directory / file) as temporary:
+            figure.savefig(temporary, dpi=dpi, format="png", metadata={"Software": None})
+        plt.close(figure)
+        self.figures[name] = {"file": file, "caption": caption, "alt": alt}
+        myst = (
+            f"```{{figure}} {self.chapter}/{file}\n:name: fig-{self._slug}-{name}\n"
+            f":alt: {_one_line(alt)}\n:width: 100%\n\n"
+            f"{_one_line(caption)}\n```\n"
+        )
+        picture = base64.b64encode((self.directory / file).read_bytes()).decode()
+        lab = (
+            f'<figure><img style="max-width:100%" alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        )
+        _show(myst, lab, f"[figure: {caption}]")
+
+    def page(self, name: str, content: str, *, title: str, height: int = 420) -> None:
+        """Show a self-contained HTML page (an interactive viewer) in a frame.
+
+        Args:
+            name: short name of the file.
+            content: a whole HTML document that loads nothing from anywhere.
+            title: what the frame holds, for assistive technology.
+            height: in pixels.
+        """
+        self._claim(name, self.pages, "page")
+        file = f"pages/{name}.html"
+        with atomic_path(self.directory / file) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+        self.pages[name] = {"file": file, "title": title}
+        frame = f'<iframe title="{html.escape(title)}" loading="lazy" style="width:100%;height:{height}px;border:0"'
+        _show(
+            f'```{{raw}} html\n{frame} src="{self.chapter}/{file}"></iframe>\n```\n',
+            f'{frame} srcdoc="{html.escape(content)}"></iframe>',
+            f"[page: {title}]",
+        )
+
+    def sentence(self, text: str) -> None:
+        """Show a paragraph of MyST whose numbers come from results; an empty one is not shown."""
+        if text.strip():
+            _show(text, None, text)
+
+    def note(self, text: str, *, kind: Literal["note", "warning", "important", "tip"] = "note") -> None:
+        """Show an admonition."""
+        _show(f":::{{{kind}}}\n{text}\n:::\n", f"<blockquote>{html.escape(text)}</blockquote>", text)
+
+    # --- what a chapter keeps -------------------------------------------------------------------------------------
+
+    def value(
+        self,
+        name: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        n: int | None = None,
+        unit: str = "",
+        digits: int = 3,
+    ) -> None:
+        """Keep a named number; :meth:`text` gives it back as formatted text."""
+        self._claim(name, self.values, "value")
+        self.values[name] = {
+            "value": value, "low": low, "high": high, "n": n, "unit": unit,
+            "text": format_interval(value, low, high, digits=digits) + (f" {unit}" if unit else ""),
+        }  # fmt: skip
+
+    def text(self, name: str) -> str:
+        """A kept value as text, e.g. ``0.871 (0.802 to 0.921)``."""
+        if name not in self.values:
+            raise RadlibError(
+                f"no value {name!r} was kept in this report", remedy="call report.value before report.text"
+            )
+        return self.values[name]["text"]
+
+    def record(
+        self,
+        key: str,
+        value: float,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        n: int | None = None,
+        unit: str = "",
+        protocol: str = "",
+        note: str = "",
+    ) -> None:
+        """Put a measured number beside a published one in the ledger.
+
+        Args:
+            key: a key of ``data_manifests/papers``, e.g. ``islam2020.table2.avg.accuracy``.
+            value: what this run measured, in the unit of the published value.
+            low, high: its interval.
+            n: subjects behind it.
+            unit: its unit, if it needs saying.
+            protocol: ``as published``, ``leakage-free`` or ``control``.
+            note: what a reader must know to compare the two.
+
+        Raises:
+            RadlibError: if no paper has such an entry, or the value is not finite.
+        """
+        from radlib.data.published import published
+
+        published(key)
+        if not math.isfinite(value):
+            raise RadlibError(
+                f"the value for {key!r} is {value}", remedy="use report.missing and say why there is none"
+            )
+        self.ledger.append({
+            "key": key, "value": value, "low": low, "high": high, "n": n, "unit": unit, "protocol": protocol,
+            "note": note, "source": self.source, "profile": self.profile, "chapter": self.chapter,
+        })  # fmt: skip
+
+    def missing(self, key: str, reason: str) -> None:
+        """Say why a published number or figure has no counterpart yet."""
+        from radlib.data.published import published
+
+        published(key)
+        self.absent.append({"key": key, "reason": reason, "chapter": self.chapter})
+
+    def finish(self) -> None:
+        """Write ``results.json`` and ``provenance.json``. The last cell of a chapter calls it."""
+        self.provenance["wall_seconds"] = round(time.monotonic() - self.started, 1)
+        self.provenance["peak_memory_bytes"] = peak_memory_bytes()
+        write_json(self.directory / "provenance.json", self.provenance)
+        write_json(self.directory / "results.json", {
+            "chapter": self.chapter, "cohort": cohort_slug(self.cohort), "source": self.source, "profile": self.profile,
+            "seed": self.seed, "values": self.values, "tables": self.tables, "figures": self.figures,
+            "pages": self.pages, "ledger": self.ledger, "missing": self.absent,
+        })  # fmt: skip
+        keys = len({entry["key"] for entry in self.ledger})
+        _show(
+            f"*{len(self.tables)} tables, {len(self.figures)} figures and {keys} ledger entries written.*",
+            None,
+            f"{len(self.tables)} tables, {len(self.figures)} figures, {keys} ledger entries: {self.directory}",
+        )
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _slug(self) -> str:
+        return self.chapter.replace("_", "-")
+
+    def _claim(self, name: str, taken: Mapping[str, Any], kind: str) -> None:
+        if kind != "value" and not NAME.fullmatch(name):
+            raise RadlibError(f"{name!r} is no name for a {kind}", remedy="use lower case, digits and hyphens")
+        if name in taken:
+            raise RadlibError(
+                f"this report already has a {kind} {name!r}",
+                remedy="give it another name, or restart the kernel to run the chapter again",
+            )
+
+    def _banner(self) -> None:
+        versions = self.provenance["versions"]
+        parts = [
+            f"cohort **{cohort_slug(self.cohort)}**",
+            f"profile **{self.profile}**",
+            f"seed {self.seed}",
+            self.provenance["device"],
+            f"Python {versions['python']}, torch {versions.get('torch', '–')}, radlib {versions.get('radlib', '–')}",
+            f"commit {self.provenance['commit']}",
+        ]
+        line = " · ".join(parts)
+        small = {
+            "smoke": " The smoke profile only shows that everything runs: its numbers mean nothing.",
+            "paper": "",
+        }.get(self.profile, "")
+        _show(
+            f":::{{div}} run-banner\n{line}<!--wall-time-->.{small}\n:::\n",
+            f"<p><small>{html.escape(line.replace('**', ''))}.{small}</small></p>",
+            line.replace("**", ""),
+        )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _show(myst: str, lab: str | None, plain: str) -> None:
+    """One output with MyST for the book and HTML for JupyterLab; plain text outside a notebook."""
+    from IPython import get_ipython
+
+    if get_ipython() is None:  # a plain script or a test
+        print(plain)
+        return
+    from IPython.display import publish_display_data
+
+    bundle = {"text/markdown": myst, "text/plain": plain}
+    if lab is not None:
+        bundle["text/html"] = lab  # JupyterLab prefers HTML, the book is told to prefer Markdown
+    publish_display_data(bundle)

@@ -1,0 +1,32 @@
+"""Every number that the five papers print, and what can be recomputed from them.
+
+``published("ge2020.table3.run1.prop_a.accuracy")`` is one printed number with its spread, n, unit and place in the
+paper; ``check(paper)`` recomputes every relation that the printed numbers must satisfy among themselves.
+"""
+
+from radlib.data.published.arithmetic import Check
+from radlib.data.published.relations import check, check_all
+from radlib.data.published.schema import (
+    PAPERS,
+    Claim,
+    Paper,
+    PublishedValue,
+    load_all,
+    load_paper,
+    published,
+    published_values,
+)
+
+__all__ = [
+    "PAPERS",
+    "Check",
+    "Claim",
+    "Paper",
+    "PublishedValue",
+    "check",
+    "check_all",
+    "load_all",
+    "load_paper",
+    "published",
+    "published_values",
+]

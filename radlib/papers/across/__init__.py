@@ -1,0 +1,1 @@
+"""Studies that span papers, and prediction on patients of one's own."""

@@ -1,0 +1,123 @@
+"""From a folder of images to a page a patient: fill in, segment, measure, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from radlib.core.errors import MissingDataError
+from radlib.core.files import atomic_path, sha256
+from radlib.core.paths import run_dir
+from radlib.data.cohort import Cohort
+from radlib.data.nifti import Volume, write_volume
+from radlib.data.sources import open_cohort
+from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, Answer, predict_idh, predict_survival
+from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_page, summary_row
+from radlib.papers.islam2020 import survival as stages
+from radlib.papers.islam2020.segmentation import load_runs
+
+PARTS = {"enhancing tumour": (4,), "necrosis and non-enhancing core": (1,), "oedema": (2,), "whole tumour": (1, 2, 4)}
+MARK = "PREDICTED by radlib, not for clinical use"
+"""The description field of a predicted segmentation."""
+
+
+def predict(
+    cohort: Cohort,
+    *,
+    out: Path,
+    subjects: Sequence[str] | None = None,
+    profile: str = "default",
+    n_boot: int = 100,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Segment patients and predict IDH and survival, with what the chapters on the simulated cohort have trained.
+
+    Modalities that the segmentation needs and a patient lacks are synthesised, and the page says so. Features are
+    measured on the predicted segmentation.
+
+    Args:
+        cohort: the patients; at least one modality each.
+        out: for each patient ``<id>/<id>_seg_predicted.nii.gz`` on its own grid and ``<id>/<id>.html``; and
+            ``predictions.tsv``.
+        subjects: some of them; all where None.
+        profile: of the chapters' runs.
+        n_boot: refits behind the intervals of probabilities.
+        seed: of noise and resamples.
+
+    Returns:
+        ``predictions.tsv``: a line a patient.
+
+    Raises:
+        MissingDataError: if the chapters have not run, or no patient has an image.
+        RadlibError: for an unknown subject.
+    """
+    chosen = cohort if subjects is None else cohort.subset(subjects)
+    place = run_dir(cohort="simulated", profile=profile, chapter="octave_segmentation") / "weights"
+    networks, header = load_runs(place)
+    modalities = list(header["modalities"])
+    imaged = [s for s in chosen.ids if chosen.participants.loc[s, modalities].notna().any()]
+    if not imaged:
+        raise MissingDataError(
+            f"no patient of cohort {cohort.name!r} has any of {', '.join(modalities)}", file=cohort.root,
+            remedy="check the cohort with: radlib cohort check",
+        )  # fmt: skip
+    chosen = chosen.subset(imaged)
+    complete = chosen.participants[modalities].notna().all(axis=None)
+    generators = {} if complete else stages.load_generators(place.parents[1] / "modality_synthesis" / "weights")
+    filled = stages.fill_gaps(
+        chosen, generators, modalities=modalities, grid=header["grid"], spacing=header["spacing"], seed=seed
+    )
+    masks = stages.predict_masks(networks, filled.filled, modalities=modalities)
+    features = stages.features(masks, filled.filled)
+    answers = _answers(features, chosen, profile=profile, n_boot=n_boot, seed=seed)
+    provenance = {
+        "software": f"radlib {version('radlib')}, profile {profile}",
+        "networks": f"{len(networks)} x {header['target']}, trained on {len(header['train'])} simulated patients each",
+        "weights": sha256(place / "fcn_fold1.safetensors"),
+    }
+    rows = []
+    for subject in chosen.ids:
+        made = list(filled.synthesised.query("subject == @subject")["modality"])
+        labels, volumes_ml = _segmentation(chosen, filled, subject, masks[subject], out=out)
+        notes = [f"Synthesised, not measured: {', '.join(made)}." if made else "", "" if labels.data.any() else
+                 "No tumour was found: whatever follows is about a patient without one."]  # fmt: skip
+        has = [name for name in modalities if isinstance(chosen.participants.at[subject, name], str)]
+        figure = overlay({name: chosen.volume(subject, name) for name in has}, labels)
+        page = patient_page(subject, figure, volumes_ml, answers, [note for note in notes if note], provenance)
+        with atomic_path(out / subject / f"{subject}.html") as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        rows.append(summary_row(subject, volumes_ml, answers))
+    table = pd.DataFrame(rows)
+    with atomic_path(out / "predictions.tsv") as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    return table
+
+
+def _answers(features: pd.DataFrame, cohort: Cohort, *, profile: str, n_boot: int, seed: int) -> list[Answer]:
+    age = cohort.participants.loc[features.index, "age"].astype(float)
+    covariates = features.assign(age=age)[list(SURVIVAL_COVARIATES)]
+    if age.isna().all():
+        covariates = covariates.drop(columns="age")
+    return [
+        predict_idh(open_cohort("tcga-idh", profile=profile), features, n_boot=n_boot, seed=seed),
+        predict_survival(open_cohort("tcga-gbm", profile=profile), covariates, n_boot=n_boot, seed=seed),
+    ]
+
+
+def _segmentation(
+    cohort: Cohort, filled: stages.Stages, subject: str, mask: np.ndarray, *, out: Path
+) -> tuple[Volume, dict[str, float]]:
+    """Write the labels on the patient's own grid; give them with the volumes of their parts."""
+    modality = next(m for m in filled.filled.modalities if isinstance(cohort.participants.at[subject, m], str))
+    like = cohort.volume(subject, modality)
+    labels = filled.filled.restore(subject, mask, like=like, order=0).astype(np.uint8)
+    note = {"predicted": True, "note": NOT_CLINICAL, "software": f"radlib {version('radlib')}"}
+    file = out / subject / f"{subject}_seg_predicted.nii.gz"
+    write_volume(file, labels, affine=like.affine, dtype=np.uint8, description=MARK, note=note)
+    voxel_ml = abs(float(np.linalg.det(like.affine[:3, :3]))) / 1000
+    volumes = {name: float(np.isin(labels, values).sum()) * voxel_ml for name, values in PARTS.items()}
+    return Volume(labels, like.affine, like.spacing), volumes

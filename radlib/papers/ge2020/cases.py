@@ -1,0 +1,202 @@
+"""The training sets S1 to S5 of Ge 2020 (Figure 6): which image of whom comes from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from radlib.core.errors import RadlibError
+from radlib.core.seeds import rng
+from radlib.data.cohort import MODALITIES
+from radlib.data.splits import Split
+from radlib.papers.ge2020.data import SLICES, SliceSet
+
+ABSENT = -1
+"""In place of a source: the patient has no such image."""
+DIRECTIONS: tuple[tuple[int, int], ...] = tuple(permutations(range(len(MODALITIES)), 2))
+"""From which channel to which: six pairs, both ways."""
+PAIRS: tuple[tuple[int, int], ...] = tuple(pair for pair in DIRECTIONS if pair[0] < pair[1])
+"""The six pairs of channels, one pairwise GAN each."""
+MISSING_SHARE = 0.06
+"""Share of the training patients who lose a given modality in S3; 24 % lose one."""
+
+_SUBSTITUTES: Mapping[int, tuple[int, ...]] = {
+    # T1 and T1e stand in for each other, T2 and FLAIR for each other; where both of a pair are missing, one of the
+    # other pair (section II-B1; "FLAIR or T2": the first that is there).
+    channel: tuple(MODALITIES.index(name) for name in names)
+    for channel, names in enumerate(
+        (("t1ce", "flair", "t2"), ("t1", "flair", "t2"), ("flair", "t1ce", "t1"), ("t2", "t1ce", "t1"))
+    )
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A patient as the classifier sees them.
+
+    Attributes:
+        subject: the real patient behind it.
+        sources: by modality, the channel that its image is made from: the same channel is the real image, another one
+            is translated, :data:`ABSENT` is an empty image.
+    """
+
+    subject: str
+    sources: tuple[int, ...]
+
+    @property
+    def fake(self) -> bool:
+        """Whether no image of it is real."""
+        return all(source not in (channel, ABSENT) for channel, source in enumerate(self.sources))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a classifier is trained on.
+
+    Attributes:
+        name: ``Bas-1``, ``Prop-A``, ``Bas-2`` or ``Prop-B``.
+        augmented: records of the first stage; empty for the baselines.
+        real: records of the second stage.
+    """
+
+    name: str
+    augmented: tuple[Record, ...]
+    real: tuple[Record, ...]
+
+
+def real_patients(ids: Sequence[str], present: Mapping[str, Sequence[bool]]) -> list[Record]:
+    """S1: patients as they are."""
+    return [Record(subject, tuple(k if has else ABSENT for k, has in enumerate(present[subject]))) for subject in ids]
+
+
+def fake_patients(ids: Sequence[str]) -> list[Record]:
+    """S2 and S5: three fake patients of each real one with all modalities.
+
+    Four modalities divide into two pairs in three ways (T1 with T1e and T2 with FLAIR, T1 with T2 and T1e with FLAIR,
+    T1 with FLAIR and T1e with T2). A fake patient is one of these: both outputs of two pairwise GANs. Each of the six
+    GANs is used once a patient, in both directions, and 99 patients make 297.
+    """
+    count = len(MODALITIES)
+    # Exclusive or with 1, 2 and 3 exchanges the channels of the two pairs.
+    return [
+        Record(subject, tuple(channel ^ number for channel in range(count)))
+        for subject in ids
+        for number in range(1, count)
+    ]
+
+
+def take_scans(ids: Sequence[str], *, seed: int, share: float = MISSING_SHARE) -> dict[str, int]:
+    """S3: who loses which modality (channel); ``share`` of the patients for each, nobody loses two.
+
+    Of 99 patients 6 lose T1, 6 T1e, 6 T2 and 6 FLAIR, which leaves 75 with all.
+    """
+    each = round(share * len(ids))
+    order = [ids[i] for i in rng(seed, "missing scans").permutation(len(ids))]
+    return {
+        subject: channel
+        for channel in range(len(MODALITIES))
+        for subject in order[channel * each : (channel + 1) * each]
+    }
+
+
+def substitute(channel: int, present: Sequence[bool]) -> int:
+    """The channel that a missing one is made from (section II-B1).
+
+    Raises:
+        RadlibError: if the modality is not missing, or no other is there.
+    """
+    if present[channel]:
+        raise RadlibError(f"{MODALITIES[channel]} is not missing", remedy="use the image that is there")
+    for other in _SUBSTITUTES[channel]:
+        if present[other]:
+            return other
+    raise RadlibError("a patient without any modality", remedy="leave such patients out")
+
+
+def completed(record: Record) -> Record:
+    """S4: a patient whose missing modalities are made from others."""
+    present = [source != ABSENT for source in record.sources]
+    return Record(
+        record.subject,
+        tuple(
+            substitute(channel, present) if source == ABSENT else source
+            for channel, source in enumerate(record.sources)
+        ),
+    )
+
+
+def build_cases(split: Split, slices: SliceSet, missing: Mapping[str, int]) -> dict[str, Case]:
+    """The four training sets of a partition.
+
+    Case A is S1 + S2, case B is S3 + S4 + S5. In case B the completed patients (S3 with S4) take part in both stages:
+    neither wholly real nor wholly synthetic, they would otherwise be lost to one.
+
+    Args:
+        split: of patients; records come from ``split.train`` alone.
+        slices: of all patients.
+        missing: of :func:`take_scans`.
+
+    Raises:
+        RadlibError: if someone outside the training set loses a scan, which would tell that they are in it.
+    """
+    if outside := sorted(set(missing) - set(split.train)):
+        raise RadlibError(f"{outside[0]!r} is no training patient", remedy="take scans from training patients only")
+    present = {
+        subject: slices.present[row].tolist()
+        for subject, row in zip(split.train, slices.rows(split.train), strict=True)
+    }
+    left = {
+        subject: [has and missing.get(subject) != k for k, has in enumerate(flags)]
+        for subject, flags in present.items()
+    }
+    s1, s3 = real_patients(split.train, present), real_patients(split.train, left)
+    s2 = fake_patients([subject for subject in split.train if all(present[subject])])
+    s5 = fake_patients([subject for subject in split.train if all(left[subject])])
+    incomplete = [record for record in s3 if ABSENT in record.sources]
+    s4 = [completed(record) for record in incomplete]
+    whole = [record for record in s3 if ABSENT not in record.sources]
+    return {
+        "Bas-1": Case(name="Bas-1", augmented=(), real=tuple(s1)),
+        "Prop-A": Case(name="Prop-A", augmented=tuple(s2), real=tuple(s1)),
+        "Bas-2": Case(name="Bas-2", augmented=(), real=tuple(s3)),
+        "Prop-B": Case(name="Prop-B", augmented=(*s5, *s4), real=(*whole, *s4)),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translated:
+    """Synthetic slices of patients.
+
+    Attributes:
+        ids: ``(N,)`` patients.
+        images: by direction (from channel, to channel), ``(N, 6, S, S)`` float32 in [0, 1].
+    """
+
+    ids: tuple[str, ...]
+    images: Mapping[tuple[int, int], Tensor]
+
+
+def assemble(records: Sequence[Record], slices: SliceSet, made: Translated | None) -> Tensor:
+    """The slices of records, ``(R, 6, 4, S, S)``.
+
+    Args:
+        records: patients, real and fake.
+        slices: the real images.
+        made: what synthetic images are taken from; None where no record has any.
+    """
+    out = torch.zeros((len(records), SLICES, len(MODALITIES), slices.size, slices.size))
+    place = {} if made is None else {subject: number for number, subject in enumerate(made.ids)}
+    rows = slices.rows([record.subject for record in records])
+    for number, (record, row) in enumerate(zip(records, rows, strict=True)):
+        for channel, source in enumerate(record.sources):
+            if source == channel:
+                out[number, :, channel] = slices.images[row, :, channel]
+            elif source != ABSENT:
+                if made is None or record.subject not in place:
+                    raise RadlibError(f"nothing was made of {record.subject!r}", remedy="translate their slices")
+                out[number, :, channel] = made.images[source, channel][place[record.subject]]
+    return out

@@ -1,0 +1,121 @@
+"""Fill in a modality that subjects lack, and mark it so that it can never pass for a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.files import atomic_path, sha256
+from radlib.core.progress import track
+from radlib.data.cohort import MODALITIES, Cohort
+from radlib.data.nifti import read_note, write_volume
+from radlib.data.store import prepare
+from radlib.papers.islam2020.synthesis import Synthesiser, load_synthesiser, synthesise
+
+MARK = "SYNTHETIC, not measured"
+"""How the description field of a synthetic image begins."""
+
+
+def fill_in(
+    cohort: Cohort,
+    *,
+    missing: str,
+    weights: Sequence[Path],
+    out: Path,
+    seed: int = 0,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Synthesise a modality for every subject that lacks it; images that are there already are left alone.
+
+    Args:
+        cohort: whose subjects.
+        missing: the modality.
+        weights: files of generators of this modality; for each subject the one that uses most of what it has.
+        out: a folder; images go to ``<subject>/<subject>_<missing>_synthetic.nii.gz``, on the subject's own grid, with
+            intensities from 0 to 1. ``synthetic.tsv`` lists them.
+        seed: of the noise.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        One row a subject that lacks the modality: ``subject``, ``sources``, ``file``, ``state`` (``written``,
+        ``there already``, or why there is none).
+
+    Raises:
+        MissingDataError: if no subject lacks the modality.
+        RadlibError: for an unknown modality, or weights of another one.
+    """
+    if missing not in MODALITIES:
+        raise RadlibError(f"unknown modality {missing!r}", remedy=f"use one of {', '.join(MODALITIES)}")
+    loaded = [(path, *load_synthesiser(path)) for path in weights]
+    for path, _, header in loaded:
+        if header["target"] != missing:
+            raise RadlibError(f"these weights make {header['target']}, not {missing}", file=path)
+    if not loaded:
+        raise RadlibError("no weights were given", remedy="run the chapter modality_synthesis, or give --weights")
+    there = cohort.participants[list(MODALITIES)].notna()
+    lacking = [subject for subject in cohort.ids if not there.at[subject, missing]]
+    if not lacking:
+        raise MissingDataError(f"every subject of cohort {cohort.name!r} has {missing}", remedy="nothing is to be done")
+    rows = []
+    for subject in track(lacking, description=f"synthesise {missing}"):
+        has = [name for name in MODALITIES if there.at[subject, name]]
+        fitting = [(path, net, header) for path, net, header in loaded if set(net.sources) & set(has)]
+        file = out / subject / f"{subject}_{missing}_synthetic.nii.gz"
+        used: tuple[str, ...] = ()
+        if not fitting:
+            state = f"none of {', '.join(sorted({name for _, net, _ in loaded for name in net.sources}))} is there"
+        else:
+            path, net, header = max(fitting, key=lambda item: len(set(item[1].sources) & set(has)))
+            used = tuple(name for name in net.sources if name in has)
+            state = "there already"
+            if not file.is_file():
+                _fill_one(cohort, subject, net, header, used=used, weights=path, file=file, seed=seed, device=device)
+                state = "written"
+        written = "" if not used else str(file.relative_to(out))
+        rows.append({"subject": subject, "sources": "+".join(used), "file": written, "state": state})
+    table = pd.DataFrame(rows)
+    with atomic_path(out / "synthetic.tsv") as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    return table
+
+
+def _fill_one(
+    cohort: Cohort,
+    subject: str,
+    network: Synthesiser,
+    header: dict[str, Any],
+    *,
+    used: Sequence[str],
+    weights: Path,
+    file: Path,
+    seed: int,
+    device: str,
+) -> None:
+    store = prepare(
+        cohort, ids=[subject], modalities=network.sources, grid=header["grid"], spacing=header["spacing"],
+        normalise="minmax",
+    )  # fmt: skip
+    like = cohort.volume(subject, used[0])
+    made = synthesise(network, store, subject, seed=seed, device=device)
+    provenance = {
+        "synthetic": True, "modality": header["target"], "sources": list(used), "subject": subject,
+        "weights_sha256": sha256(weights), "trained_on": header.get("trained_on", ""), "seed": seed,
+        "software": f"radlib {version('radlib')}",
+    }  # fmt: skip
+    write_volume(
+        file, store.restore(subject, made, like=like, order=1), affine=like.affine,
+        description=f"{MARK}: {header['target']} from {'+'.join(used)}", note=provenance,
+    )  # fmt: skip
+
+
+def provenance_of(path: Path) -> dict[str, Any] | None:
+    """What a synthetic image says of itself; None for an image that is not marked as synthetic."""
+    description, note = read_note(path)
+    if note.get("synthetic"):
+        return note
+    return {"synthetic": True} if description.startswith(MARK) else None

@@ -1,0 +1,149 @@
+"""Trained networks on what they did not see in training: a synthetic modality in place of a real one, real subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.cohort import Cohort
+from radlib.data.nifti import Volume
+from radlib.data.readers.brats import read_brats
+from radlib.data.regions import REGIONS
+from radlib.data.store import ImageStore, prepare
+from radlib.papers.islam2020.segmentation import Run, dice_of, segment
+from radlib.papers.islam2020.segmentation_networks import TITLES, Recipe, spoken
+from radlib.papers.islam2020.synthesis import load_synthesiser, synthesise
+from radlib.training.weights import read_metadata
+
+# Synthetic in place of real
+
+
+def find_synthesiser(run_directory: Path, *, target: str, sources: Sequence[str]) -> Path | None:
+    """The weights that the synthesis chapter left for a target and sources, or None.
+
+    Args:
+        run_directory: of any chapter of the same cohort and profile; the synthesis chapter's lies beside it.
+    """
+    folder = run_directory.parent / "modality_synthesis" / "weights"
+    for file in sorted(folder.glob("*.safetensors")):
+        about = read_metadata(file)
+        recipe = about.get("recipe", {})
+        fits = about.get("target") == target and set(about.get("sources", ())) == set(sources)
+        if fits and recipe.get("generator") == "fcn":
+            return file
+    return None
+
+
+def with_synthetic(
+    store: ImageStore, cohort: Cohort, weights: Path, subjects: Sequence[str], *, sources: Sequence[str]
+) -> ImageStore:
+    """The store of ``subjects`` with a synthetic image in place of the real one.
+
+    The synthetic image, 0 to 1, is standardised within the brain as real ones are; subjects that the generator was
+    trained on are left out.
+
+    Raises:
+        MissingDataError: if it was trained on all of them, or does not say on whom.
+    """
+    generator, about = load_synthesiser(weights)
+    if "train" not in about:
+        raise MissingDataError(
+            "these weights do not say on whom they were trained, so nobody is known to be unseen", file=weights,
+            remedy="run the chapter modality_synthesis again",
+        )  # fmt: skip
+    unseen = [subject for subject in subjects if subject not in set(about["train"])]
+    if not unseen:
+        raise MissingDataError("the generator was trained on every held-out subject", file=weights)
+    scaled = prepare(
+        cohort, modalities=store.modalities, grid=store.grid, spacing=store.spacing, normalise="minmax", ids=unseen
+    )
+    part = store.subset(unseen)
+    images = part.images.clone()
+    channel = part.channels([str(about["target"])])[0]
+    for row, subject in enumerate(unseen):
+        image = torch.from_numpy(synthesise(generator, scaled, subject, sources=sources))
+        inside = (part.images[row, part.channels(list(sources))] != 0).any(dim=0).cpu()
+        values = image[inside]
+        standard = ((image - values.mean()) / values.std().clamp(min=1e-6)).clamp(-5, 5)
+        images[row, channel] = torch.where(inside, standard, torch.zeros(())).to(images.device)
+    return replace(part, images=images)
+
+
+# Real subjects
+
+
+class ZeroBackground(Cohort):
+    """A cohort whose images may have another value than 0 outside the brain, such as those standardised as a whole.
+
+    The value in the corner is subtracted, so that 0 is outside, as everywhere in radlib; standardisation within the
+    brain does not see the shift.
+    """
+
+    def volume(self, subject: str, modality: str) -> Volume:
+        """As :meth:`radlib.data.cohort.Cohort.volume`, with the corner's value subtracted."""
+        volume = super().volume(subject, modality)
+        corner = volume.data[0, 0, 0]
+        return volume if corner == 0 else volume._replace(data=volume.data - corner)
+
+
+def real_subjects(root: Path, *, most: int) -> dict[tuple[str, ...], Cohort]:
+    """Segmented real subjects under a data root by the modalities that they have: all of three, or T1c and FLAIR alone.
+
+    Args:
+        root: with BraTS folders of any vintage, anywhere under it.
+        most: at most so many of each kind.
+    """
+    try:
+        cohort = read_brats(root)
+    except RadlibError:
+        return {}
+    plain = ZeroBackground(**{name: getattr(cohort, name) for name in cohort.__dataclass_fields__})
+    has = plain.participants[["t1ce", "flair", "t2", "seg"]].notna()
+    kinds = {
+        ("t1ce", "flair", "t2"): has.all(axis=1),
+        ("t1ce", "flair"): has[["t1ce", "flair", "seg"]].all(axis=1) & ~has["t2"],
+    }
+    found = {}
+    for modalities, there in kinds.items():
+        ids = [str(subject) for subject in plain.participants.index[there]][:most]
+        if ids:
+            found[modalities] = plain.subset(ids)
+    return found
+
+
+def real_table(
+    cohorts: Mapping[tuple[str, ...], Cohort], runs: Mapping[str, Sequence[Run]], store: ImageStore, *, recipe: Recipe
+) -> pd.DataFrame:
+    """Dice of the ensembles on real subjects: a row a network and kind of subject; mean, lowest and highest.
+
+    Args:
+        cohorts: of :func:`real_subjects`.
+        runs: by key; each is applied to the subjects with exactly its modalities.
+        store: whose grid and spacing the networks were trained on.
+        recipe: for the precision.
+    """
+    rows = []
+    for modalities, cohort in cohorts.items():
+        real = prepare(cohort, modalities=modalities, grid=store.grid, spacing=store.spacing)
+        for members in runs.values():
+            if members[0].modalities != modalities:
+                continue
+            networks = [run.network for run in members]
+            found = []
+            for subject in real.ids:
+                predicted = segment(networks, real, subject, modalities=modalities, precision=recipe.precision)
+                found.append(dice_of(predicted, real.labels[real.rows([subject])[0]].cpu().numpy()))
+            for region in REGIONS:
+                values = np.array([one[region] for one in found])
+                rows.append({
+                    "network": TITLES[members[0].model], "modalities": spoken(modalities), "region": region.upper(),
+                    "subjects": len(values), "mean Dice": values.mean(), "lowest": values.min(),
+                    "highest": values.max(),
+                })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,421 @@
+"""Deep features of Li 2017: the two cohorts, the dictionary, and a Fisher vector a patient for every layer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+
+from radlib.core.device import pick_device
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.files import atomic_path, reading, write_json
+from radlib.core.progress import track
+from radlib.core.seeds import named_seed, rng
+from radlib.data.published import published
+from radlib.data.regions import region_mask
+from radlib.data.store import ImageStore
+from radlib.features.deep import Sampling, case_descriptors
+from radlib.features.fisher import COMPONENTS, Mixture, Unit, fisher_vectors, fit_mixture
+from radlib.papers.li2017.segmentation_slices import TumourNetwork
+
+#: One dictionary for all filters of a layer, or one a filter.
+Dictionary = Literal["shared", "filter"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patients:
+    """Who belongs to what.
+
+    Attributes:
+        first: with FLAIR and contrast-enhanced T1; deep features from both.
+        second: with FLAIR, the comparison with conventional radiomics; shares patients with the first.
+        trained: of either, patients whose segmentations trained the network.
+        encoder: patients from whom the dictionaries of the first cohort were fitted.
+        encoder_single: the same for the single modality, from the second cohort.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    trained: tuple[str, ...]
+    encoder: tuple[str, ...]
+    encoder_single: tuple[str, ...]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Patients of the first cohort that neither network nor dictionary has seen."""
+        seen = {*self.trained, *self.encoder}
+        return tuple(subject for subject in self.first if subject not in seen)
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Every group by the name that tables use."""
+        return {
+            "first cohort": self.first, "second cohort": self.second,
+            "in both": tuple(subject for subject in self.first if subject in set(self.second)),
+            "trained the network": self.trained, "fitted the dictionary": self.encoder,
+            "fitted that of FLAIR alone": self.encoder_single, "first cohort, seen by neither": self.unseen,
+        }  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, {name: list(getattr(self, name)) for name in self.__dataclass_fields__})
+
+    @classmethod
+    def load(cls, path: Path) -> Patients:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            MissingDataError: if it is not there.
+        """
+        if not path.is_file():
+            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
+        with reading(path, remedy="run the chapter fisher_features again"):
+            return cls(**{name: tuple(ids) for name, ids in json.loads(path.read_text(encoding="utf-8")).items()})
+
+
+def choose_patients(table: pd.DataFrame, *, trained: Sequence[str], n_encoder: int, seed: int) -> Patients:
+    """The cohorts of the paper from a table of participants with IDH status.
+
+    All patients with both modalities are the first cohort. The second has all who lack the contrast-enhanced T1, and
+    of the others so many of each class, drawn at random, that it has the paper's share of the class: 76 of 112 mutant
+    and 34 of 39 wild-type.
+
+    Args:
+        table: participants with ``flair``, ``t1ce``, ``seg``, ``idh``.
+        trained: patients that trained the network.
+        n_encoder: patients for each dictionary; preferably some that trained the network.
+        seed: of the draws.
+    """
+    whole = table[table["flair"].notna() & table["seg"].notna() & table["idh"].notna()]
+    both = whole["t1ce"].notna()
+    second: set[str] = set(whole.index[~both])
+    for status, name in (("mutant", "mutation"), ("wildtype", "wildtype")):
+        group = whole["idh"] == status
+        share = published(f"li2017.table1.second.samples.{name}").value
+        share /= published(f"li2017.table1.all.samples.{name}").value
+        lacking = max(0, round(share * int(group.sum())) - int((group & ~both).sum()))
+        pool = list(whole.index[group & both])
+        order = rng(seed, "second cohort", status).permutation(len(pool))
+        second |= {pool[i] for i in order[:lacking]}
+    first_ids = tuple(map(str, whole.index[both]))
+    second_ids = tuple(str(subject) for subject in whole.index if subject in second)
+    return Patients(
+        first=first_ids,
+        second=second_ids,
+        trained=tuple(trained),
+        encoder=encoder_patients(first_ids, trained=trained, n=n_encoder, seed=seed),
+        encoder_single=encoder_patients(second_ids, trained=trained, n=n_encoder, seed=seed),
+    )
+
+
+def encoder_patients(ids: Sequence[str], *, trained: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
+    """``n`` of the patients (all where there are fewer): those that trained the network first, in random order."""
+    known = set(trained)
+    order = [ids[i] for i in rng(seed, "encoder").permutation(len(ids))]
+    ranked = sorted(order, key=lambda subject: subject not in known)
+    chosen = set(ranked[:n])
+    return tuple(subject for subject in ids if subject in chosen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How a patient becomes a Fisher vector.
+
+    Attributes:
+        sampling: scales and cells.
+        slices: tumour slices a patient, those with most tumour; None takes all.
+        components: Gaussian components.
+        dictionary: ``shared``, one mixture for all filters of a layer (the paper speaks of *a* mixture), or
+            ``filter``, one a filter.
+        unit: over what the vector is brought to length one.
+        n_fit: descriptors of a filter (of all together where shared) from which a mixture is fitted.
+        fit_steps: updates of the mixture at most.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    slices: int | None = None
+    components: int = COMPONENTS
+    dictionary: Dictionary = "shared"
+    unit: Unit = "filter"
+    n_fit: int = 6000
+    fit_steps: int = 50
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Encoding:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            MissingDataError: if it is not there.
+        """
+        if not path.is_file():
+            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
+        with reading(path, remedy="run the chapter fisher_features again"):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            sampling = values.pop("sampling")
+            return cls(sampling=Sampling(**{**sampling, "scales": tuple(sampling["scales"])}), **values)
+
+    def __post_init__(self) -> None:
+        if self.dictionary not in ("shared", "filter"):
+            raise RadlibError(f"unknown dictionary {self.dictionary!r}", remedy="use 'shared' or 'filter'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSet:
+    """Fisher vectors of some patients.
+
+    Attributes:
+        ids: patients.
+        values: ``(patients, filters * components * 2)`` float32, in the order of
+            :func:`radlib.features.fisher.place_of`.
+        components: Gaussian components of each filter.
+    """
+
+    ids: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+    components: int = COMPONENTS
+
+    @property
+    def filters(self) -> int:
+        """Filters of the layer."""
+        return self.values.shape[1] // (2 * self.components)
+
+    def rows(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The vectors of these patients, in this order.
+
+        Raises:
+            RadlibError: for a patient without one.
+        """
+        place = {subject: row for row, subject in enumerate(self.ids)}
+        if unknown := [subject for subject in ids if subject not in place]:
+            raise RadlibError(f"there are no features of {unknown[0]!r}", remedy="run the chapter fisher_features")
+        return self.values[[place[subject] for subject in ids]]
+
+    def save(self, path: Path) -> None:
+        """Write as ``.npz``."""
+        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, ids=np.array(self.ids), values=self.values, components=self.components)
+
+    @classmethod
+    def load(cls, path: Path) -> FeatureSet:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            MissingDataError: if it is not there.
+        """
+        if not path.is_file():
+            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
+        with reading(path, remedy="run the chapter fisher_features again"), np.load(path, allow_pickle=False) as data:
+            return cls(ids=tuple(map(str, data["ids"])), values=data["values"], components=int(data["components"]))
+
+
+def tumour_slices(
+    store: ImageStore,
+    subject: str,
+    *,
+    modalities: Sequence[str],
+    most: int | None = None,
+    mask: npt.NDArray[np.bool_] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The axial slices with tumour: images ``(S, C, X, Y)`` and masks ``(S, X, Y)``; ``S`` is 0 without tumour.
+
+    Args:
+        store: images and reference segmentations.
+        subject: whose.
+        modalities: channels.
+        most: only so many, those with most tumour.
+        mask: the tumour ``(X, Y, Z)``; the reference where None.
+    """
+    row = store.rows([subject])[0]
+    inside = region_mask(store.labels[row], "wt") if mask is None else torch.from_numpy(mask).to(store.device)
+    area = inside.sum(dim=(0, 1)).cpu()
+    places = torch.nonzero(area)[:, 0]
+    if most is not None and len(places) > most:
+        order = torch.argsort(area[places], descending=True, stable=True)
+        places = places[order[:most]].sort().values
+    places = places.to(store.device)
+    images = store.images[row, store.channels(modalities)].movedim(3, 0)[places]
+    return images, inside.movedim(2, 0)[places]
+
+
+def describe(
+    model: TumourNetwork,
+    store: ImageStore,
+    ids: Sequence[str],
+    *,
+    layers: Sequence[str],
+    encoding: Encoding,
+    seed: int,
+    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each patient's descriptors by layer, ``(filters, N)``.
+
+    Args:
+        model: the trained network.
+        store: what the network wants as input (:func:`radlib.papers.li2017.segmentation.network_input`).
+        ids: patients.
+        layers: whose answers.
+        encoding: slices, scales, cells.
+        seed: of the cells drawn; the same for a patient in whatever company.
+        masks: the tumours; the reference segmentations where None.
+
+    Raises:
+        RadlibError: for a network whose patches were each normalised by themselves: a pixel then has another value in
+            every patch, and there are no maps of an image.
+    """
+    if model.scaling.kind == "patch":
+        raise RadlibError(
+            "a network with normalisation 'patch' has no maps of an image",
+            remedy="train it with normalisation 'training' or 'local'",
+        )
+    device = pick_device()
+    network = model.network.to(device).eval()
+    for subject in track(ids, description="deep descriptors"):
+        images, inside = tumour_slices(
+            store, subject, modalities=model.modalities, most=encoding.slices,
+            mask=None if masks is None else masks[subject],
+        )  # fmt: skip
+        yield subject, case_descriptors(
+            network, images.to(device), inside.to(device), layers=layers, sampling=encoding.sampling,
+            scaling=model.scaling, seed=named_seed(seed, "cells", subject),
+        )  # fmt: skip
+
+
+def fit_dictionaries(
+    model: TumourNetwork,
+    store: ImageStore,
+    ids: Sequence[str],
+    *,
+    layers: Sequence[str],
+    encoding: Encoding,
+    seed: int,
+    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+) -> dict[str, Mixture]:
+    """The mixtures by layer, from some patients alone; each patient gives the same number of descriptors at most."""
+    each = max(1, -(-encoding.n_fit // max(len(ids), 1)))
+    parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    for subject, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed, masks=masks):
+        generator = rng(seed, "dictionary", subject)
+        for layer, x in found.items():
+            parts[layer].append(x[:, _some(x.shape[1], each, generator, x.device)])
+    fitted = {}
+    for layer, columns in parts.items():
+        x = torch.cat(columns, dim=1)
+        if encoding.dictionary == "shared":
+            x = x.flatten()
+            x = x[_some(len(x), encoding.n_fit, rng(seed, "dictionary", layer), x.device)][None]
+        fitted[layer] = fit_mixture(x, components=encoding.components, steps=encoding.fit_steps)
+    return fitted
+
+
+def encode(
+    model: TumourNetwork,
+    store: ImageStore,
+    ids: Sequence[str],
+    *,
+    arms: Mapping[str, tuple[str, Mixture]],
+    encoding: Encoding,
+    seed: int,
+    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+) -> tuple[dict[str, FeatureSet], dict[str, float]]:
+    """A Fisher vector a patient for each arm.
+
+    Args:
+        arms: name to layer and dictionary.
+        model, store, ids, encoding, seed, masks: as in :func:`describe`.
+
+    Returns:
+        The vectors by arm; seconds a patient of ``descriptors`` (all layers together) and ``encoding`` (all arms
+        together), and the mean number of ``cells`` of a filter in the deepest convolution.
+    """
+    layers = list(dict.fromkeys(layer for layer, _ in arms.values()))
+    device = pick_device()
+    there = {name: mixture.to(device) for name, (_, mixture) in arms.items()}
+    rows: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in arms}
+    spent, cells, before = {"descriptors": 0.0, "encoding": 0.0}, 0, time.monotonic()
+    for _, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed, masks=masks):
+        cells += found[layers[0]].shape[1] if len(layers) == 1 else found[_deepest(layers)].shape[1]
+        middle = time.monotonic()
+        spent["descriptors"] += middle - before
+        for name, (layer, _) in arms.items():
+            vectors = fisher_vectors(found[layer], there[name], unit=encoding.unit)
+            rows[name].append(vectors.flatten().cpu().numpy())
+        before = time.monotonic()
+        spent["encoding"] += before - middle
+    n = max(len(ids), 1)
+    sets = {
+        name: FeatureSet(ids=tuple(ids), values=np.stack(values), components=encoding.components)
+        for name, values in rows.items()
+    }
+    return sets, {**{stage: seconds / n for stage, seconds in spent.items()}, "cells": cells / n}
+
+
+# What is said about them
+
+
+def agreement_with_libraries(descriptors: Tensor, mixture: Mixture) -> dict[str, float]:
+    """Largest differences from scikit-image's Fisher vector and scikit-learn's log-likelihood, for one filter.
+
+    Args:
+        descriptors: ``(N,)`` of one filter.
+        mixture: its dictionary, or a shared one.
+
+    Returns:
+        ``first order``, ``second order``, ``log-likelihood``, each relative to the largest value.
+    """
+    from skimage.feature import fisher_vector
+    from sklearn.mixture import GaussianMixture
+
+    x, there = descriptors.double().cpu()[None, :, None], mixture.to("cpu", torch.float64)
+    # Weights of single precision do not add up to one in double precision, and both libraries take that they do.
+    there = Mixture(there.weights / there.weights.sum(dim=1, keepdim=True), there.means, there.variances)
+    model = GaussianMixture(there.components, covariance_type="diag")
+    model.weights_, model.means_, model.covariances_ = (
+        part[0].numpy() for part in (there.weights, there.means, there.variances)
+    )
+    model.precisions_cholesky_ = 1 / np.sqrt(model.covariances_)
+    theirs = fisher_vector(x[0].numpy(), model)[there.components :].reshape(2, -1)
+    ours = fisher_vectors(x, there, improved=False)[0, :, :, 0].numpy()
+    pairs = {
+        "first order": (ours[:, 0], theirs[0]),
+        "second order": (ours[:, 1], -theirs[1]),
+        "log-likelihood": (there.log_likelihood(x)[0].numpy(), model.score_samples(x[0].numpy())),
+    }
+    return {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, (a, b) in pairs.items()}
+
+
+def size_table(sets: Mapping[str, FeatureSet], layers: Mapping[str, str]) -> pd.DataFrame:
+    """Filters and features of every arm: ``features, layer, patients, filters, components, numbers``."""
+    rows: list[dict[str, Any]] = [
+        {
+            "features": name, "layer": layers[name], "patients": len(found.ids), "filters": found.filters,
+            "components": found.components, "numbers a patient": found.values.shape[1],
+        }
+        for name, found in sets.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+# Parts
+
+
+def _deepest(layers: Sequence[str]) -> str:
+    convolutions = [layer for layer in layers if layer.startswith("conv")]
+    return max(convolutions or layers)
+
+
+def _some(n: int, most: int, generator: np.random.Generator, device: torch.device) -> Tensor:
+    """``most`` of ``n`` places, or all."""
+    chosen = generator.permutation(n)[:most] if n > most else np.arange(n)
+    return torch.from_numpy(chosen).to(device)

@@ -1,0 +1,157 @@
+"""Paired differences: two methods on the same subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from radlib.core.errors import RadlibError
+from radlib.stats.intervals import Estimate, bootstrap
+
+
+def paired_difference(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    clusters: Sequence[object] | None = None,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of ``first - second`` with a bootstrap interval.
+
+    Args:
+        first, second: ``(n,)``, values of two methods in the same order of subjects (and seeds); pairs in which one is
+            NaN are left out.
+        clusters: ``(n,)``, the subject behind each pair. Pairs of one subject are averaged first: they are no
+            independent evidence.
+        level, n_boot, seed: of the bootstrap.
+
+    Returns:
+        The estimate; ``n`` counts subjects. NaN throughout without a pair.
+
+    Raises:
+        RadlibError: if the lengths differ.
+    """
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape or a.ndim != 1 or (clusters is not None and len(clusters) != len(a)):
+        raise RadlibError(
+            f"{a.shape} and {b.shape} values are no pairs", remedy="give both methods' values of the same subjects"
+        )
+    differences = a - b
+    if clusters is not None:
+        differences = pd.Series(differences).groupby(pd.Series(list(clusters)), sort=False).mean().to_numpy(dtype=float)
+    differences = differences[np.isfinite(differences)]
+    if not len(differences):
+        return Estimate(float("nan"), n=0)
+    return bootstrap(
+        lambda weights: weights @ differences / weights.sum(axis=1),
+        np.zeros(len(differences)), n_boot=n_boot, level=level, seed=seed,
+    )  # fmt: skip
+
+
+def compare(
+    table: pd.DataFrame,
+    *,
+    metric: str,
+    reference: str,
+    method: str = "model",
+    within: Sequence[str] = ("region",),
+    pair: Sequence[str] = ("subject", "seed"),
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Every method against one, on the same subjects.
+
+    Args:
+        table: long; columns ``method``, ``within``, ``pair`` (those that are there) and the metric.
+        metric: the column to compare.
+        reference: the method that the others are compared with.
+        method: the column of methods.
+        within: what to separate, such as the region.
+        pair: what makes two rows a pair; the first of them is the subject.
+        level, n_boot, seed: of the bootstrap.
+
+    Returns:
+        One row a method and group: ``value`` (method minus reference), ``low``, ``high``, ``n``, and ``p``: Wilcoxon's
+        signed-rank test over subjects (NaN where all differences are 0).
+    """
+    keys = [name for name in pair if name in table]
+    groups = [name for name in within if name in table]
+    wide = table.pivot_table(index=[*groups, *keys], columns=method, values=metric, sort=False)
+    if reference not in wide:
+        raise RadlibError(f"no rows of {reference!r}", remedy=f"the methods are {', '.join(map(str, wide))}")
+    rows = []
+    for name in [column for column in wide if column != reference]:
+        both = wide[[name, reference]].dropna().reset_index()
+        for place, part in both.groupby(groups, sort=False) if groups else [((), both)]:
+            estimate = paired_difference(
+                part[name], part[reference], clusters=list(part[keys[0]]), level=level, n_boot=n_boot, seed=seed
+            )
+            by_subject = (part[name] - part[reference]).groupby(part[keys[0]]).mean()
+            p = stats.wilcoxon(by_subject).pvalue if (by_subject != 0).any() else float("nan")
+            rows.append({method: name, **dict(zip(groups, place, strict=True)), **estimate.as_dict(), "p": float(p)})
+    return pd.DataFrame(rows)
+
+
+def crossed_mean(
+    values: npt.NDArray[np.float64], *, random: np.random.Generator, n_boot: int = 2000, level: float = 0.95,
+    method: str = "crossed bootstrap",
+) -> Estimate:  # fmt: skip
+    """The mean over groups of their means over runs and subjects, with an interval that allows for both.
+
+    Every resample draws runs (trainings: another seed or fold each) and subjects, independently and with replacement:
+    another training and other patients would move the mean by so much. With one run the interval is that over subjects
+    alone. Undefined values count for nothing.
+
+    Args:
+        values: ``(groups, runs, subjects)``.
+        random: draws runs first, then subjects.
+        n_boot, level: of the bootstrap.
+        method: as the estimate calls it.
+
+    Returns:
+        The estimate; ``n`` counts subjects with any value. NaN where a group has none.
+    """
+    groups, runs, subjects = values.shape
+    known = np.isfinite(values)
+    n = int(known.any(axis=(0, 1)).sum())
+    if not groups or not known.any(axis=(1, 2)).all():
+        return Estimate(float("nan"), n=n)
+    filled = np.where(known, values, 0.0)
+    point = float(np.mean(filled.sum(axis=(1, 2)) / known.sum(axis=(1, 2))))
+    by_run = random.multinomial(runs, [1 / runs] * runs, size=n_boot)
+    by_subject = random.multinomial(subjects, [1 / subjects] * subjects, size=n_boot)
+    total = np.einsum("br,grs,bs->bg", by_run, filled, by_subject)
+    count = np.einsum("br,grs,bs->bg", by_run, known.astype(float), by_subject)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = (total / count).mean(axis=1)
+    draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"),) * 2
+    return Estimate(point, float(low), float(high), n, method)
+
+
+def crossed_difference(
+    first: pd.DataFrame, second: pd.DataFrame, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Mean difference in Dice of two networks over runs and subjects, with the interval of :func:`crossed_mean`.
+
+    Args:
+        first, second: columns ``run``, ``subject``, ``dice``; the runs that both have are compared, pair by pair.
+        n_boot, level, seed: of the bootstrap.
+    """
+    keys = ["run", "subject"]
+    both = first[[*keys, "dice"]].merge(second[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
+    both["difference"] = both["dice_first"] - both["dice_second"]
+    values = both.pivot_table(index="run", columns="subject", values="difference").to_numpy(dtype=float)
+    if not values.size:
+        return Estimate(float("nan"), n=0)
+    return crossed_mean(
+        values[None], random=np.random.default_rng(seed), n_boot=n_boot, level=level,
+        method="crossed bootstrap of runs and subjects",
+    )  # fmt: skip

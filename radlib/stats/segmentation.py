@@ -1,0 +1,179 @@
+"""Segmentation metrics, by region and subject, with the conventions of the BraTS challenge.
+
+Empty regions decide low-grade tables, so the conventions are stated. With reference and prediction empty, Dice is 1
+and the distance 0. With one of them empty, Dice is 0 and the distance is :data:`PENALTY_MM`, the diagonal of a BraTS
+volume, as on the challenge's leaderboard since 2017. Sensitivity is undefined (NaN) for an empty reference and the
+positive predictive value for an empty prediction; means leave these subjects out, and ``n`` says how many are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.ndimage import binary_erosion
+from scipy.spatial import KDTree
+
+from radlib.core.errors import RadlibError
+from radlib.data.regions import REGIONS, region_mask
+from radlib.stats.intervals import Estimate, bootstrap
+
+METRICS: tuple[str, ...] = ("dice", "sensitivity", "specificity", "ppv", "hd95")
+
+PENALTY_MM = float(np.sqrt(240**2 + 240**2 + 155**2))
+"""HD95 where exactly one of reference and prediction is empty: 373.13 mm."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+def dice(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Dice coefficient of two masks of one shape, 0 to 1; 1 where both are empty."""
+    p, t = _pair(predicted, truth)
+    total = int(p.sum()) + int(t.sum())
+    return 1.0 if total == 0 else 2 * int((p & t).sum()) / total
+
+
+def sensitivity(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Share of the reference that was found; NaN where the reference is empty."""
+    p, t = _pair(predicted, truth)
+    return _share(int((p & t).sum()), int(t.sum()))
+
+
+def specificity(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Share of what is outside the reference that was left alone, over the whole volume; NaN where nothing is outside.
+
+    It is close to 1 for any small region and says more about the size of the volume than about the method.
+    """
+    p, t = _pair(predicted, truth)
+    return _share(int((~p & ~t).sum()), int((~t).sum()))
+
+
+def ppv(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Positive predictive value: share of the prediction that is right; NaN where the prediction is empty."""
+    p, t = _pair(predicted, truth)
+    return _share(int((p & t).sum()), int(p.sum()))
+
+
+def hd95(
+    predicted: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    percentile: float = 95.0,
+    penalty: float = PENALTY_MM,
+) -> float:
+    """Hausdorff distance at a percentile, mm: the larger of both directed percentiles of surface distances.
+
+    The surface is the voxels of a mask that have a neighbour (of six) outside it. A definition that pools both
+    directions, or weights by area, gives smaller values.
+
+    Args:
+        predicted, truth: masks of one shape.
+        spacing: mm along each axis.
+        percentile: 100 is the Hausdorff distance itself.
+        penalty: where exactly one mask is empty.
+    """
+    p, t = _pair(predicted, truth)
+    if not p.any() or not t.any():
+        return penalty if p.any() or t.any() else 0.0
+    a, b = (_surface(mask) * np.asarray(spacing, dtype=float) for mask in (p, t))
+    there, back = KDTree(b).query(a)[0], KDTree(a).query(b)[0]
+    return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
+
+
+def score_labels(
+    predicted: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    spacing: Sequence[float],
+    subject: str,
+    regions: Sequence[str] = REGIONS,
+) -> pd.DataFrame:
+    """Every metric of one subject.
+
+    Args:
+        predicted, truth: labels 0, 1, 2, 4, of one shape.
+        spacing: mm along each axis.
+        subject: its id.
+        regions: ``et``, ``wt``, ``tc``.
+
+    Returns:
+        One row a region: ``subject``, ``region`` and :data:`METRICS`.
+    """
+    p, t = np.asarray(predicted), np.asarray(truth)
+    rows = []
+    for region in regions:
+        a, b = region_mask(p, region), region_mask(t, region)
+        rows.append({
+            "subject": subject, "region": region, "dice": dice(a, b), "sensitivity": sensitivity(a, b),
+            "specificity": specificity(a, b), "ppv": ppv(a, b), "hd95": hd95(a, b, spacing=spacing),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summary(
+    table: pd.DataFrame,
+    *,
+    by: Sequence[str] = ("model",),
+    metrics: Sequence[str] = METRICS,
+    n_boot: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Means over subjects, with bootstrap intervals over subjects.
+
+    Args:
+        table: rows of :func:`score_labels`, with the columns ``by`` added. A subject that was scored several times
+            (seeds, folds) counts once, with the mean of its scores.
+        by: what to separate besides the region.
+        metrics: columns to summarise.
+        n_boot, level, seed: of the bootstrap.
+
+    Returns:
+        One row a group, region and metric: ``value``, ``low``, ``high``, ``n`` (subjects in which it is defined).
+    """
+    rows = []
+    keys = [*by, "region"]
+    for group, part in table.groupby(keys, sort=False):
+        for metric in metrics:
+            estimate = subject_mean(part, metric, n_boot=n_boot, level=level, seed=seed)
+            rows.append({**dict(zip(keys, group, strict=True)), "metric": metric, **estimate.as_dict()})
+    return pd.DataFrame(rows)
+
+
+def subject_mean(
+    table: pd.DataFrame, metric: str, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """The mean of a metric over subjects, each counting once, with its bootstrap interval; undefined ones left out."""
+    means = table.groupby("subject", sort=False)[metric].mean().dropna().to_numpy(dtype=float)
+    if not len(means):
+        return Estimate(float("nan"), n=0)
+    return bootstrap(
+        lambda weights: weights @ means / weights.sum(axis=1),
+        np.zeros(len(means)), n_boot=n_boot, level=level, seed=seed,
+    )  # fmt: skip
+
+
+def _pair(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Mask, Mask]:
+    p, t = np.asarray(predicted).astype(bool), np.asarray(truth).astype(bool)
+    if p.shape != t.shape:
+        raise RadlibError(
+            f"the prediction has shape {p.shape}, the reference {t.shape}",
+            remedy="bring the prediction onto the grid of the reference",
+        )
+    return p, t
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _surface(mask: Mask) -> npt.NDArray[np.int64]:
+    """Voxels of a mask with a neighbour outside it, ``(n, dimensions)``; only the mask's box is looked at."""
+    places = np.nonzero(mask)
+    low = [int(axis.min()) for axis in places]
+    box = mask[tuple(slice(a, int(axis.max()) + 1) for a, axis in zip(low, places, strict=True))]
+    edge = box & ~binary_erosion(np.pad(box, 1))[(slice(1, -1),) * box.ndim]
+    return np.argwhere(edge) + np.array(low)

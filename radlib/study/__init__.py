@@ -1,0 +1,1 @@
+"""Studies: jobs, the store, arms, estimates, gates."""

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radlib.book.parameters import declared_parameters, load_profile, parse_override, resolve, write_paired
+from radlib.book.registry import chapter, chapters
+from radlib.core.errors import RadlibError
+
+
+def test_declared(project: Path) -> None:
+    found = declared_parameters(chapter("first").source)
+    assert list(found) == ["cohort", "profile", "seed", "n", "weights"]
+    assert (found["n"].type, found["n"].default, found["n"].help) == ("int", 3, "how many")
+
+
+def test_profile_and_overrides(project: Path) -> None:
+    assert resolve(chapter("first"), profile="smoke") == {"n": 5}
+    assert resolve(chapter("first"), profile="default") == {}
+    assert resolve(chapter("first"), profile="smoke", overrides={"weights": [1, 2.5]}) == {"n": 5, "weights": [1, 2.5]}
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("chapters:\n  first: {nn: 5}\n", "no parameter 'nn'"),
+        ("chapters:\n  first: {n: five}\n", "'five', which is no int"),
+        ("chapters:\n  first: {n: true}\n", "True, which is no int"),
+        ("chapters:\n  first: {weights: [a]}\n", r"no list\[float\]"),
+        ("chapters:\n  first: {seed: 1}\n", "cannot be set by a profile"),
+        ("chapters:\n  frist: {n: 5}\n", "unknown chapters: frist"),
+        ("chapter:\n  first: {n: 5}\n", "keys"),
+        ("chapters: [\n", "no YAML"),
+    ],
+)
+def test_a_wrong_profile_is_refused(project: Path, profile: str, message: str) -> None:
+    (project / "notebooks/profiles/smoke.yml").write_text(profile)
+    with pytest.raises(RadlibError, match=message):
+        resolve(chapter("first"), profile="smoke")
+
+
+def test_unknown_names_list_the_known(project: Path) -> None:
+    with pytest.raises(RadlibError, match="first, second"):
+        chapter("third")
+    with pytest.raises(RadlibError, match="default, smoke"):
+        load_profile("papr")
+
+
+def test_command_line_values_are_yaml_never_code(project: Path) -> None:
+    declared = declared_parameters(chapter("first").source)
+    assert parse_override("n=7", declared) == ("n", 7)
+    assert parse_override("weights=[1, 2]", declared) == ("weights", [1, 2])
+    for wrong in ("n=__import__('os').getcwd()", "n", "m=1", "n=1.5"):
+        with pytest.raises(RadlibError):
+            parse_override(wrong, declared)
+    with pytest.raises((RadlibError, yaml.YAMLError)):
+        parse_override("n=!!python/object/apply:os.getcwd []", declared)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n: int = 3  # how many", "n = 3  # how many", "no typed parameter"),
+        ("n: int = 3  # how many", "n: int = 3", "no typed parameter"),
+        ("n: int = 3  # how many", "n: int = len('abc')  # how many", "no literal"),
+        ("n: int = 3  # how many", "n: complex = 3  # how many", "unknown type"),
+        ("seed: int = 0  # seed of every random number\n", "", "lacks seed"),
+        (' tags=["parameters"]', "", "0 cells"),
+        ("#     language: python\n", "", "no Python kernel"),
+    ],
+)
+def test_a_wrong_parameters_cell_is_refused(project: Path, old: str, new: str, message: str) -> None:
+    source = chapter("first").source
+    text = source.read_text()
+    assert old in text
+    source.write_text(text.replace(old, new))
+    with pytest.raises(RadlibError, match=message):
+        declared_parameters(source)
+
+
+def test_registry_order(project: Path) -> None:
+    assert list(chapters()) == ["first", "second"]
+    (project / "notebooks/chapters.yml").write_text(
+        "chapters:\n  second: {title: S, needs: [first]}\n  first: {title: F}\n"
+    )
+    from radlib.book import registry
+
+    registry._load.cache_clear()
+    with pytest.raises(RadlibError, match="does not come before"):
+        chapters()
+
+
+def test_pairing_follows_the_text(project: Path) -> None:
+    paired = write_paired(chapter("first"))
+    first = paired.read_text()
+    assert write_paired(chapter("first")).read_text() == first
+    import jupytext
+
+    assert jupytext.read(paired).cells[1].metadata["tags"] == ["parameters"]

@@ -1,0 +1,16 @@
+from radlib.book.reference import PARTS, api_pages, command_line_page, modules
+
+
+def test_every_part_has_modules_and_each_is_on_the_page() -> None:
+    pages = api_pages()
+    for part in PARTS:
+        found = modules(part)
+        assert len(found) > 1
+        assert all(f".. automodule:: {name}\n" in pages[f"api_{part}.md"] for name in found)
+
+
+def test_every_command_is_on_the_page() -> None:
+    page = command_line_page()
+    for command in ("data check", "data fetch", "cohort init", "phantom make", "features extract", "chapter run"):
+        assert f"## `radlib {command}`" in page
+    assert "--parameter" in page

@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from radlib.book.report import Report
+from radlib.core.errors import RadlibError
+from radlib.core.paths import run_dir
+
+
+@pytest.fixture
+def report() -> Report:
+    return Report.start("cohorts", cohort="simulated", profile="smoke", seed=3)
+
+
+def test_what_is_shown_is_kept(report: Report) -> None:
+    frame = pd.DataFrame({"model": ["svm"], "auc": [0.123456789]})
+    report.table("auc", frame, caption="AUC.", index=False)
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    report.figure("line", figure, caption="A line.", alt="It rises.")
+    report.value("auc", 0.123456789, low=0.1, high=0.2, n=10)
+    report.finish()
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="cohorts")
+    assert pd.read_csv(folder / "tables/auc.csv")["auc"].item() == 0.123456789
+    assert (folder / "figures/line.png").read_bytes().startswith(b"\x89PNG")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["values"]["auc"] == {
+        "value": 0.123456789, "low": 0.1, "high": 0.2, "n": 10, "unit": "", "text": "0.123 (0.100 to 0.200)",
+    }  # fmt: skip
+    assert results["seed"] == 3
+    assert results["source"] == "simulated"
+    assert json.loads((folder / "provenance.json").read_text())["peak_memory_bytes"] > 0
+
+
+def test_equal_runs_write_equal_bytes(report: Report) -> None:
+    def draw(target: Report) -> bytes:
+        figure, axes = plt.subplots()
+        axes.plot([0, 1])
+        target.figure("line", figure, caption="A line.", alt="It rises.")
+        target.finish()
+        return b"".join((target.directory / name).read_bytes() for name in ("figures/line.png", "results.json"))
+
+    assert draw(report) == draw(Report.start("cohorts", cohort="simulated", profile="smoke", seed=3))
+
+
+def test_ledger(report: Report) -> None:
+    report.record("islam2020.table2.avg.accuracy", 0.4, low=0.3, high=0.5, n=58, protocol="leakage-free")
+    entry = report.ledger[0]
+    assert (entry["source"], entry["chapter"], entry["n"]) == ("simulated", "cohorts", 58)
+    with pytest.raises(RadlibError):
+        report.record("islam2020.table2.avg.acuracy", 0.4)
+    with pytest.raises(RadlibError, match="nan"):
+        report.record("islam2020.table2.avg.accuracy", float("nan"))
+    report.missing("islam2020.figure8", "needs images")
+    assert report.absent[0]["reason"] == "needs images"
+
+
+@pytest.mark.parametrize("name", ["Upper", "a_b", "", "../x", "a b"])
+def test_names_are_safe_for_files_and_labels(report: Report, name: str) -> None:
+    with pytest.raises(RadlibError, match="no name"):
+        report.table(name, pd.DataFrame({"a": [1]}), caption="x")
+
+
+def test_a_name_is_taken_once_and_a_figure_has_words(report: Report) -> None:
+    report.value("a", 1.0)
+    with pytest.raises(RadlibError, match="already"):
+        report.value("a", 2.0)
+    with pytest.raises(RadlibError, match=r"report\.value"):
+        report.text("b")
+    with pytest.raises(RadlibError, match="alt"):
+        report.figure("f", plt.figure(), caption="x", alt=" ")
+    plt.close("all")
+
+
+def test_cohort_descriptions_are_users(tmp_path: Path) -> None:
+    assert Report.start("cohorts", cohort="x/my.yml", profile="smoke", seed=0).source == "user"
+
+
+def test_an_empty_sentence_is_not_shown(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    report.sentence(" ")
+    assert capsys.readouterr().out == ""
+    report.sentence("Something.")
+    assert "Something." in capsys.readouterr().out

@@ -1,0 +1,150 @@
+"""The tables and sentences of the IDH chapter, on numbers that can be checked by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radlib.book.kept import KeptRun
+from radlib.data.published import published
+from radlib.papers.across import idh
+from radlib.stats.binary import (
+    SVM,
+    Question,
+    Recipe,
+    by_number_table,
+    folds_for,
+    permutation_summary,
+    protocol_gaps,
+)
+from radlib.stats.intervals import Estimate
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
+
+
+def _question(*, mutants: int = 12, n: int = 24, p: int = 6) -> Question:
+    generator = np.random.default_rng(0)
+    index = pd.Index([f"P{i:02d}" for i in range(n)])
+    truth = pd.Series(np.arange(n) < mutants, index=index)
+    features = pd.DataFrame(generator.normal(size=(n, p)), index=index, columns=[f"f{j}" for j in range(p)])
+    features["f0"] += 4.0 * truth
+    clinical = pd.DataFrame({"age": 50.0, "collection": np.where(np.arange(n) % 3 == 0, "GBM", "LGG")}, index)
+    return Question(name="made up", features=features, truth=truth, clinical=clinical)
+
+
+def _gaps(*gaps: float) -> pd.DataFrame:
+    features = [1, 10, 100][: len(gaps)]
+    return pd.DataFrame({"group": "LGG", "features": features, "gap": gaps})
+
+
+def test_folds_never_outnumber_the_smaller_class() -> None:
+    assert folds_for(_question(mutants=3), n_folds=5, n_repeats=2, seed=0).n_folds == 3
+    assert folds_for(_question(mutants=1), n_folds=5, n_repeats=2, seed=0).n_folds == 2
+    assert folds_for(_question(), n_folds=5, n_repeats=2, seed=0).n_folds == 5
+
+
+def test_askable_leaves_out_the_absent_and_the_too_small() -> None:
+    questions = {"all": _question(), "LGG": _question(mutants=3)}
+    assert [q.counts for q in idh.askable(questions)] == [(12, 12)]
+    assert idh.askable({}) == []
+
+
+def test_by_number_caps_at_the_features_there_are() -> None:
+    table = by_number_table([_question()], Recipe(alpha=1.0), [1, 6, 50], n_folds=3, n_repeats=1, seed=0)
+    assert sorted(set(table["features"])) == [1, 6]
+    assert set(table["line"]) == {"made up, as published", "made up, leakage-free"}
+    gaps = protocol_gaps(table)
+    assert gaps["features"].tolist() == [1, 6]
+    value = table.query("metric == 'auc' and features == 1").set_index("protocol")["value"]
+    assert gaps["gap"][0] == pytest.approx(value[AS_PUBLISHED] - value[LEAKAGE_FREE])
+    assert value[LEAKAGE_FREE] > 0.9  # the planted feature is found
+
+
+def test_gap_sentence_says_range_and_place() -> None:
+    text = idh.gap_sentence(_gaps(-0.05, 0.30, 0.20), "LGG", n_selected=100)
+    assert "by -0.050 (1 kept) to 0.300 (10 kept)" in text
+    assert "over the 3 numbers tried" in text
+    assert text.endswith("it is 0.200, number 2 from the largest.")
+    assert idh.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=100).endswith("it is 0.300, the largest.")
+    assert "not among them" in idh.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=50)
+    assert idh.gap_sentence(_gaps(0.1, 0.2), "LGG", n_selected=100).endswith("it is 0.200, the largest.")
+
+
+def test_permutations_of_all_and_within_collections() -> None:
+    question = _question()
+    table = idh.permutation_table(
+        [question], Recipe(), permutations=2, within=question.clinical["collection"], n_folds=3, n_repeats=1, seed=0
+    )
+    assert table.groupby("group")["protocol"].unique().map(set).to_dict() == {
+        "made up": {PERMUTED, PUBLISHED_PERMUTED},
+        "made up, within collections": {PERMUTED},
+    }
+    summary = permutation_summary(table)
+    assert (summary["n"] == 2).all()
+    assert (summary["low"] <= summary["value"]).all()
+    assert (summary["value"] <= summary["high"]).all()
+
+
+def test_collection_sentence_counts_the_observed_among_the_shuffles() -> None:
+    rows = pd.DataFrame({"group": "all, within collections", "metric": "auc", "value": [0.5, 0.6, 0.9, np.nan]})
+    assert "AUC of 0.667" in idh.collection_sentence(rows, 0.8)
+    assert "0.800 (p = 0.500, one-sided; 3 shuffles allow no p below 0.250)" in idh.collection_sentence(rows, 0.8)
+    assert idh.collection_sentence(rows.assign(group="all"), 0.8) == ""
+
+
+def test_doubt_lines_hold_bounds_and_plausible_labels() -> None:
+    row = {"protocol": LEAKAGE_FREE, "model": SVM, "metric": "auc", "value": 0.8, "low": 0.6, "high": 0.9}
+    doubts = pd.DataFrame(
+        [
+            {**row, "mean": 0.78, "plausible low": 0.7, "plausible high": 0.85},
+            {**row, "model": "age model", "mean": 0.5, "plausible low": 0.4, "plausible high": 0.6},
+        ]
+    )
+    lines = idh.doubt_lines(doubts)
+    assert lines["line"].tolist() == ["radiomics SVM, leakage-free", "age model"] * 2
+    assert lines[["value", "low", "high"]].to_numpy()[[0, 2]].tolist() == [[0.8, 0.6, 0.9], [0.78, 0.7, 0.85]]
+
+
+def test_refit_without_noise_agrees_with_the_truth() -> None:
+    question = _question()
+    labels = idh.Labels(counted=question.truth, known=question.truth.astype(float))
+    table = idh.refit_table(
+        question, folds_for(question, n_folds=3, n_repeats=1, seed=0), Recipe(n_selected=1), [SVM],
+        labels=labels, collection=question.clinical["collection"], draws=2, seed=0,
+    )  # fmt: skip
+    assert set(table["metric"]) == {"accuracy", "auc", "mcc"}
+    assert (table["flipped"] == 0).all()
+    assert np.array_equal(table["by label"], table["by truth"])
+
+
+def test_agreement_is_in_the_unit_of_the_paper() -> None:
+    estimate = Estimate(0.5, 0.4, 0.6, 20, "wilson")
+    percent = idh.agreement_row("ge2020.table2.prop_a.accuracy", estimate, protocol="control", note="why")
+    assert published("ge2020.table2.prop_a.accuracy").unit == "%"
+    assert (percent["here"], percent["low"], percent["high"], percent["n"]) == (50, 40, 60, 20)
+    share = idh.agreement_row("li2017.table2.a.radiomics.auc", estimate, protocol="control", note="why")
+    assert share["here"] == 0.5
+
+
+def test_kept_sentences_quote_the_kept_run(tmp_path: Path) -> None:
+    names = [
+        f"{model}_{metric}" for model in ("svm", "collection_rule", "age_model", "age_collection")
+        for metric in ("auc", "accuracy")
+    ]  # fmt: skip
+    names += ["svm_auc_published", "LGG_published", "LGG_clean"]
+    values = {name: {"text": f"<{name}>"} for name in names}
+    (tmp_path / "tables").mkdir()
+    _gaps(0.1, 0.2, 0.3).to_csv(tmp_path / "tables/number.csv", index=False)
+    pd.DataFrame(
+        {"group": "all 9", "protocol": PERMUTED, "metric": ["auc", "mcc"], "value": 0.51, "low": 0.4, "high": 0.6}
+    ).to_csv(tmp_path / "tables/permuted.csv", index=False)
+    kept = KeptRun(tmp_path, json.loads(json.dumps({"values": values})), {})
+    sentences = idh.kept_sentences(kept, n_selected=100)
+    text = " ".join(sentences)
+    assert all(f"<{name}>" in text for name in names)
+    assert "GBM" not in text
+    assert sentences[-1] == "On shuffled labels (all 9; permuted labels) the AUC is 0.510 (0.400 to 0.600)."
+    assert "by 0.100 (1 kept) to 0.300 (100 kept)" in text

@@ -1,0 +1,138 @@
+"""Predictions for single patients: models, page and the whole way from images."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from radlib.cli import app
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.paths import run_dir
+from radlib.data.cohort import COLUMNS, Cohort
+from radlib.features.islam71 import feature_names
+from radlib.papers.across.predict import run
+from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, predict_idh, predict_survival
+from radlib.papers.across.predict.page import NOT_CLINICAL
+from radlib.papers.islam2020.networks import OctaveFCN
+from radlib.phantom.make import make
+from radlib.plots.viewer import external_resources
+from radlib.training.weights import save_weights
+
+
+def table_cohort(*, n: int = 60, seed: int = 0) -> Cohort:
+    """Patients whose IDH shows in one feature and whose survival in their age."""
+    random = np.random.default_rng(seed)
+    ids = [f"p{k:02d}" for k in range(n)]
+    features = pd.DataFrame(random.normal(size=(n, 71)), index=ids, columns=feature_names())
+    mutant = np.arange(n) % 2 == 0
+    features["wt_entropy"] += 3.0 * mutant
+    age = random.uniform(30, 80, n)
+    people = pd.DataFrame(index=pd.Index(ids, name="id"), columns=list(COLUMNS), dtype=object)
+    people["idh"] = np.where(mutant, "mutant", "wildtype")
+    people["collection"] = "GBM"
+    people = people.assign(
+        age=age, survival_days=1500 * np.exp(-(age - 30) / 18) * random.uniform(0.7, 1.4, n), event=1.0
+    )
+    return Cohort(name="tcga-idh", source="simulated", root=Path(), participants=people, radiomics=features)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Cohort:
+    return table_cohort()
+
+
+def test_idh_follows_the_feature_that_shows_it(trained: Cohort) -> None:
+    given = pd.DataFrame(0.0, index=["low", "high", "odd"], columns=feature_names())
+    given.loc["high", "wt_entropy"] = 3.0
+    given.loc["odd", ["tc_entropy", "tc_kurtosis"]] = 50.0
+    found = predict_idh(trained, given, n_boot=8)
+    low, high = found.of("low")["mutant"], found.of("high")["mutant"]
+    assert low[0] < 0.4 < 0.6 < high[0]
+    assert 0 <= high[1] <= high[2] <= 1
+    assert found.unusual.to_dict() == {"low": 0, "high": 0, "odd": 2}
+    name, worth = found.worth
+    assert name.startswith("AUC")
+    assert worth.value > 0.85
+    assert found.trained_on == "60 patients of the simulated cohort tcga-idh, 30 mutant"
+
+
+def test_survival_follows_age_and_adds_up(trained: Cohort) -> None:
+    given = pd.DataFrame(0.0, index=["young", "old", "unknown"], columns=list(SURVIVAL_COVARIATES))
+    given["age"] = [35.0, 78.0, np.nan]
+    found = predict_survival(trained, given, n_boot=8)
+    assert found.values.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert found.values["over 450 days"].rank().to_dict() == {"young": 3, "old": 1, "unknown": 2}
+    assert found.worth[1].value > 0.8
+    without_age = predict_survival(trained, given.drop(columns="age"), n_boot=4)
+    assert without_age.values.notna().all(axis=None)
+
+
+def test_what_the_training_cohort_lacks_is_named(trained: Cohort) -> None:
+    bare = Cohort(name="x", source="user", root=Path(), participants=trained.participants.assign(idh=np.nan),
+                  radiomics=trained.radiomics)  # fmt: skip
+    with pytest.raises(MissingDataError, match="no idh"):
+        predict_idh(bare, pd.DataFrame(0.0, index=["a"], columns=feature_names()), n_boot=4)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return make("brats2017", out=tmp_path_factory.mktemp("patients"), n=2, grid=(64, 64, 48), seed=3)
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Cohort) -> Path:
+    """A run directory with the weights of two untrained networks; the tables of both cohorts."""
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "runs"))
+    folder = run_dir(cohort="simulated", profile="smoke", chapter="octave_segmentation") / "weights"
+    arguments = {"in_channels": 3, "out_channels": 4, "widths": [4, 4], "ratio": 0.5, "excitation": "skip_scse"}
+    for fold in (1, 2):
+        torch.manual_seed(fold)
+        save_weights(folder / f"fcn_fold{fold}.safetensors", OctaveFCN(**arguments), metadata={
+            "target": "radlib.papers.islam2020.networks.OctaveFCN", "arguments": arguments, "train": ["a", "b"],
+            "modalities": ["t1ce", "flair", "t2"], "grid": [64, 64, 48], "spacing": 3.375,
+        })  # fmt: skip
+    monkeypatch.setattr(run, "open_cohort", lambda role, *, profile: trained)
+    return tmp_path / "out"
+
+
+def test_from_images_to_pages(ready: Path, patients: Cohort) -> None:
+    table = run.predict(patients, out=ready, profile="smoke", n_boot=4)
+    assert list(table["id"]) == patients.ids
+    assert pd.read_csv(ready / "predictions.tsv", sep="\t").shape == table.shape
+    for subject in patients.ids:
+        image = nib.load(ready / subject / f"{subject}_seg_predicted.nii.gz")
+        like = patients.volume(subject, "flair")
+        assert image.shape == like.data.shape
+        assert np.allclose(image.affine, like.affine)
+        assert bytes(image.header["descrip"]).startswith(run.MARK.encode())
+        labels = np.asarray(image.dataobj)
+        assert set(np.unique(labels)) <= {0, 1, 2, 4}
+        row = table.set_index("id").loc[subject]
+        assert row["whole tumour, ml"] == pytest.approx((labels > 0).sum() * np.prod(like.spacing) / 1000, abs=0.01)
+        page = (ready / subject / f"{subject}.html").read_text()
+        assert NOT_CLINICAL in page
+        assert "60 patients of the simulated cohort" in page
+        assert external_resources(page) == []
+
+
+def test_a_patient_without_an_image_or_unknown(ready: Path, patients: Cohort) -> None:
+    with pytest.raises(RadlibError, match="no subject"):
+        run.predict(patients, out=ready, subjects=["nobody"], profile="smoke", n_boot=4)
+    empty = patients.participants.assign(t1ce=None, flair=None, t2=None)
+    bare = Cohort(name="bare", source="user", root=patients.root, participants=empty)
+    with pytest.raises(MissingDataError, match="has any of t1ce, flair, t2"):
+        run.predict(bare, out=ready, profile="smoke", n_boot=4)
+    assert not ready.exists()
+
+
+def test_without_trained_networks_the_command_names_the_chapter(
+    tmp_path: Path, patients: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
+    done = CliRunner().invoke(app, ["predict", str(patients.root), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, RadlibError)
+    assert "run the chapter octave_segmentation" in str(done.exception)

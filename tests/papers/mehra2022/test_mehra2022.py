@@ -1,0 +1,210 @@
+"""Mehra 2022: losses by hand, augmentation, streamed features, conditional generation, rivals, quality."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.features.streamed import FeatureFile, extract
+from radlib.papers.mehra2022 import folds as study
+from radlib.papers.mehra2022 import grade as gr
+from radlib.papers.mehra2022.augment import Augmentation, augment
+from radlib.papers.mehra2022.results import slice_estimate
+from radlib.papers.mehra2022.segmentation import hard_dice, intersection_over_union, soft_dice_loss
+from radlib.stats.generated import frechet_distance, memorised, precision_recall
+
+# Equations
+
+
+def test_segmentation_metrics_by_hand() -> None:
+    masks = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    predicted = torch.tensor([[1.0, 0.0, 1.0, 1.0]])  # TP 1, FP 2, FN 1
+    assert hard_dice(predicted, masks) == pytest.approx(2 / 5)
+    assert intersection_over_union(predicted, masks) == pytest.approx(1 / 4)
+    logits = torch.tensor([[math.log(3), 0.0, 0.0, -math.log(3)]])  # probabilities 3/4, 1/2, 1/2, 1/4
+    assert soft_dice_loss(logits, masks, epsilon=0).item() == pytest.approx(1 - 2 * 1.25 / (2 + 2))
+    assert hard_dice(torch.zeros(3), torch.zeros(3)) == 1.0
+    assert intersection_over_union(torch.zeros(3), torch.zeros(3)) == 1.0
+
+
+def test_acgan_objectives_by_hand() -> None:
+    real, fake = torch.tensor([0.0, math.log(3)]), torch.tensor([math.log(1 / 4)])
+    expected = (math.log(1 / 2) + math.log(3 / 4)) / 2 + math.log(4 / 5)
+    assert gr.source_likelihood(real, fake).item() == pytest.approx(expected)
+    classes = torch.tensor([[0.0, math.log(3)]])  # probabilities 1/4, 3/4
+    found = gr.class_likelihood(classes, classes, torch.tensor([1]), torch.tensor([0]))
+    assert found.item() == pytest.approx(math.log(3 / 4) + math.log(1 / 4))
+
+
+# Augmentation
+
+
+def test_image_and_mask_stay_aligned() -> None:
+    """A checkerboard of eight-pixel squares: its augmented image must be bright where its augmented mask is."""
+    board = ((torch.arange(96)[:, None] // 8 + torch.arange(96)[None] // 8) % 2).float()
+    images, masks = augment(board.expand(6, 1, 96, 96), board.expand(6, 1, 96, 96), np.random.default_rng(0))
+    disagree = ((images > 0.5) != (masks > 0.5)).float().mean()
+    assert disagree < 0.02
+    assert not torch.equal(masks[0], board[None])
+    assert set(masks.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_each_augmentation_does_what_it_says() -> None:
+    nothing = {"flip_horizontal": 0, "flip_vertical": 0, "alpha": 0, "rotation": 0, "shift": 0, "shear": 0, "zoom": 0}
+    image = torch.rand(1, 1, 32, 32)
+
+    def run(**changes: float) -> torch.Tensor:
+        how = Augmentation(**{**nothing, **changes})
+        return augment(image, image, np.random.default_rng(1), how=how)[0]
+
+    still = run()
+    # The grid runs from edge to edge, half a pixel wider than the pixels' centres.
+    flipped = run(flip_horizontal=1)
+    torch.testing.assert_close(flipped, still.flip(3))
+    torch.testing.assert_close(run(flip_vertical=1), still.flip(2))
+    for name, value in (("alpha", 720), ("rotation", 20), ("shift", 0.1), ("shear", 0.3), ("zoom", 0.3)):
+        assert (run(**{name: value}) - still).abs().mean() > 0.01, name
+
+
+# Streamed features
+
+
+def test_an_interrupted_extraction_goes_on(tmp_path: Path) -> None:
+    table = pd.DataFrame({"subject": [f"s{k % 5}" for k in range(80)], "value": range(80)})
+    calls: list[int] = []
+
+    def compute(rows: np.ndarray) -> torch.Tensor:
+        calls.extend(rows)
+        if len(calls) > 60 and not hasattr(compute, "whole"):
+            raise KeyboardInterrupt
+        return torch.from_numpy(rows).float()[:, None].expand(-1, 3)
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(tmp_path / "f", table, compute, identity={"a": 1}, batch_size=2)
+    with pytest.raises(RadlibError, match="not complete"):
+        FeatureFile(tmp_path / "f")
+    compute.whole = True  # type: ignore[attr-defined]
+    calls.clear()
+    made = extract(tmp_path / "f", table, compute, identity={"a": 1}, batch_size=2)
+    assert min(calls) == 32  # sixteen pieces of two were flushed
+    assert torch.equal(made.take([79, 3, 41])[:, 0], torch.tensor([79.0, 3.0, 41.0]))
+    assert torch.equal(torch.cat(list(made.pieces([5, 4, 70], size=2)))[:, 0], torch.tensor([5.0, 4.0, 70.0]))
+    calls.clear()
+    extract(tmp_path / "f", table, compute, identity={"a": 1}, batch_size=2)
+    assert calls == []
+    extract(tmp_path / "f", table, compute, identity={"a": 2}, batch_size=2)
+    assert len(calls) == 80
+
+
+# Conditional generation
+
+
+def toy(n: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two classes of non-negative features that differ in which channel is bright."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    features = torch.rand(n, 4, 2, 2, generator=generator) * 0.3
+    features[torch.arange(n), labels] += 2
+    return features, labels
+
+
+TINY = gr.GradeRecipe(
+    gan_width=16, noise=4, gan_steps=250, classifier_steps=40, classifier_width=8, precision="32-true"
+)
+
+
+def test_generation_depends_on_the_class() -> None:
+    features, labels = toy(120, seed=0)
+    generator, trained = gr.train_acgan(features, labels, recipe=TINY, seed=0)
+    wanted = torch.arange(60) % 2
+    made = gr.generate(generator, wanted, seed=1)
+    bright = made.mean(dim=(2, 3))[:, :2].argmax(dim=1)
+    assert (bright == wanted).float().mean() > 0.9
+    assert torch.equal(made, gr.generate(generator, wanted, seed=1))
+    assert {"discriminator.source", "discriminator.accuracy_synthetic", "generator.loss"} <= set(trained.history)
+    # What was made for a class teaches a classifier that class.
+    network = gr.train_classifier(made, wanted, recipe=TINY, seed=0)
+    test, truth = toy(40, seed=2)
+    assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
+
+
+@pytest.mark.parametrize("arm", ["weighted loss", "oversampling", "interpolation"])
+def test_rivals_help_the_rare_class(arm: str) -> None:
+    features, labels = toy(120, seed=0)
+    keep = torch.nonzero((labels == 1) | (torch.arange(120) < 12))[:, 0]  # 6 of class 0, 60 of class 1
+    network = gr.run_arm(arm, features[keep], labels[keep], n_more=54, recipe=TINY, seed=0)  # type: ignore[arg-type]
+    test, truth = toy(40, seed=3)
+    assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
+
+
+def test_added_samples_balance_the_classes_and_stay_between_neighbours() -> None:
+    labels = torch.tensor([0] * 3 + [1] * 9)
+    assert gr.balanced_labels(labels, 4).tolist() == [0] * 4
+    assert torch.bincount(torch.cat([labels, gr.balanced_labels(labels, 10)])).tolist() == [11, 11]
+    features = torch.arange(12.0)[:, None, None, None].expand(12, 2, 1, 1)
+    made = gr.interpolated(features, labels, torch.tensor([0, 0, 1]), seed=0)
+    assert (made[:2] <= 2).all()
+    assert (made[2] >= 3).all()
+    with pytest.raises(RadlibError, match="class 0 has 1 samples"):
+        gr.interpolated(features[2:], labels[2:], torch.tensor([0]), seed=0)
+    with pytest.raises(RadlibError, match="needs a generator"):
+        gr.run_arm("acgan", features, labels, n_more=2, recipe=TINY, seed=0)
+
+
+def test_patients_are_the_means_of_their_slices() -> None:
+    slices = pd.DataFrame({"arm": "a", "subject": ["p", "p", "q"], "truth": [1, 1, 0], "probability": [0.9, 0.3, 0.6]})
+    table = gr.patient_level(slices).set_index("subject")
+    assert table.loc["p", ["probability", "predicted", "slices"]].tolist() == [pytest.approx(0.6), 1, 2]
+    assert table.loc["q", "predicted"] == 1
+    found = slice_estimate(slices, n_boot=50)
+    assert (found["total"].value, found["total"].n) == (pytest.approx(1 / 3), 3)
+    assert found["hgg"].value == pytest.approx(1 / 2)
+
+
+# Quality
+
+
+def test_frechet_distance_of_known_gaussians() -> None:
+    generator = np.random.default_rng(0)
+    a = generator.normal(size=(20000, 2))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(a, 2 * generator.normal(size=(20000, 2)) + 1) == pytest.approx(2 + 2, abs=0.15)
+
+
+def test_precision_recall_and_copies() -> None:
+    generator = np.random.default_rng(1)
+    real, other = generator.normal(size=(300, 3)), generator.normal(size=(300, 3))
+    precision, recall = precision_recall(real, other)
+    assert min(precision, recall) > 0.8
+    narrow = precision_recall(real, 0.05 * generator.normal(size=(300, 3)))
+    assert narrow[0] > 0.9
+    assert narrow[1] < 0.2
+    assert precision_recall(real, other + 50) == (0.0, 0.0)
+    copied = np.vstack([real[:20] + 1e-6, other[:80] + 0.5])
+    suspected = memorised(real, generator.normal(size=(300, 3)), copied)
+    assert suspected[:20].all()
+    assert suspected[20:].mean() < 0.1
+
+
+@pytest.mark.parametrize(("low_grade", "trained"), [(["a"], 0), (["a", "b"], 2)])
+def test_a_fold_without_a_class_to_learn_is_named(tmp_path: Path, low_grade: list[str], trained: int) -> None:
+    table = pd.DataFrame({"subject": list("aabbccdd"), "row": range(8)})
+    extract(
+        tmp_path / "block_fold0",
+        table,
+        lambda rows: torch.zeros(len(rows), 3),
+        identity={"test": ["a"]},
+    )
+    grade = pd.Series({subject: int(subject not in low_grade) for subject in "abcd"})
+    if trained:
+        (fold,) = study.load_folds(tmp_path, block="block", grade=grade)
+        assert int((fold.labels[fold.train] == 0).sum()) == trained
+        return
+    with pytest.raises(MissingDataError, match="fold 1 have 0 slices of LGG and 6 of HGG"):
+        study.load_folds(tmp_path, block="block", grade=grade)

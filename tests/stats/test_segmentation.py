@@ -1,0 +1,100 @@
+"""Segmentation metrics against hand-made masks and against MONAI."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from radlib.core.errors import RadlibError
+from radlib.stats.segmentation import (
+    PENALTY_MM,
+    dice,
+    hd95,
+    ppv,
+    score_labels,
+    sensitivity,
+    specificity,
+    subject_mean,
+    summary,
+)
+
+EMPTY = np.zeros((4, 4, 4), bool)
+ONE = EMPTY.copy()
+ONE[1, 1, 1] = True
+
+
+def test_counted_by_hand() -> None:
+    predicted, truth = np.zeros(10, bool), np.zeros(10, bool)
+    truth[:4], predicted[2:8] = True, True  # 2 found, 2 missed, 4 false
+    assert dice(predicted, truth) == pytest.approx(4 / 10)
+    assert sensitivity(predicted, truth) == pytest.approx(2 / 4)
+    assert specificity(predicted, truth) == pytest.approx(2 / 6)
+    assert ppv(predicted, truth) == pytest.approx(2 / 6)
+
+
+def test_empty_masks_follow_the_stated_conventions() -> None:
+    assert (dice(EMPTY, EMPTY), hd95(EMPTY, EMPTY)) == (1.0, 0.0)
+    assert (dice(ONE, EMPTY), hd95(ONE, EMPTY)) == (0.0, PENALTY_MM)
+    assert (dice(EMPTY, ONE), hd95(EMPTY, ONE)) == (0.0, PENALTY_MM)
+    assert pytest.approx(373.1286) == PENALTY_MM
+    assert np.isnan(sensitivity(ONE, EMPTY))
+    assert np.isnan(ppv(EMPTY, ONE))
+    assert specificity(ONE, EMPTY) == pytest.approx(63 / 64)
+
+
+def test_distance_in_mm() -> None:
+    other = EMPTY.copy()
+    other[1, 1, 3] = True
+    assert hd95(ONE, other, spacing=(1, 1, 2.5)) == pytest.approx(5.0)
+    far = np.zeros((1, 40), bool)
+    near = far.copy()
+    near[0, :20], far[0, :40] = True, True
+    # Surfaces are all voxels here: distances from far to near are 0 (20 times) and 1 to 20.
+    distances = [0] * 20 + list(range(1, 21))
+    assert hd95(far, near, spacing=(1, 1)) == pytest.approx(np.percentile(distances, 95))
+    assert hd95(far, near, spacing=(1, 1), percentile=100) == 20
+
+
+@pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")  # MONAI's call of itself
+@pytest.mark.parametrize("seed", range(4))
+def test_distance_agrees_with_monai(seed: int) -> None:
+    from monai.metrics import compute_hausdorff_distance
+
+    generator = np.random.default_rng(seed)
+    masks = [gaussian_filter(generator.normal(size=(24, 20, 16)), 2) > 0.05 for _ in range(2)]
+    spacing = (1.0, 2.0, 3.0)
+    theirs = compute_hausdorff_distance(
+        *(torch.from_numpy(mask)[None, None] for mask in masks), include_background=True, percentile=95, spacing=spacing
+    )
+    assert hd95(*masks, spacing=spacing) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_dice_agrees_with_monai() -> None:
+    from monai.metrics import compute_dice
+
+    generator = np.random.default_rng(0)
+    a, b = (generator.random((2, 1, 6, 6, 6)) > 0.5 for _ in range(2))
+    theirs = compute_dice(torch.from_numpy(a), torch.from_numpy(b))
+    assert [dice(x, y) for x, y in zip(a, b, strict=True)] == pytest.approx(theirs.flatten().tolist())
+
+
+def test_scores_by_region() -> None:
+    truth = np.array([[0, 1, 2, 4]], np.uint8)
+    predicted = np.array([[0, 2, 2, 4]], np.uint8)
+    table = score_labels(predicted, truth, spacing=(1, 1), subject="s").set_index("region")
+    assert table["dice"].to_dict() == pytest.approx({"et": 1.0, "wt": 1.0, "tc": 2 / 3})
+    with pytest.raises(RadlibError, match=r"shape \(1, 4\), the reference \(1, 3\)"):
+        score_labels(predicted, truth[:, :3], spacing=(1, 1), subject="s")
+
+
+def test_summary_counts_a_subject_once() -> None:
+    table = pd.DataFrame({
+        "model": "a", "region": "wt", "subject": ["s1", "s1", "s2", "s3"], "dice": [0.2, 0.4, 0.6, np.nan],
+    })  # fmt: skip
+    row = summary(table, metrics=("dice",)).iloc[0]
+    assert (row["value"], row["n"]) == (pytest.approx(0.45), 2)
+    assert row["low"] <= 0.45 <= row["high"]
+    assert subject_mean(table[:0], "dice").n == 0

@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.paths import runs_root
 
 
 @contextmanager
@@ -103,3 +105,40 @@ def sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def checksums(paths: Iterable[Path | str]) -> dict[Path, str]:
+    """The SHA-256 of every file, by path; a file that has not changed since is not read again.
+
+    What was found is kept in ``_checksums.json`` of the folder of runs, by path, size and time of change. A file
+    that changed within the last two seconds is not kept: it could change again within the clock's resolution.
+
+    Raises:
+        MissingDataError: if a file does not exist.
+    """
+    cache = runs_root() / "_checksums.json"
+    known, new, found = _kept_checksums(cache), {}, {}
+    for path in map(Path, paths):
+        place = str(path.resolve())
+        with reading(path, remedy="check the path"):
+            status = os.stat(path)
+            state = [status.st_size, status.st_mtime_ns]
+            before = known.get(place)
+            if isinstance(before, list) and before[:2] == state and len(before) == 3:
+                found[path] = str(before[2])
+                continue
+            found[path] = sha256(path)
+        if abs(time.time_ns() - status.st_mtime_ns) > 2e9:
+            new[place] = [*state, found[path]]
+    if new:
+        with suppress(OSError):  # a folder that may not be written: read again next time
+            write_json(cache, _kept_checksums(cache) | new)  # what another process has added meanwhile stays
+    return found
+
+
+def _kept_checksums(cache: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there yet, or damaged: it is only a cache
+        return {}
+    return kept if isinstance(kept, dict) else {}

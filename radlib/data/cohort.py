@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path
+from radlib.core.files import atomic_path, checksums
 from radlib.data.nifti import Volume, parse_encoding, read_labels, read_volume
 
 Source = Literal["simulated", "real", "user"]
@@ -110,6 +111,33 @@ class Cohort:
         """The segmentation of a subject: uint8 ``(X, Y, Z)`` with 0, 1, 2, 4, whatever the vintage of the file."""
         encoding = self._row(subject)["label_encoding"]
         return read_labels(self.path(subject, "seg"), encoding="brats" if pd.isna(encoding) else str(encoding))
+
+    def fingerprint(self) -> str:
+        """A digest of everything that the cohort holds: its tables and the content of every file, in hexadecimal.
+
+        Two cohorts with one fingerprint give one result, wherever their files lie and whatever they are called.
+        Checksums of files that have not changed are kept (:func:`radlib.core.files.checksums`).
+
+        Raises:
+            MissingDataError: if a file does not exist.
+        """
+        digest = hashlib.sha256()
+        for name in ("participants", "expression", "radiomics"):
+            table = getattr(self, name)
+            digest.update(f"{name}: {'none' if table is None else _digest(table)}\n".encode())
+        files = {
+            f"{subject}/{column}": self.root / str(cell)
+            for column in FILE_COLUMNS
+            for subject, cell in self.participants[column].dropna().items()
+            if cell
+        }
+        if self.truth is not None and self.truth.is_dir():
+            below = sorted(path for path in self.truth.rglob("*") if path.is_file() and not path.name.startswith("."))
+            files |= {f"truth/{path.relative_to(self.truth).as_posix()}": path for path in below}
+        sums = checksums(files.values())
+        for what, path in sorted(files.items()):
+            digest.update(f"{what}: {sums[path]}\n".encode())
+        return digest.hexdigest()
 
     def _row(self, subject: str) -> pd.Series:
         if subject not in self.participants.index:
@@ -452,6 +480,20 @@ def _for_disk(table: pd.DataFrame) -> pd.DataFrame:
         if pd.api.types.is_float_dtype(values) and (values.dropna() == values.dropna().round()).all():
             table[column] = values.astype("Int64")
     return table
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """A digest of a table's ids, columns and values, the same after it was written and read."""
+    digest = hashlib.sha256("\0".join(map(str, [*table.index, "", *table.columns])).encode())
+    for _, column in table.items():
+        values = column.dropna()
+        if not len(values):
+            digest.update(b"empty")
+        elif pd.api.types.is_numeric_dtype(values):
+            digest.update((column.to_numpy(dtype="<f8", na_value=np.nan) + 0.0).tobytes())
+        else:
+            digest.update("\0".join("\1" if pd.isna(cell) else str(cell) for cell in column).encode())
+    return digest.hexdigest()
 
 
 def _way(target: Path, start: Path) -> str:

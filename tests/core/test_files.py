@@ -1,11 +1,13 @@
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from radlib.core.files import atomic_path, sha256, write_json, write_text, write_text_if_changed
+from radlib.core.errors import MissingDataError
+from radlib.core.files import atomic_path, checksums, sha256, write_json, write_text, write_text_if_changed
 
 
 def test_target_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -48,3 +50,22 @@ def test_unchanged_text_keeps_its_time(tmp_path: Path) -> None:
 def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     assert sha256(tmp_path / "x") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_checksums_are_kept_by_path_size_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"one")
+    os.utime(file, (1e9, 1e9))
+    assert checksums([file]) == {file: sha256(file)}
+    kept = tmp_path / "runs" / "_checksums.json"
+    stored = json.loads(kept.read_text())
+    assert stored == {str(file): [3, 10**18, sha256(file)]}
+    kept.write_text(json.dumps({str(file): [3, 10**18, "kept"]}))
+    assert checksums([file]) == {file: "kept"}  # not read again
+    file.write_bytes(b"two")  # the same size, another time
+    assert checksums([file]) == {file: sha256(file)}
+    assert json.loads(kept.read_text())[str(file)][2] == "kept"  # it has changed just now, and may again
+    kept.write_text("[1")
+    assert checksums([file]) == {file: sha256(file)}
+    with pytest.raises(MissingDataError, match="absent"):
+        checksums([tmp_path / "absent"])

@@ -247,3 +247,31 @@ def test_loading_what_is_no_cohort(cohort: Cohort, tmp_path: Path) -> None:
     (cohort.root / "expression.parquet").unlink()
     with pytest.raises(RadlibError, match="the table is absent"):
         Cohort.load(cohort.root)
+
+
+def test_a_fingerprint_follows_the_content_and_nothing_else(cohort: Cohort, tmp_path: Path) -> None:
+    whole = cohort.fingerprint()
+    cohort.save(cohort.root)
+    moved = cohort.root.rename(tmp_path / "moved")
+    again = Cohort.load(moved)
+    assert replace(again, name="other").fingerprint() == whole
+    flair = moved / "b" / "b_flair.nii.gz"
+    before = flair.read_bytes()
+    write_volume(flair, np.full((4, 4, 4), 9), affine=np.eye(4))
+    assert again.fingerprint() != whole
+    flair.write_bytes(before)
+    assert again.fingerprint() == whole
+    seen = {whole}
+    for change in (
+        {"participants": again.participants.assign(age=[50.0, 61.5, 1.0])},
+        {"participants": again.participants.assign(label_encoding="brats")},
+        {"expression": None},
+        {"radiomics": again.radiomics * 2},
+        {"radiomics": again.radiomics.rename(columns={"volume": "surface"})},
+    ):
+        seen.add(replace(again, **change).fingerprint())
+    seen |= {again.subset(["b", "a", "003"]).fingerprint(), again.subset(["a", "b"]).fingerprint()}
+    assert len(seen) == 8
+    flair.unlink()
+    with pytest.raises(MissingDataError, match="b_flair"):
+        again.fingerprint()

@@ -57,7 +57,8 @@ from radlib.papers.li2017.prediction import Recipe, time_split
 from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
 from radlib.papers.li2017.prediction_results import estimate
 from radlib.papers.li2017.segmentation import MODALITIES, find_network, load_network
-from radlib.plots.statistics import dot_plot, roc_figure
+from radlib.plots.dots import dot_plot
+from radlib.plots.statistics import roc_figure
 from radlib.stats.classification import difference
 from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
 

@@ -50,11 +50,14 @@ from radlib.book.kept import kept_run
 from radlib.book.report import Report
 from radlib.book.scores import keep_scores
 from radlib.core.files import atomic_path
+from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.papers.across import idh
 from radlib.papers.across.side_by_side import prediction_rows
-from radlib.plots.statistics import METRIC_LABELS, calibration_figure, curve_figure, dot_plot, roc_figure
+from radlib.plots.curves import curve_figure
+from radlib.plots.dots import dot_plot
+from radlib.plots.statistics import calibration_figure, roc_figure
 from radlib.stats.binary import (
     SVM,
     Recipe,
@@ -159,13 +162,13 @@ for scheme, table in tables.items():
     slug = scheme.replace(" ", "-")
     report.table(
         slug,
-        idh.display_table(table, MAIN, names=METRIC_LABELS),
+        idh.display_table(table, MAIN, names=METRIC_TITLES),
         index=False,
         caption=f"All {len(everyone)} patients, labels as counted, {scheme}: value and 95 % interval.",
     )
     report.table(
         f"{slug}-more",
-        idh.display_table(table, REST, names=METRIC_LABELS),
+        idh.display_table(table, REST, names=METRIC_TITLES),
         index=False,
         caption=f"The other metrics of the same predictions, {scheme}.",
     )
@@ -382,14 +385,14 @@ for name in predictions_by_group:
     part = by_group[by_group["group"] == questions[name].name]
     report.table(
         f"group-{name.lower()}",
-        idh.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_LABELS),
+        idh.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_TITLES),
         index=False,
         caption="{}: {} mutant, {} wild-type, repeated folds.".format(questions[name].name, *questions[name].counts),
     )
     alone = by_group_loo[by_group_loo["group"] == questions[name].name]
     report.table(
         f"group-{name.lower()}-loo",
-        idh.display_table(alone, MAIN, names=METRIC_LABELS),
+        idh.display_table(alone, MAIN, names=METRIC_TITLES),
         index=False,
         caption=f"{questions[name].name}, leave-one-out.",
     )

@@ -66,7 +66,7 @@ from radlib.papers.ge2020.gan import load_generators
 from radlib.papers.ge2020.multistream_ledger import record_all
 from radlib.papers.ge2020.runs import load_partitions
 from radlib.papers.ge2020.study import Study, unknown_counted
-from radlib.plots.statistics import dot_plot
+from radlib.plots.dots import dot_plot
 
 report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=seed)
 

@@ -53,6 +53,7 @@ from radlib.phantom.causal import draw_causal_graph
 from radlib.phantom.physics import growth_table, signal_table, stage_times
 from radlib.phantom.realism import appearances, compare, mean_intensities
 from radlib.phantom.templates import load_template
+from radlib.plots.viewer import gallery
 
 report = Report.start("simulated_cohort", cohort=cohort, profile=profile, seed=seed)
 
@@ -333,7 +334,7 @@ report.table(
 shown = open_cohort("brats2017", cohort="simulated", profile=profile)
 report.figure(
     "gallery",
-    plots.gallery(shown, plots.gallery_choice(shown)),
+    gallery(shown, plots.gallery_choice(shown)),
     caption=("Simulated subjects, in the axial slice with the most tumour. No picture in this book is of a patient."),
     alt=(
         "Rows of axial brain slices in T1, contrast-enhanced T1, T2 and FLAIR with tumours of different "

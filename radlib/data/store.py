@@ -84,6 +84,15 @@ class ImageStore:
             raise RadlibError(f"the store has no subject {unknown[0]!r}", remedy="prepare the images of these subjects")
         return [place[subject] for subject in ids]
 
+    def subject(self, name: str) -> StoredSubject:
+        """The arrays of one subject.
+
+        Raises:
+            RadlibError: for a subject that the store does not have.
+        """
+        row = self.rows([name])[0]
+        return StoredSubject(self, row, self.images[row], self.labels[row])
+
     def subset(self, ids: Sequence[str]) -> ImageStore:
         """The store of these subjects, in this order."""
         rows = self.rows(ids)
@@ -190,6 +199,36 @@ class ImageStore:
         row = self.rows([subject])[0]
         moved = resample(array, self.affines[row], like.affine, like.data.shape, order=order)
         return moved.astype(array.dtype)
+
+
+@dataclass(frozen=True)
+class StoredSubject:
+    """One subject of a store.
+
+    Attributes:
+        store: where it is from.
+        row: its row there.
+        images: ``(C, X, Y, Z)``, a view.
+        labels: ``(X, Y, Z)``, a view.
+    """
+
+    store: ImageStore
+    row: int
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def image(self, modality: str) -> torch.Tensor:
+        """One modality ``(X, Y, Z)``; 0 everywhere where the subject lacks it."""
+        return self.images[self.store.channels([modality])[0]]
+
+    def take(self, modalities: Sequence[str]) -> torch.Tensor:
+        """Modalities ``(C, X, Y, Z)`` in this order."""
+        return self.images[self.store.channels(modalities)]
+
+    @property
+    def brain(self) -> torch.Tensor:
+        """Where any modality is not 0: ``(X, Y, Z)``, bool."""
+        return (self.images != 0).any(dim=0)
 
 
 def prepare(

@@ -7,17 +7,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from radlib.core.files import reading
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.phantom.agreement import BAKAS_QUARTILES
 
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
-LABEL_COLOURS = {1: "#D55E00", 2: "#56B4E9", 4: "#F0E442"}
-_LABEL_NAMES = {1: "core", 2: "oedema", 4: "enhancing"}
 
 
 def forest(table: pd.DataFrame, *, xlabel: str) -> Figure:
@@ -86,48 +82,6 @@ def gallery_choice(cohort: Cohort) -> dict[str, str]:
         picks[reason] = subject
         left = left.drop(index=subject)
     return picks
-
-
-def gallery(cohort: Cohort, subjects: Mapping[str, str]) -> Figure:
-    """One row a subject: its modalities in the axial slice with the largest tumour, and the labels over FLAIR.
-
-    Intensities run from 0 to the 99.5th percentile of each image. For simulated subjects only.
-
-    Args:
-        cohort: with all four modalities and labels for these subjects.
-        subjects: what is written beside a row -> subject.
-    """
-    columns = [*MODALITIES, "seg"]
-    figure, panels = plt.subplots(
-        len(subjects), len(columns), figsize=(1.7 * len(columns), 1.75 * len(subjects) + 0.4), squeeze=False
-    )
-    table = cohort.participants
-    for row, (reason, subject) in enumerate(subjects.items()):
-        labels = cohort.labels(subject).data
-        level = int(np.argmax((labels > 0).sum(axis=(0, 1))))
-        for axes, column in zip(panels[row], columns, strict=True):
-            axes.set_axis_off()
-            image = cohort.volume(subject, "flair" if column == "seg" else column).data
-            axes.imshow(_upright(image[:, :, level]), vmin=0, vmax=np.percentile(image[image > 0], 99.5), cmap="gray")
-            if column == "seg":
-                overlay = np.ma.masked_equal(_upright(labels[:, :, level]), 0)
-                colours = ListedColormap([LABEL_COLOURS.get(value, "black") for value in range(5)])
-                axes.imshow(overlay, cmap=colours, vmin=0, vmax=4, alpha=0.55, interpolation="nearest")
-            if row == 0:
-                axes.set_title("labels" if column == "seg" else column.upper(), fontsize=10)
-        group, status = table.loc[subject, ["grade_group", "idh"]].astype(str)
-        about = f"{reason}\n{group}, {status}"
-        panels[row, 0].text(
-            -0.04, 0.5, about, transform=panels[row, 0].transAxes, rotation=90, ha="right", va="center", fontsize=7.5
-        )
-    handles = [Patch(color=colour, label=_LABEL_NAMES[value]) for value, colour in LABEL_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
-    return figure
-
-
-def _upright(image: np.ndarray) -> np.ndarray:
-    """An axial slice of a BraTS-oriented volume ``(X, Y)`` (LPS) as rows from anterior to posterior."""
-    return image.T
 
 
 def volume_figure(volumes: Mapping[str, pd.DataFrame]) -> Figure:

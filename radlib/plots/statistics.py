@@ -1,6 +1,6 @@
-"""Figures of classification: ROC and calibration curves, and dots with intervals.
+"""Figures of classification: ROC and calibration curves.
 
-All return a matplotlib figure for ``Report.figure``, sized to be read at 700 pixels. Colours come from the Okabe-Ito
+Both return a matplotlib figure for ``Report.figure``, sized to be read at 700 pixels. Colours come from the Okabe-Ito
 palette and never carry the meaning alone: line styles and markers differ too.
 """
 
@@ -10,31 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from radlib.plots.style import PALETTE
+from radlib.plots.style import LINES, MARKERS, PALETTE
 from radlib.stats.calibration import calibration_curve, calibration_fit
 from radlib.stats.classification import Predictions
 from radlib.stats.roc import auc, roc_curve
 
 WIDTH = 7.4  # inches; 700 px at about 95 dpi, so that 10 pt text stays readable
-LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-#: How metrics are written.
-METRIC_LABELS = {
-    "auc": "AUC",
-    "accuracy": "Accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "mcc": "MCC",
-    "balanced_accuracy": "Balanced accuracy",
-    "brier": "Brier score",
-}
 
 
 def roc_figure(
@@ -101,98 +85,6 @@ def calibration_figure(models: Mapping[str, Predictions], *, bins: int = 5, colu
     return figure
 
 
-def dot_plot(
-    table: pd.DataFrame,
-    *,
-    metrics: Sequence[str],
-    rows: str = "model",
-    colour: str | None = None,
-    references: Mapping[str, Sequence[tuple[str, float]]] | None = None,
-    limits: Mapping[str, tuple[float, float]] | None = None,
-    row_height: float = 0.36,
-) -> Figure:
-    """Dots with intervals: one panel a metric, one line a row; dotted lines for published values.
-
-    Args:
-        table: columns ``metric``, ``value``, ``low``, ``high`` (such as :func:`~radlib.stats.classification.tidy`
-            gives), ``rows`` and, if given, ``colour``. Undefined values leave their place empty.
-        metrics: which metrics, left to right; two or three fit a page.
-        rows: the column that names the lines, in order of appearance.
-        colour: a column, such as the protocol, that gives colour and marker; several dots may then share a line.
-        references: metric to (name, value) of vertical lines, named in the legend.
-        limits: metric to axis limits.
-        row_height: inches a line.
-    """
-    names = list(dict.fromkeys(table[rows]))
-    groups = list(dict.fromkeys(table[colour])) if colour else [""]
-    figure, panels = plt.subplots(
-        1, len(metrics), figsize=(WIDTH, row_height * len(names) + 1.6), sharey=True, squeeze=False
-    )
-    step = min(0.22, 0.7 / len(groups))
-    for panel, metric in zip(panels[0], metrics, strict=True):
-        for number, group in enumerate(groups):
-            part = table[table["metric"] == metric]
-            part = part[part[colour] == group] if colour else part
-            place = np.array([names.index(name) for name in part[rows]], dtype=float)
-            place += (number - (len(groups) - 1) / 2) * step if colour else 0
-            _dots(panel, part, place, number, group)
-        for number, (name, value) in enumerate((references or {}).get(metric, ())):
-            style = (":", "-.", "--")[number % 3]
-            panel.axvline(value, color="0.25", linestyle=style, linewidth=1.4, label=name, zorder=1)
-        panel.set(xlabel=METRIC_LABELS.get(metric, metric), ylim=(len(names) - 0.45, -0.55))
-        panel.set_yticks(range(len(names)), names, fontsize=10)
-        panel.grid(axis="y", visible=False)
-        for edge in range(1, len(names)):
-            panel.axhline(edge - 0.5, color="0.92", linewidth=0.8, zorder=0)
-        if limits and metric in limits:
-            panel.set_xlim(*limits[metric])
-    handles = {
-        label: handle
-        for panel in panels[0]
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-        if label
-    }
-    if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=10)
-    return figure
-
-
-def curve_figure(
-    table: pd.DataFrame,
-    *,
-    x: str,
-    colour: str,
-    xlabel: str,
-    ylabel: str,
-    logarithmic: bool = False,
-    references: Sequence[tuple[str, float]] = (),
-) -> Figure:
-    """Lines with bands: ``value`` with ``low`` and ``high`` over ``x``, one line for each value of ``colour``."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
-    for number, (name, part) in enumerate(table.groupby(colour, sort=False)):
-        part = part.sort_values(x)
-        tint = PALETTE[number % len(PALETTE)]
-        axes.fill_between(part[x], part["low"], part["high"], color=tint, alpha=0.15, linewidth=0)
-        axes.plot(
-            part[x],
-            part["value"],
-            color=tint,
-            linestyle=LINES[number % len(LINES)],
-            marker=MARKERS[number % len(MARKERS)],
-            label=str(name),
-        )
-    for number, (name, value) in enumerate(references):
-        axes.axhline(value, color="0.25", linestyle=(":", "-.", "--")[number % 3], linewidth=1.4, label=name)
-    if logarithmic:
-        axes.set_xscale("log")
-        ticks = sorted(set(table[x]))
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
-    return figure
-
-
 def _calibration_panel(panel: Axes, predictions: Predictions, name: str, colour: str, bins: int) -> None:
     assert predictions.probability is not None
     p = predictions.probability.mean(axis=0)
@@ -219,20 +111,3 @@ def _calibration_panel(panel: Axes, predictions: Predictions, name: str, colour:
     panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])  # short, so that neighbouring panels' labels stay apart
     panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     panel.set_aspect("equal")
-
-
-def _dots(panel: Axes, part: pd.DataFrame, place: np.ndarray, number: int, label: str) -> None:
-    tint, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-    low = part["low"].to_numpy(dtype=float)
-    high = part["high"].to_numpy(dtype=float)
-    panel.hlines(place, low, high, color=tint, linewidth=2, zorder=2)
-    panel.plot(
-        part["value"].to_numpy(dtype=float),
-        place,
-        marker,
-        color=tint,
-        markersize=6,
-        label=label or None,
-        linestyle="none",
-        zorder=3,
-    )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 #: Okabe and Ito's palette, in the order in which it is used.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Lines and markers differ with the colours, which never carry the meaning alone.
+LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def set_style() -> None:
@@ -29,3 +37,18 @@ def set_style() -> None:
             "image.cmap": "gray",
         },
     )
+
+
+def shared_legend(figure: Figure, *, columns: int = 2, fontsize: float = 10) -> None:
+    """One legend below the panels, an entry for each label that any of them has; none where no panel has one."""
+    handles = {
+        label: handle
+        for panel in figure.axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        if label
+    }
+    if handles:
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=min(columns, len(handles)),
+            fontsize=fontsize,
+        )  # fmt: skip

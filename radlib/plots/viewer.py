@@ -7,78 +7,54 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from nibabel.orientations import apply_orientation, io_orientation
 
 from radlib.core.errors import RadlibError
+from radlib.core.titles import title
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.nifti import Volume
+from radlib.plots.slices import LABEL_COLOURS, Tile, slice_figure, widest_slice
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-LABEL_COLOURS: dict[int, tuple[str, str]] = {
-    1: ("#D55E00", "core (1)"),
-    2: ("#56B4E9", "oedema (2)"),
-    4: ("#F0E442", "enhancing (4)"),
-}
-_TITLES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
+    pass
 
 
-def gallery(cohort: Cohort, subjects: Sequence[str], *, modalities: Sequence[str] = MODALITIES) -> Figure:
+def gallery(
+    cohort: Cohort, subjects: Sequence[str] | Mapping[str, str], *, modalities: Sequence[str] = MODALITIES
+) -> Figure:
     """A row a subject: its modalities and the segmentation, in the axial slice with most tumour.
 
-    Radiological convention: the patient's left is on the right of the picture. Grey values run from the 1st to the
-    99.5th percentile of the brain. A missing modality is an empty field that says so.
+    Radiological convention: the patient's left is on the right of the picture. A missing modality is an empty field
+    that says so.
+
+    Args:
+        cohort: a simulated one.
+        subjects: who is shown; or why to whom, which is then written beside the row.
+        modalities: left to right; the segmentation lies over the last one.
 
     Raises:
         RadlibError: if the cohort is not simulated, or no subject is given.
     """
     _only_simulated(cohort)
-    if not subjects:
-        raise RadlibError("no subject to show", remedy="name at least one")
-    columns = [*modalities, "seg"]
-    figure, fields = plt.subplots(
-        len(subjects), len(columns), figsize=(7.4, 1.75 * len(subjects) + 0.5), squeeze=False, facecolor="white"
-    )
-    for row, subject in zip(fields, subjects, strict=True):
-        labels = upright(cohort.labels(subject)) if _has(cohort, subject, "seg") else None
-        shown: np.ndarray | None = None
-        place: int | None = int(np.count_nonzero(labels, axis=(0, 1)).argmax()) if labels is not None else None
-        for axes, modality in zip(row, columns, strict=True):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.grid(visible=False)
-            axes.set_facecolor("black")
-            if modality == "seg":
-                _draw_labels(axes, shown, None if labels is None or place is None else labels[..., place])
-                continue
-            if not _has(cohort, subject, modality):
-                axes.text(0.5, 0.5, "missing", color="white", ha="center", va="center", transform=axes.transAxes)
-                continue
-            voxels = upright(cohort.volume(subject, modality))
-            if place is None:
-                place = voxels.shape[2] // 2
-            low, high = grey_window(voxels)
-            shown = np.clip((voxels[..., place] - low) / (high - low), 0, 1)
-            axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
-        row[0].set_ylabel(_describe(cohort, subject), fontsize="x-small")
-    for axes, modality in zip(fields[0], columns, strict=True):
-        axes.set_title(_TITLES.get(modality, "segmentation"), fontsize="small")
-    figure.legend(
-        handles=[Patch(color=colour, label=text) for colour, text in LABEL_COLOURS.values()],
-        loc="outside lower center", ncols=3, fontsize="small",
-    )  # fmt: skip
-    return figure
+    reasons = dict(subjects) if isinstance(subjects, Mapping) else {subject: subject for subject in subjects}
+    rows = {}
+    for reason, subject in reasons.items():
+        labels = to_lps(cohort.labels(subject)) if _has(cohort, subject, "seg") else None
+        images = {name: to_lps(cohort.volume(subject, name)) for name in modalities if _has(cohort, subject, name)}
+        z = widest_slice(labels if labels is not None else next(iter(images.values())))
+        tiles = [Tile(image=images[name][..., z] if name in images else None, title=title(name)) for name in modalities]
+        last = list(images.values())[-1][..., z] if labels is not None else None
+        over = None if labels is None else labels[..., z]
+        rows[_describe(cohort, subject, reason)] = [*tiles, Tile(image=last, labels=over, title=title("seg"))]
+    return slice_figure(rows, crop=False)
 
 
 def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair") -> str:
@@ -118,7 +94,7 @@ def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair")
             opacity=0.45,
             resampling_interpolation="nearest",
             cut_coords=_centre(labels),
-            title=_TITLES.get(modality, modality),
+            title=title(modality),
         )
     document = str(view.get_standalone())
     if requests := external_resources(document):
@@ -184,10 +160,9 @@ def _has(cohort: Cohort, subject: str, modality: str) -> bool:
     return not bool(cohort.participants[modality].isna()[subject])
 
 
-def upright(volume: Volume) -> np.ndarray:
-    """Voxels as ``(rows from anterior to posterior, columns from the patient's right to left, slices upwards)``."""
-    ras = apply_orientation(volume.data, io_orientation(volume.affine))
-    return ras[::-1, ::-1].transpose(1, 0, 2)
+def to_lps(volume: Volume) -> np.ndarray:
+    """Voxels ``(X, Y, Z)`` turned so that the axes run to the patient's left, to the back and upwards."""
+    return apply_orientation(volume.data, io_orientation(volume.affine))[::-1, ::-1]
 
 
 def grey_window(voxels: np.ndarray) -> tuple[float, float]:
@@ -199,20 +174,9 @@ def grey_window(voxels: np.ndarray) -> tuple[float, float]:
     return float(low), float(high if high > low else low + 1)
 
 
-def _draw_labels(axes: Axes, grey: np.ndarray | None, labels: np.ndarray | None) -> None:
-    if grey is not None:
-        axes.imshow(grey, cmap="gray", vmin=0, vmax=1)
-    if labels is None:
-        axes.text(0.5, 0.5, "missing", color="white", ha="center", va="center", transform=axes.transAxes)
-        return
-    for label, (colour, _) in LABEL_COLOURS.items():
-        axes.imshow(np.ma.masked_where(labels != label, labels), cmap=ListedColormap([colour]), alpha=0.75,
-                    interpolation="nearest")  # fmt: skip
-
-
-def _describe(cohort: Cohort, subject: str) -> str:
+def _describe(cohort: Cohort, subject: str, reason: str) -> str:
     row = cohort.participants.loc[subject]
-    parts = [subject]
+    parts = [reason]
     facts = [
         f"{row['age']:.0f} y" if row.notna()["age"] else "",
         str(row["sex"]) if row.notna()["sex"] else "",

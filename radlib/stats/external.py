@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from radlib.core.errors import RadlibError
 from radlib.papers.islam2020 import radiogenomics as rg
-from radlib.plots.statistics import dot_plot
+from radlib.plots.dots import dot_plot
 from radlib.stats.binary import SVM, Question, Recipe, Results, folds_for, predictions_of, run_controls
 from radlib.stats.calibration import calibration_fit
 from radlib.stats.classification import Predictions, evaluate

@@ -118,6 +118,18 @@ def test_cache_is_filled_once_and_made_anew_for_other_settings(cohort: Cohort, t
     assert float(other.images.max()) == 1
 
 
+def test_a_subject_is_a_view_of_the_store(cohort: Cohort) -> None:
+    store = prepare(cohort, grid=(8, 8, 8), spacing=1.0)
+    for row, name in enumerate(store.ids):
+        one = store.subject(name)
+        assert torch.equal(one.image("flair"), store.images[row, store.modalities.index("flair")])
+        assert torch.equal(one.take(["t2", "t1"]), store.images[row][[2, 0]])
+        assert torch.equal(one.labels, store.labels[row])
+        assert torch.equal(one.brain, (store.images[row] != 0).any(dim=0))
+    with pytest.raises(RadlibError, match="has no subject 'x'"):
+        store.subject("x")
+
+
 def test_wrong_input_is_named(cohort: Cohort) -> None:
     with pytest.raises(RadlibError, match="unknown normalisation 'max'"):
         prepare(cohort, normalise="max")  # type: ignore[arg-type]

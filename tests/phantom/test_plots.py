@@ -44,11 +44,6 @@ def test_gallery_shows_each_subject_once(cohort: Cohort) -> None:
     choice = plots.gallery_choice(cohort)
     assert sorted(choice.values()) == sorted(cohort.ids)
     assert next(iter(choice)) == "most enhancement"
-    figure = plots.gallery(cohort, choice)
-    assert len(figure.axes) == 3 * 5
-    assert len(figure.axes[4].images) == 2  # FLAIR and the labels over it
-    assert "most enhancement" in figure.axes[0].texts[0].get_text()
-    plt.close(figure)
 
 
 def test_a_gallery_is_of_simulated_subjects_only(cohort: Cohort, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from radlib.data.store import ImageStore
 from radlib.papers.islam2020.segmentation import Outcome
 from radlib.papers.islam2020.segmentation_networks import spoken
 from radlib.plots.curves import loss_figure
-from radlib.plots.statistics import dot_plot
+from radlib.plots.dots import dot_plot
 
 COLOURS: dict[int, tuple[str, tuple[float, float, float]]] = {
     1: ("necrotic and non-enhancing core", (0.85, 0.15, 0.10)),

@@ -10,9 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from radlib.book.report import Report
+from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
 from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, PROTOCOLS, Results
-from radlib.plots.statistics import METRIC_LABELS, curve_figure
+from radlib.plots.curves import curve_figure
 from radlib.plots.style import PALETTE
 from radlib.stats.classification import evaluate, tidy
 from radlib.stats.intervals import Estimate
@@ -51,7 +52,7 @@ def wide_table(table: pd.DataFrame, rows: Mapping[str, str], *, scheme: str | No
         if row:
             lines.append(
                 {"model": name, "protocol": "printed"}
-                | {METRIC_LABELS[m]: f"{published(f'li2017.{row}.{m}').value:.3f}" for m in METRICS}
+                | {METRIC_TITLES[m]: f"{published(f'li2017.{row}.{m}').value:.3f}" for m in METRICS}
             )
         part = table[table["model"] == name]
         part = part if scheme is None else part[part["scheme"] == scheme]
@@ -60,7 +61,7 @@ def wide_table(table: pd.DataFrame, rows: Mapping[str, str], *, scheme: str | No
             lines.append(
                 {"model": name, "protocol": str(protocol)}
                 | {
-                    METRIC_LABELS[m]: format_interval(*cells.loc[m, ["value", "low", "high"]], digits=2)
+                    METRIC_TITLES[m]: format_interval(*cells.loc[m, ["value", "low", "high"]], digits=2)
                     for m in METRICS
                 }
             )

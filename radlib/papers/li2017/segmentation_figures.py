@@ -18,7 +18,7 @@ from radlib.papers.li2017.segmentation_results import NAMES
 from radlib.papers.li2017.segmentation_slices import Mask
 from radlib.papers.li2017.segmentation_study import SPOKEN
 from radlib.plots.curves import loss_figure
-from radlib.plots.statistics import dot_plot
+from radlib.plots.dots import dot_plot
 from radlib.plots.style import PALETTE
 
 

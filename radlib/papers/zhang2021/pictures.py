@@ -20,7 +20,7 @@ from radlib.papers.zhang2021.recipe import MODALITY_NAMES, Groups, Recipe
 from radlib.papers.zhang2021.results import PLACES
 from radlib.papers.zhang2021.transition import Pretrained, translate
 from radlib.plots.curves import loss_figure
-from radlib.plots.statistics import dot_plot
+from radlib.plots.dots import dot_plot
 from radlib.stats.segmentation import dice
 
 COLOURS: dict[int, tuple[str, tuple[float, float, float]]] = {

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from radlib.data.nifti import Volume
 from radlib.papers.across.predict.models import Answer
-from radlib.plots.viewer import LABEL_COLOURS, grey_window, upright
+from radlib.plots.slices import Tile, slice_figure
+from radlib.plots.viewer import grey_window, to_lps
 from radlib.stats.tables import format_interval
 
 NOT_CLINICAL = "Research software. Not a medical device, not for clinical use."
@@ -39,33 +38,16 @@ def overlay(images: Mapping[str, Volume], labels: Volume, *, made: Sequence[str]
         labels: 0, 1, 2, 4.
         made: modalities that are synthetic; their titles say so.
     """
-    found = upright(labels)
-    area = np.count_nonzero(found, axis=(0, 1))
-    inside = np.flatnonzero(area)
+    found = to_lps(labels)
+    inside = np.flatnonzero(found.any(axis=(0, 1)))
     middle = found.shape[2] // 2
     places = [middle] if not len(inside) else sorted({int(np.quantile(inside, q)) for q in (0.25, 0.5, 0.75)})
-    figure, fields = plt.subplots(
-        len(images), len(places), figsize=(2.4 * len(places), 2.8 * len(images) + 0.4), squeeze=False,
-        facecolor="white", layout="constrained",
-    )  # fmt: skip
-    seen = np.logical_or.reduce([upright(volume) != 0 for volume in images.values()]) | (found > 0)
-    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(seen.any(axis=2))) if seen.any() else ()
-    for row, (modality, volume) in zip(fields, images.items(), strict=True):
-        grey, (low, high) = upright(volume), grey_window(volume.data)
-        for axes, place in zip(row, places, strict=True):
-            shown = np.clip((grey[..., place] - low) / (high - low), 0, 1)
-            axes.imshow(shown[box], cmap="gray", vmin=0, vmax=1)
-            for label, (colour, _) in LABEL_COLOURS.items():
-                mask = (found[..., place] == label)[box]
-                if mask.any():
-                    axes.imshow(np.ma.masked_where(~mask, mask), cmap=ListedColormap([colour]), alpha=0.45,
-                                interpolation="nearest")  # fmt: skip
-            axes.set(xticks=[], yticks=[])
-            axes.grid(visible=False)
-        row[0].set_ylabel(modality + (" (synthetic)" if modality in made else ""))
-    patches = [Patch(color=colour, label=name) for colour, name in LABEL_COLOURS.values()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=3)
-    return figure
+    rows = {}
+    for modality, volume in images.items():
+        voxels, limits = to_lps(volume), grey_window(volume.data)
+        beside = modality + (" (synthetic)" if modality in made else "")
+        rows[beside] = [Tile(image=voxels[..., z], labels=found[..., z], limits=limits) for z in places]
+    return slice_figure(rows)
 
 
 def patient_page(

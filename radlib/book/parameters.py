@@ -15,8 +15,9 @@ import jupytext
 import nbformat
 import yaml
 
-from radlib.book.registry import Chapter, chapters, notebooks_dir
+from radlib.book.registry import Chapter, chapters
 from radlib.core.errors import RadlibError
+from radlib.study.cohorts import profile_file, read_profile
 
 #: Parameters that every chapter has; the runner sets them, a profile may not.
 COMMON = ("cohort", "profile", "seed")
@@ -132,30 +133,15 @@ def resolve(chapter: Chapter, *, profile: str, overrides: dict[str, Any] | None 
     return chosen
 
 
-def profile_file(profile: str) -> Path:
-    """``notebooks/profiles/<profile>.yml``."""
-    return notebooks_dir() / "profiles" / f"{profile}.yml"
-
-
 def load_profile(profile: str) -> dict[str, Any]:
-    """The profile: ``cohorts`` (role -> options of the simulated cohort) and ``chapters`` (name -> parameters).
+    """The profile (:func:`radlib.study.cohorts.read_profile`), whose chapters all exist.
 
     Raises:
-        RadlibError: if there is no such profile, it cannot be read, or it names a chapter that does not exist.
+        RadlibError: if it cannot be read, or names a chapter that does not exist.
     """
-    file = profile_file(profile)
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
-        raise RadlibError(f"there is no profile {profile!r}", remedy=f"choose one of {known}")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise RadlibError(f"the profile is no YAML: {error}", file=file) from error
-    if not isinstance(content, dict) or set(content) - {"cohorts", "chapters"}:
-        raise RadlibError("a profile has the keys `cohorts` and `chapters` and no others", file=file)
-    content = {"cohorts": content.get("cohorts") or {}, "chapters": content.get("chapters") or {}}
+    content = read_profile(profile)
     if unknown := [name for name in content["chapters"] if name not in chapters()]:
-        raise RadlibError(f"the profile names unknown chapters: {', '.join(unknown)}", file=file)
+        raise RadlibError(f"the profile names unknown chapters: {', '.join(unknown)}", file=profile_file(profile))
     return content
 
 

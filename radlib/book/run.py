@@ -19,12 +19,12 @@ from typing import Any, TextIO
 import nbformat
 from filelock import FileLock, Timeout
 
+from radlib.book.dependencies import code_of, modules_of
 from radlib.book.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, read_json, write_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
-from radlib.study.code import code_of, modules_of
 
 #: Where a chapter's trainings leave what they resume from; gone when the chapter is whole.
 CHECKPOINTS = "checkpoints"

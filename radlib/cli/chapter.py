@@ -107,7 +107,7 @@ def cohort(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
 ) -> None:
     """Make the simulated cohort that a profile's chapters read."""
-    from radlib.book.cohorts import make_cohort
+    from radlib.study.cohorts import make_cohort
 
     typer.echo(make_cohort(role, profile=profile, seed=seed, jobs=jobs))
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from radlib.book.cohorts import cohort_options, make_cohort
 from radlib.core.errors import RadlibError
 from radlib.data.sources import open_cohort
+from radlib.study.cohorts import cohort_options, make_cohort
 
 
 def profile(project: Path, text: str) -> None:
@@ -30,7 +30,7 @@ def test_made_opened_kept_and_replaced(project: Path, monkeypatch: pytest.Monkey
     make_cohort("rembrandt", profile="smoke")
     assert [file.read_bytes() for file in images] == content
 
-    monkeypatch.setattr("radlib.book.cohorts.code_digest", lambda: "another version of the simulator")
+    monkeypatch.setattr("radlib.study.cohorts.code_digest", lambda _: "another version of the simulator")
     make_cohort("rembrandt", profile="smoke")
     assert all(file.stat().st_mtime_ns > time for file, time in zip(images[1:], before[1:], strict=True))
 

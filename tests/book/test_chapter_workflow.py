@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from radlib.book.dependencies import code_of, modules_of
 from radlib.book.publish import publish_chapter
 from radlib.book.registry import chapter
 from radlib.core.paths import project_root, run_dir
-from radlib.study.code import code_of, imported_files, modules_of
+from radlib.study.code import imported_files
 
 
 def snakemake(project: Path, *arguments: str, fails: bool = False) -> str:

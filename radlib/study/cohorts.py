@@ -1,0 +1,217 @@
+"""Cohorts as inputs of jobs: what they are called, how the simulated ones are made, and what their content is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.files import read_json, write_json
+from radlib.core.paths import project_root
+from radlib.data.sources import open_cohort, simulated_dir
+from radlib.study.code import code_digest
+from radlib.study.jobs import NOT_DECIDING
+
+if TYPE_CHECKING:
+    from radlib.data.cohort import Cohort
+    from radlib.data.store import ImageStore, Normalisation
+
+#: The file in a simulated cohort's folder that says that it is whole.
+MADE = "made.json"
+
+
+class CohortOptions(BaseModel):
+    """What a profile may say of a simulated cohort; what it leaves out is as in the template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: int | None = Field(default=None, ge=2)
+    grid: tuple[int, int, int] | None = None
+    preset: str = "signal"
+    features: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A cohort, as chapters ask for it.
+
+    Attributes:
+        role: a name in :data:`radlib.data.sources.ROLES`.
+        cohort: ``simulated``, ``real``, or the path of a cohort description.
+        profile: which size of the simulated cohort.
+        seed: of the simulated cohort.
+    """
+
+    role: str
+    cohort: str = "simulated"
+    profile: str = "default"
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """A digest of what was asked for: the recipe of a simulated cohort, the content of another."""
+        return _digest(self._recipe()) if self.cohort == "simulated" else self.open().fingerprint()
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content: the simulator's code belongs to a simulated cohort, every file to another."""
+        return _digest(_made_with(self._recipe())) if self.cohort == "simulated" else self.key
+
+    def open(self) -> Cohort:
+        """The cohort; opened once in a process."""
+        return _open(self)
+
+    def _recipe(self) -> dict[str, Any]:
+        return _recipe(self.role, profile=self.profile, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """A cohort's images on one grid; see :func:`radlib.data.store.prepare` for what is not said here.
+
+    Attributes:
+        source: the cohort.
+        grid: shape ``(X, Y, Z)``.
+        spacing: edge of a voxel, mm.
+        modalities: the channels.
+        normalise: ``zscore``, ``minmax`` or ``none``.
+        memory_mapped: whether the images lie in files instead of memory; decides nothing.
+    """
+
+    source: Source
+    grid: tuple[int, int, int] = (96, 96, 64)
+    spacing: float = 2.25
+    modalities: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
+    normalise: Normalisation = "zscore"
+    memory_mapped: bool = field(default=False, metadata=NOT_DECIDING)
+
+    def open(self, ids: tuple[str, ...] | None = None) -> ImageStore:
+        """The images of ``ids`` (all where None), on the device where they fit; read once in a process."""
+        return _images(self, tuple(ids) if ids is not None else None)
+
+
+@cache
+def _open(source: Source) -> Cohort:
+    if source.cohort == "simulated":
+        stamp = simulated_dir(source.role, profile=source.profile) / "options.json"
+        if stamp.is_file() and read_json(stamp) != _made_with(source._recipe()):
+            raise MissingDataError(
+                f"the simulated cohort {source.role!r} was made with other options or by other code",
+                file=stamp.parent, remedy=f"run: radlib chapter cohort {source.role} --profile {source.profile}",
+            )  # fmt: skip
+    return open_cohort(source.role, cohort=source.cohort, profile=source.profile)
+
+
+@cache
+def _images(images: Images, ids: tuple[str, ...] | None) -> ImageStore:
+    from radlib.core.device import pick_device
+    from radlib.core.paths import runs_root
+    from radlib.data.store import prepare
+
+    cache_folder = None
+    if images.memory_mapped:
+        name = _digest([images.source.fingerprint, images.grid, images.spacing, images.normalise, ids])
+        cache_folder = runs_root() / "_images" / name
+    store = prepare(
+        images.source.open(), modalities=images.modalities, grid=images.grid, spacing=images.spacing,
+        normalise=images.normalise, ids=ids, cache=cache_folder,
+    )  # fmt: skip
+    return store.to(pick_device())
+
+
+def forget() -> None:
+    """Forget what was opened, so that files that have changed are read again."""
+    _open.cache_clear()
+    _images.cache_clear()
+
+
+def profile_file(profile: str) -> Path:
+    """``notebooks/profiles/<profile>.yml``."""
+    return project_root() / "notebooks" / "profiles" / f"{profile}.yml"
+
+
+def read_profile(profile: str) -> dict[str, Any]:
+    """The profile: ``cohorts`` (role -> options of the simulated cohort) and ``chapters`` (name -> parameters).
+
+    Raises:
+        RadlibError: if there is no such profile, it cannot be read, or it has other keys.
+    """
+    file = profile_file(profile)
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
+        raise RadlibError(f"there is no profile {profile!r}", remedy=f"choose one of {known}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise RadlibError(f"the profile is no YAML: {error}", file=file) from error
+    if not isinstance(content, dict) or set(content) - {"cohorts", "chapters"}:
+        raise RadlibError("a profile has the keys `cohorts` and `chapters` and no others", file=file)
+    return {"cohorts": content.get("cohorts") or {}, "chapters": content.get("chapters") or {}}
+
+
+def cohort_options(role: str, *, profile: str) -> CohortOptions:
+    """The options of a role in a profile.
+
+    Raises:
+        RadlibError: if the profile does not have the role, or an option is unknown or impossible.
+    """
+    cohorts = read_profile(profile)["cohorts"]
+    if role not in cohorts:
+        raise RadlibError(
+            f"profile {profile!r} says nothing of the simulated cohort {role!r}",
+            file=profile_file(profile),
+            remedy=f"add it under `cohorts`; there are {', '.join(cohorts) or 'none'}",
+        )
+    try:
+        return CohortOptions.model_validate(cohorts[role] or {})
+    except ValidationError as error:
+        raise RadlibError(f"the options of cohort {role!r} are wrong: {error}", file=profile_file(profile)) from error
+
+
+def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Path:
+    """Simulate a cohort and extract its features as the profile says.
+
+    An interrupted run goes on where it stopped. A folder made with other options, or by another version of the
+    simulator's code, is replaced. ``made.json`` appears last.
+
+    Returns:
+        The cohort's folder.
+    """
+    from radlib.data.cohort import Cohort
+    from radlib.features.extract import extract_cohort
+    from radlib.phantom.make import make
+
+    options = cohort_options(role, profile=profile)
+    folder = simulated_dir(role, profile=profile)
+    made_with = _made_with(_recipe(role, profile=profile, seed=seed))
+    stamp = folder / "options.json"
+    if folder.is_dir() and (not stamp.is_file() or read_json(stamp) != made_with):
+        shutil.rmtree(folder)
+    write_json(stamp, made_with)
+    make(role, out=folder, n=options.n, grid=options.grid, seed=seed, jobs=jobs, preset=options.preset)
+    if options.features:
+        extract_cohort(Cohort.load(folder), preset=options.features, out=folder / "radiomics.parquet", jobs=jobs)
+    write_json(folder / MADE, made_with)
+    return folder
+
+
+def _recipe(role: str, *, profile: str, seed: int) -> dict[str, Any]:
+    return {"role": role, "seed": seed, **cohort_options(role, profile=profile).model_dump(mode="json")}
+
+
+def _made_with(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with a digest of the code that decides what comes out."""
+    features = ["radlib.features.extract"] if recipe["features"] else []
+    return {**recipe, "code": code_digest(["radlib.phantom.make", *features])}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]

@@ -50,7 +50,7 @@ def loss_figure(
         for number, (label, history) in enumerate(named.items()):
             if name not in history:
                 continue
-            shown = history.dropna(subset=[name])
+            shown = history[history["part"] != "first"].dropna(subset=[name])  # single steps are too noisy
             both = shown["part"].nunique() > 1
             for part, rows in shown.groupby("part", sort=False):
                 colour, style = PALETTE[number % len(PALETTE)], ("-", "--", "-.", ":")[number // len(PALETTE) % 4]

@@ -20,7 +20,6 @@ import importlib
 import inspect
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -29,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from radlib.core.errors import RadlibError
+from radlib.core.settings import budget
 from radlib.study.code import code_digest
 
 if TYPE_CHECKING:
@@ -38,22 +38,6 @@ if TYPE_CHECKING:
 NOT_DECIDING = {"decides": False}
 
 _KNOWN: dict[str, JobFunction] = {}
-
-
-def budget() -> float:
-    """By how much every number of training steps is scaled: ``$BUDGET``, above 0 and at most 1 (the default).
-
-    Raises:
-        RadlibError: if it is another value.
-    """
-    text = os.environ.get("BUDGET") or "1"
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 1:
-        raise RadlibError(f"BUDGET is {text!r}", remedy="give a number above 0 and at most 1, such as BUDGET=0.1")
-    return value
 
 
 class JobFunction:

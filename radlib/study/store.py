@@ -29,6 +29,7 @@ from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, read_json, reading, sha256, write_json
 from radlib.core.paths import project_root, runs_root
 from radlib.core.seeds import named_seed, seed_everything
+from radlib.core.settings import fresh, threads
 from radlib.study.jobs import Job
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ def jobs_root() -> Path:
 def kept_root() -> Path:
     """``published/jobs``: what was computed for keeping."""
     return project_root() / "published" / "jobs"
-
-
-def fresh() -> bool:
-    """Whether kept results are left aside: ``$FRESH`` is 1."""
-    return os.environ.get("FRESH", "0") not in ("", "0")
 
 
 class Work:
@@ -236,14 +232,14 @@ def compute(job: Job) -> Result:
         out.mkdir(parents=True)
         work = Work(out, work_folder)
         start = time.monotonic()
-        with _one_thread() as threads:
+        with _pinned_threads() as pinned:
             # A function that draws without a seed of its own still depends on nothing but the job.
             seed_everything(named_seed(0, job.key))
             job.function.function(work, **job.inputs)
         write_json(out / INFO, {
             **job.spec(), "key": job.key, "fingerprint": job.fingerprint, "code": job.function.code,
             "parents": [parent.job.fingerprint for parent in parents], "notes": work.notes, "keep": sorted(work.kept),
-            "seconds": round(time.monotonic() - start, 2), "threads": threads,
+            "seconds": round(time.monotonic() - start, 2), "threads": pinned,
             "computed": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
             "device": describe_device(pick_device()), "versions": _versions(),
             "files": {
@@ -273,13 +269,13 @@ def _alone(job: Job, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[int]:
+def _pinned_threads() -> Iterator[int]:
     """Pin the threads that compute: results are equal bit for bit only for an equal number (``RADLIB_THREADS``)."""
     import numba
     import torch
     from threadpoolctl import threadpool_limits
 
-    wanted = int(os.environ.get("RADLIB_THREADS", "1"))
+    wanted = threads()
     before, compiled = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(wanted)
     numba.set_num_threads(min(wanted, compiled))

@@ -29,6 +29,7 @@ from radlib.core.device import pick_device
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
+from radlib.core.settings import budget
 from radlib.training.checkpoint import load_state, save_state
 from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on
 
@@ -38,6 +39,32 @@ Losses = torch.Tensor | Mapping[str, torch.Tensor]
 MakeBatch = Callable[[int, np.random.Generator], Batch]
 
 CHECKPOINT = "checkpoint.safetensors"
+
+FIRST = 10
+"""The first steps are logged one by one, as the part ``first`` of the history: what another machine can compute again
+in seconds to see whether it is on the same course."""
+
+
+class Beginning(Exception):  # noqa: N818 - no error: the end that was asked for
+    """A training that was to be begun only has come as far as it should; ``history`` holds its first steps."""
+
+    def __init__(self, history: pd.DataFrame) -> None:
+        super().__init__(f"{len(history)} first steps")
+        self.history = history
+
+
+_seconds_of_beginning: float | None = None
+
+
+@contextlib.contextmanager
+def only_beginnings(seconds: float) -> Generator[None]:
+    """Within this block a training ends with :class:`Beginning` after its first steps, or ``seconds``."""
+    global _seconds_of_beginning
+    _seconds_of_beginning = seconds
+    try:
+        yield
+    finally:
+        _seconds_of_beginning = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +97,8 @@ class Trained:
     Attributes:
         networks: in evaluation mode, on the device they were trained on; the best weights where a metric was
             monitored, else the averaged ones where there is an average, else the last.
-        history: one row a log or validation: ``step`` (updates done), ``part`` (``training`` or ``validation``),
-            ``seconds`` since the start, ``learning_rate``, and the metrics.
+        history: one row a log or validation: ``step`` (updates done), ``part`` (``first``, ``training`` or
+            ``validation``), ``seconds`` since the start, ``learning_rate``, and the metrics.
         best_step: the step whose weights were kept.
         seconds: time spent in training, over all pieces of an interrupted run.
         steps_per_second: over the same time, validation included.
@@ -122,6 +149,7 @@ def train(
         RadlibError: if a loss is not finite, memory runs out, or the checkpoint belongs to another training.
     """
     _check(networks, players, loop)
+    loop = loop.scaled(budget())
     run = _Run(
         networks=dict(networks), players=players, batch=batch, loop=loop, seed=seed, name=name, shared=shared,
         validate=validate, folder=folder, device=pick_device(device), identity=dict(identity or {}),
@@ -269,12 +297,15 @@ class _Run:
                 waiting = time.monotonic()
                 batch = next(batches)
                 self.waited += time.monotonic() - waiting
-                for key, value in self._step(step, batch).items():
+                metrics = self._step(step, batch)
+                for key, value in metrics.items():
                     sums[key] = sums[key] + value if key in sums else value
                     counts[key] = counts.get(key, 0) + 1
                 done = step + 1
                 self.spent = before + time.monotonic() - start
                 last = done == loop.steps
+                if done <= FIRST:
+                    self._log_first(done, metrics)
                 if sums and (last or done % loop.log_every == 0 or self._is_due(done)):
                     self._log(done, sums, counts)
                 if self.validate is not None and loop.validate_every and (last or done % loop.validate_every == 0):
@@ -366,6 +397,13 @@ class _Run:
         nn.utils.clip_grad_norm_(parameters, self.loop.clip_norm)
 
     # What is measured
+
+    def _log_first(self, done: int, metrics: dict[str, torch.Tensor]) -> None:
+        values = {key: float(value) for key, value in metrics.items()}
+        self.rows.append({"step": done, "part": "first", "seconds": self.spent, **values})
+        limit = _seconds_of_beginning
+        if limit is not None and (done == min(FIRST, self.loop.steps) or self.spent > limit):
+            raise Beginning(pd.DataFrame(self.rows))
 
     def _log(self, done: int, sums: dict[str, torch.Tensor], counts: dict[str, int]) -> None:
         means = {key: float(value) / counts[key] for key, value in sums.items()}

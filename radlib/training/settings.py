@@ -98,8 +98,8 @@ class LoopSettings(BaseModel):
         mode: whether ``monitor`` is best at its ``min`` or ``max``.
         checkpoint_every: steps between two checkpoints; None writes one at the end only.
         clip_norm: largest norm of the gradient.
-        precision: ``auto`` is bf16 autocast where the hardware multiplies it (GPU since Ampere, CPU with AMX), else
-            fp32; ``32-true``, ``bf16-mixed`` or ``16-mixed`` to say it.
+        precision: ``auto`` is fp32 on a CPU, where results shall not depend on its model, and bf16 autocast (before
+            Ampere: fp16) on a GPU; ``32-true``, ``bf16-mixed`` or ``16-mixed`` to say it.
         ema: decay of an exponential moving average of the weights, such as 0.999, which is then what is validated and
             kept; None for none.
         channels_last: memory format of 2D networks, faster on GPUs and with bf16.
@@ -121,6 +121,13 @@ class LoopSettings(BaseModel):
     channels_last: bool = False
     devices: int = Field(default=1, ge=1)
 
+    def scaled(self, budget: float) -> LoopSettings:
+        """The settings of a training of ``budget`` (0 to 1) times the steps; validations move along."""
+        if budget == 1:
+            return self
+        every = self.validate_every and max(1, round(budget * self.validate_every))
+        return self.model_copy(update={"steps": max(1, round(budget * self.steps)), "validate_every": every})
+
 
 def precision_on(device: torch.device, precision: Precision) -> str:
     """What ``auto`` means on ``device``; anything else as it is."""
@@ -128,7 +135,7 @@ def precision_on(device: torch.device, precision: Precision) -> str:
         return precision
     if device.type == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() else "32-true"
+    return "32-true"
 
 
 def digest(*parts: Any) -> str:

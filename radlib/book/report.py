@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from radlib.book.provenance import describe, peak_memory_bytes
+from radlib.book.results import Measured, Results, measured_rows
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
 from radlib.core.paths import cohort_slug, run_dir
@@ -55,6 +56,7 @@ class Report:
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     pages: dict[str, dict[str, str]] = field(default_factory=dict)
+    measurements: list[Measured] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     absent: list[dict[str, str]] = field(default_factory=list)
 
@@ -212,6 +214,29 @@ class Report:
             )
         return self.values[name]["text"]
 
+    def measured(self, study: str, frame: pd.DataFrame, *, protocol: str | None = None) -> None:
+        """Hand over what a study measured. ``data_manifests/papers`` says which of it stands beside which print.
+
+        Args:
+            study: a short slug such as ``segmentation``; its full name is ``<chapter>.<study>``. A study may be handed
+                over in parts.
+            frame: one row a number: ``arm, metric, group, value, low, high, n``; optionally ``minus`` (the arm
+                subtracted, in a paired contrast), ``runs, protocol, unit, note``. See
+                :class:`radlib.book.results.Measured`. ``low`` and ``high`` may both be NaN.
+            protocol: of all rows, where the frame has no such column.
+
+        Raises:
+            RadlibError: if a column lacks, a value is not finite, or a number is handed over twice; it is named.
+        """
+        if not NAME.fullmatch(study):
+            raise RadlibError(f"{study!r} is no name for a study", remedy="use lower case, digits and hyphens")
+        taken = {one.place for one in self.measurements}
+        for one in measured_rows(study, frame, protocol=protocol):
+            if one.place in taken:
+                raise RadlibError(f"measured twice: {', '.join(part for part in one.place if part)}")
+            taken.add(one.place)
+            self.measurements.append(one)
+
     def record(
         self,
         key: str,
@@ -257,21 +282,26 @@ class Report:
         published(key)
         self.absent.append({"key": key, "reason": reason, "chapter": self.chapter})
 
+    def results(self) -> Results:
+        """What ``results.json`` will hold, as it is by now."""
+        return Results(
+            chapter=self.chapter, cohort=cohort_slug(self.cohort), source=self.source, profile=self.profile,
+            seed=self.seed, values=self.values, tables=self.tables, figures=self.figures, pages=self.pages,
+            measured=tuple(self.measurements), ledger=self.ledger, missing=self.absent,
+        )  # fmt: skip
+
     def finish(self) -> None:
         """Write ``results.json`` and ``provenance.json``. The last cell of a chapter calls it."""
         self.provenance["wall_seconds"] = round(time.monotonic() - self.started, 1)
         self.provenance["peak_memory_bytes"] = peak_memory_bytes()
         write_json(self.directory / "provenance.json", self.provenance)
-        write_json(self.directory / "results.json", {
-            "chapter": self.chapter, "cohort": cohort_slug(self.cohort), "source": self.source, "profile": self.profile,
-            "seed": self.seed, "values": self.values, "tables": self.tables, "figures": self.figures,
-            "pages": self.pages, "ledger": self.ledger, "missing": self.absent,
-        })  # fmt: skip
-        keys = len({entry["key"] for entry in self.ledger})
+        write_json(self.directory / "results.json", self.results().model_dump())
+        counts = {"tables": self.tables, "figures": self.figures, "measured values": self.measurements}
+        written = ", ".join(f"{len(items)} {name}" for name, items in counts.items())
         _show(
-            f"*{len(self.tables)} tables, {len(self.figures)} figures and {keys} ledger entries written.*",
+            f"*{written} written.*",
             None,
-            f"{len(self.tables)} tables, {len(self.figures)} figures, {keys} ledger entries: {self.directory}",
+            f"{written}: {self.directory}",
         )
 
     # --- parts ----------------------------------------------------------------------------------------------------

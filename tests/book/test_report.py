@@ -46,16 +46,52 @@ def test_equal_runs_write_equal_bytes(report: Report) -> None:
     assert draw(report) == draw(Report.start("cohorts", cohort="simulated", profile="smoke", seed=3))
 
 
-def test_ledger(report: Report) -> None:
-    report.record("islam2020.table2.avg.accuracy", 0.4, low=0.3, high=0.5, n=58, protocol="leakage-free")
-    entry = report.ledger[0]
-    assert (entry["source"], entry["chapter"], entry["n"]) == ("simulated", "cohorts", 58)
-    with pytest.raises(RadlibError):
-        report.record("islam2020.table2.avg.acuracy", 0.4)
-    with pytest.raises(RadlibError, match="nan"):
-        report.record("islam2020.table2.avg.accuracy", float("nan"))
-    report.missing("islam2020.figure8", "needs images")
-    assert report.absent[0]["reason"] == "needs images"
+def frame(**changes: object) -> pd.DataFrame:
+    """One measured value; a change to None takes the column away."""
+    row = {"arm": "fcn", "metric": "dice", "group": "wt", "value": 0.8, "low": 0.7, "high": 0.9, "n": 12} | changes
+    return pd.DataFrame([{name: value for name, value in row.items() if value is not None}])
+
+
+def test_measured_values_are_kept(report: Report) -> None:
+    report.measured("networks", frame(), protocol="leakage-free")
+    report.measured("networks", frame(minus="unet", value=0.05, low=float("nan"), high=float("nan"), runs=3))
+    report.finish()
+    first, second = json.loads((report.directory / "results.json").read_text())["measured"]
+    assert first == {
+        "study": "networks", "arm": "fcn", "minus": "", "metric": "dice", "group": "wt", "protocol": "leakage-free",
+        "value": 0.8, "low": 0.7, "high": 0.9, "n": 12, "runs": None, "unit": "", "note": "",
+    }  # fmt: skip
+    assert (second["minus"], second["low"], second["high"], second["runs"]) == ("unet", None, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"value": float("nan")}, "fcn, dice, wt: value: Field required.*nan"),
+        ({"value": float("inf")}, "fcn, dice, wt: value"),
+        ({"n": float("nan")}, "fcn, dice, wt: n"),
+        ({"n": None}, "no column n"),
+        ({"low": float("nan")}, "half an interval"),
+        ({"accuracy": 1.0}, "unknown column accuracy"),
+        ({"protocol": "fair"}, "'fair' is no protocol"),
+        ({"arm": float("nan")}, r"\?, dice, wt: arm"),
+    ],
+)
+def test_a_measured_value_that_is_none_is_named(report: Report, changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(RadlibError, match=problem):
+        report.measured("networks", frame(**changes))
+    assert not report.measurements
+
+
+def test_a_value_is_measured_once(report: Report) -> None:
+    report.measured("networks", frame(), protocol="leakage-free")
+    report.measured("networks", frame(), protocol="as published")
+    with pytest.raises(RadlibError, match="twice: networks, fcn, dice, wt, leakage-free"):
+        report.measured("networks", frame(protocol="leakage-free"))
+    with pytest.raises(RadlibError, match="beside"):
+        report.measured("networks", frame(protocol="control"), protocol="control")
+    with pytest.raises(RadlibError, match="no name for a study"):
+        report.measured("Networks", frame())
 
 
 @pytest.mark.parametrize("name", ["Upper", "a_b", "", "../x", "a b"])

@@ -1,14 +1,22 @@
-"""From ``results.json`` files to entries of the ledger."""
+"""From the manifests' evidence and the chapters' ``results.json`` to entries of the ledger."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from radlib.book.ledger.verdict import Entry, Result, judge
-from radlib.core.errors import RadlibError
-from radlib.data.published import published_values
+from radlib.book.ledger.verdict import Entry, Judgement, Result, declared, judge
+from radlib.book.results import Results, read_results
+from radlib.data.published import Evidence, evidence, published_values
+
+
+@dataclass(frozen=True)
+class Run:
+    """A chapter's results, and whether they were kept rather than computed in this checkout."""
+
+    results: Results
+    kept: bool = False
 
 
 def collect(runs: Path, published: Path) -> list[Entry]:
@@ -16,64 +24,83 @@ def collect(runs: Path, published: Path) -> list[Entry]:
 
     Args:
         runs: the folder of runs, ``<cohort>/<profile>/<chapter>/results.json``. It may be absent.
-        published: the folder of kept results, ``<cohort>/<profile>/<chapter>/results.json``. It may be absent.
+        published: the folder of kept results, of the same form. It may be absent.
 
     Raises:
-        RadlibError: if a file is no ``results.json``, or names a published entry that does not exist.
+        RadlibError: if a file is no ``results.json``.
     """
-    results: dict[str, dict[tuple[str, ...], Result]] = {}
-    missing: dict[str, dict[str, None]] = {}
-    unmet: dict[str, dict[str, None]] = {}
-    anew = {file.relative_to(runs): _load(file) for file in sorted(runs.glob("*/*/*/results.json"))}
-    files = [(runs / file, content, False) for file, content in anew.items()]
-    for file in sorted(published.glob("*/*/*/results.json")):
-        # What was run anew in this checkout takes the place of what was kept; a chapter that could not run does not.
-        if "unmet" in anew.get(file.relative_to(published), {"unmet": ""}):
-            files.append((file, _load(file), True))
-    for file, content, kept in files:
-        for item in content["ledger"]:
-            result = _result(item, file=file, kept=kept)
-            identity = (result.source, result.profile, result.chapter, result.protocol, result.note)
-            results.setdefault(result.key, {})[identity] = result
-        for item in content["missing"]:
-            missing.setdefault(item["key"], {})[item["reason"]] = None
-        if "unmet" in content:
-            reason = f"{content['chapter']} could not run on {content['cohort']}: {content['unmet']}"
-            for paper in content["papers"]:
-                unmet.setdefault(paper, {})[reason] = None
-    values = published_values()
-    unknown = sorted((results.keys() | missing.keys()) - values.keys())
-    if unknown:
-        raise RadlibError(
-            f"results name the published entry {unknown[0]!r}, which no paper has",
-            file=runs,
-            remedy="run the chapter again, or correct the key in data_manifests/papers",
-        )
+    found = list(read_runs(runs, published))
     entries = []
-    for key, value in values.items():
-        measured = tuple(results.get(key, {}).values())
-        reasons = missing.get(key) or ({} if value.kind == "setting" else unmet.get(value.paper, {}))
-        judgement = judge(value, measured, missing="; ".join(reasons))
-        entries.append(Entry(value, measured, judgement.verdict, judgement.reason))
+    for key, value in published_values().items():
+        said = evidence()[key]
+        results = tuple(result for run in found for result in results_of(key, said, run))
+        drawn = tuple(dict.fromkeys(one for run in found for one in _drawn(said, run.results)))
+        judgement = declared(said) or _judge_measured(key, said, results, drawn, found)
+        entries.append(Entry(value, said, results, drawn, judgement.verdict, judgement.reason))
     return entries
 
 
-def _result(item: dict[str, Any], *, file: Path, kept: bool) -> Result:
-    try:
-        return Result(**item, kept=kept)
-    except TypeError as error:
-        raise RadlibError(
-            f"a ledger record that is not one: {item!r:.120}", file=file, remedy="run the chapter again"
-        ) from error
+def read_runs(runs: Path, published: Path) -> Iterator[Run]:
+    """Every chapter's results. What was run in this checkout takes the place of what was kept.
+
+    A chapter that could not run on a cohort leaves the kept result.
+    """
+    anew = {file.relative_to(runs): read_results(file) for file in sorted(runs.glob("*/*/*/results.json"))}
+    yield from (Run(results) for results in anew.values())
+    for file in sorted(published.glob("*/*/*/results.json")):
+        own = anew.get(file.relative_to(published))
+        if own is None or own.unmet:
+            yield Run(read_results(file), kept=True)
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if not (isinstance(content["ledger"], list) and isinstance(content["missing"], list)):
-            raise TypeError
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise RadlibError(
-            "not the results of a chapter", file=file, remedy="remove the file, or run the chapter again"
-        ) from error
-    return content
+def results_of(key: str, said: Evidence, run: Run) -> Iterator[Result]:
+    """What one run of a chapter measured for an entry, in the published unit."""
+    results = run.results
+    for measure in said.measured:
+        if measure.chapter != results.chapter:
+            continue
+        for row in results.measured:
+            factor = measure.matches(row)
+            if factor:
+                low, high = (None if limit is None else factor * limit for limit in (row.low, row.high))
+                if low is not None and high is not None and factor < 0:
+                    low, high = high, low
+                yield Result(
+                    key, factor * row.value, low, high, row.n, row.unit, row.protocol,
+                    "; ".join(dict.fromkeys(note for note in (measure.note, row.note) if note)),
+                    results.source, results.profile, results.chapter, run.kept,
+                )  # fmt: skip
+    if said.measured and not results.measured:  # of chapters that still record
+        yield from (Result(**item, kept=run.kept) for item in results.ledger if item["key"] == key)
+
+
+def _drawn(said: Evidence, results: Results) -> Iterator[tuple[str, str]]:
+    for drawing in said.drawn:
+        if drawing.chapter == results.chapter:
+            yield from ((drawing.chapter, name) for name in drawing.figures if name in results.figures)
+
+
+def _judge_measured(
+    key: str, said: Evidence, results: Sequence[Result], drawn: Sequence[tuple[str, str]], runs: Sequence[Run]
+) -> Judgement:
+    value = published_values()[key]
+    if said.drawn and not results:
+        return Judgement("drawn") if drawn else Judgement("not yet", _lacking(said, runs))
+    return judge(value, results, missing="" if results else _lacking(said, runs))
+
+
+def _lacking(said: Evidence, runs: Sequence[Run]) -> str:
+    """Why an entry that studies are to measure or chapters to draw has no result."""
+    chapters = dict.fromkeys([*(m.chapter for m in said.measured), *(d.chapter for d in said.drawn)])
+    reasons = [
+        f"{chapter} could not run on {run.results.cohort}: {run.results.unmet}"
+        for chapter in chapters
+        for run in runs
+        if run.results.chapter == chapter and run.results.unmet
+    ]
+    if reasons:
+        return "; ".join(dict.fromkeys(reasons))
+    ran = [chapter for chapter in chapters if any(run.results.chapter == chapter for run in runs)]
+    if ran:
+        return f"undefined in the run of {', '.join(ran)}"
+    return f"{', '.join(chapters)} has not run"

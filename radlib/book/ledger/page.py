@@ -11,23 +11,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from radlib.book.agreement import as_measured, as_printed, entry_name
 from radlib.book.ledger.collect import collect
 from radlib.book.ledger.frame import summarise
 from radlib.book.ledger.verdict import (
     AS_PUBLISHED,
     COMPARABLE,
     CONTROL,
-    HOLDS,
     LEAKAGE_FREE,
     VERDICTS,
     Entry,
     Result,
-    claim_holds,
     deciding,
 )
+from radlib.book.ledger.words import as_measured, as_printed, entry_name
 from radlib.core.paths import project_root
-from radlib.data.published import PAPERS, Claim, load_paper
+from radlib.data.published import PAPERS, load_paper
 
 PLACES = ("simulated", "real", "full size")
 OFTEN, LONG = 3, 24
@@ -77,11 +75,6 @@ def claims_page(runs: Path, published: Path) -> str:
         "its interval, and the [verdict](ledger-verdicts). A result on simulated patients never decides a claim about "
         "real ones: it says whether the method *can* do what is claimed where the truth is known. *As published* is "
         "the paper's own protocol, *leakage-free* ours, a *control* something that a clinician would try first.",
-        ":::{dropdown} As claimed, open, reversed\nWhat is said below a claim of an order or of a difference, from the "
-        "leakage-free results where there are any. Two intervals meet sooner than that of a paired difference would "
-        "hold 0; the chapters have the paired tests.\n\n"
-        + "\n".join(f"{word}\n: {rule}\n" for word, rule in HOLDS.items())
-        + "\n:::",
     ]
     for key in PAPERS:
         paper = load_paper(key)
@@ -113,30 +106,9 @@ def _claims_table(paper: str, entries: Mapping[str, Entry]) -> str:
     body: list[str] = []
     for claim in load_paper(paper).claims:
         own = {key: entries[f"{paper}.{key}"] for key in claim.keys}
-        body.append(
-            f'<tr class="ledger-title"><th colspan="6" scope="colgroup">{_e(claim.says)}{_found(claim, own)}</th></tr>'
-        )
+        body.append(f'<tr class="ledger-title"><th colspan="6" scope="colgroup">{_e(claim.says)}</th></tr>')
         body += [_claim_row(entry) for entry in own.values()]
     return _table_of(f"Claims of {_short(paper)}", paper, body, classes="ledger claims")
-
-
-def _found(claim: Claim, entries: Mapping[str, Entry]) -> str:
-    """Whether the claim holds, by place of measurement, as far as its order or sign was measured."""
-    found = []
-    for place in PLACES:
-        results = {key: _decides(entry, place) for key, entry in entries.items()}
-        if any(result is not None and result.profile == "smoke" for result in results.values()):
-            continue
-        holds = claim_holds(claim, results)
-        if holds is not None:
-            found.append(f'<span class="ledger-holds" data-holds="{holds}">{place}: {holds}</span>')
-    return f"<small>{' '.join(found)}</small>" if found else ""
-
-
-def _decides(entry: Entry, place: str) -> Result | None:
-    results = [result for result in entry.results if result.place == place]
-    fair = deciding([result for result in results if result.fair])
-    return fair or deciding([result for result in results if result.protocol == AS_PUBLISHED])
 
 
 def _claim_row(entry: Entry) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from radlib.data.published import Claim, PublishedValue
+from radlib.book.results import Source
+from radlib.data.published import Evidence, PublishedValue
 
-Verdict = Literal["reproduced", "only as published", "not reproduced", "shown", "simulated only", "not yet", "setting"]
+Verdict = Literal[
+    "reproduced", "only as published", "not reproduced", "shown", "simulated only", "drawn", "in print", "not yet",
+    "not measured", "quoted", "setting",
+]  # fmt: skip
 
 VERDICTS: dict[Verdict, str] = {
     "reproduced": (
@@ -31,7 +34,11 @@ VERDICTS: dict[Verdict, str] = {
     "simulated only": (
         "There are results on the simulated cohort only, beside controls. They never decide a claim on real patients."
     ),
-    "not yet": "There is no comparable result; the reason is given.",
+    "drawn": "A figure that a chapter draws again; no number stands for it.",
+    "in print": "It follows from other printed numbers and was recomputed from them; a remark says where it differs.",
+    "not yet": "A study is to measure or to draw it, and no comparable result is there; the reason is given.",
+    "not measured": "Nothing here measures or draws it; the reason is given.",
+    "quoted": "A result of another paper, quoted there for comparison.",
     "setting": "A choice of the authors (architecture, hyper-parameter), not a measurement.",
 }
 """Every verdict and the rule behind it, in the words of the page."""
@@ -46,20 +53,13 @@ COMPARABLE = (
 LEAKAGE_FREE, AS_PUBLISHED, CONTROL = "leakage-free", "as published", "control"
 LEAST_SHARE_OF_N = 0.5
 
-_WITHOUT_RESULT = {
-    "result": "no chapter measures it yet",
-    "quoted": "a result of another paper, quoted there for comparison; no chapter measures it yet",
-    "cohort": "no chapter counts it yet",
-    "figure": "no chapter draws its counterpart yet",
-}
-
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number, as a chapter recorded it.
+    """One measured number that stands beside a published one.
 
     Attributes:
-        key: the published entry it stands beside.
+        key: the published entry it stands beside; ``value``, ``low`` and ``high`` have its unit.
         source: ``simulated``, ``real`` or ``user``.
         kept: whether it comes from the kept results rather than from a run in this checkout.
     """
@@ -72,7 +72,7 @@ class Result:
     unit: str
     protocol: str
     note: str
-    source: Literal["simulated", "real", "user"]
+    source: Source
     profile: str
     chapter: str
     kept: bool = False
@@ -100,29 +100,47 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Entry:
-    """A published entry with everything that was measured for it, and the verdict."""
+    """A published entry, what the manifest says of it, everything that was measured or drawn for it, and the verdict.
+
+    Attributes:
+        drawn: chapter and figure of every counterpart that is at hand.
+    """
 
     published: PublishedValue
+    evidence: Evidence
     results: tuple[Result, ...]
+    drawn: tuple[tuple[str, str], ...]
     verdict: Verdict
     reason: str
 
 
+def declared(evidence: Evidence) -> Judgement | None:
+    """The verdict on an entry that no study measures or draws; None where one is to."""
+    if evidence.setting is not None:
+        text = evidence.setting
+        if not isinstance(text, str):
+            text = f"parameter {text.parameter} of {text.chapter}, profile {text.profile}"
+        return Judgement("setting", text)
+    if evidence.in_print:
+        return Judgement("in print", evidence.in_print)
+    if evidence.quoted:
+        return Judgement("quoted", evidence.quoted)
+    return Judgement("not measured", evidence.not_measured) if evidence.not_measured else None
+
+
 def judge(published: PublishedValue, results: Sequence[Result], *, missing: str = "") -> Judgement:
-    """The verdict on one published entry.
+    """The verdict on an entry that studies measure.
 
     Args:
         published: the entry.
-        results: all that was recorded for its key, in any order of sources, profiles and protocols.
-        missing: why there is no result, if a chapter said so.
+        results: all that stands beside it, in any order of sources, profiles and protocols.
+        missing: why there is no result.
     """
     if not results:
-        if published.kind == "setting" and not missing:
-            return Judgement("setting")
-        return Judgement("not yet", missing or _WITHOUT_RESULT.get(published.kind, "no chapter measures it yet"))
+        return Judgement("not yet", missing)
     if not any(result.source == "real" for result in results):
         if any(result.source == "simulated" for result in results):
-            return Judgement("simulated only", missing)
+            return Judgement("simulated only")
         return Judgement("not yet", "measured on a reader's own cohort only")
     hindrances = {result: _hindrance(published, result) for result in results if result.source == "real"}
     comparable = [result for result, hindrance in hindrances.items() if not hindrance]
@@ -130,7 +148,8 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
         return Judgement("not yet", next(iter(hindrances.values())))
     fair = deciding([result for result in comparable if result.fair])
     literal = deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
-    if not (fair or literal):
+    nearest = fair or literal
+    if nearest is None:
         if any(result.source == "simulated" for result in results):
             return Judgement("simulated only", "on real data only controls were run")
         return Judgement("not yet", "only controls were run")
@@ -142,8 +161,6 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
         if fair:
             return Judgement("only as published", f"the leakage-free result lies {side} the published value")
         return Judgement("not yet", "in the interval of the paper's own protocol; not run leakage-free yet")
-    nearest = fair or literal
-    assert nearest is not None  # one of them is there, or we would have returned above
     return Judgement("not reproduced", f"our result lies {_side(published, nearest)} the published value")
 
 
@@ -160,7 +177,7 @@ def _hindrance(published: PublishedValue, result: Result) -> str:
 
 
 def deciding(results: Sequence[Result]) -> Result | None:
-    """The result that decides: full size first, smoke last; then the most subjects, then the first recorded."""
+    """The result that decides: full size first, smoke last; then the most subjects, then the first declared."""
     order = {"paper": 1, "smoke": -1}
     return max(results, key=lambda result: (order.get(result.profile, 0), result.n or 0), default=None)
 
@@ -175,48 +192,3 @@ def _side(published: PublishedValue, result: Result) -> str:
     if high < published.low - slack:
         return "below"
     return ""
-
-
-Holds = Literal["as claimed", "open", "reversed"]
-
-HOLDS: dict[Holds, str] = {
-    "as claimed": "every value lies on the claimed side of the next, or of 0, and their intervals do not meet",
-    "open": "intervals meet, or hold 0: what was measured is compatible with the claim and with its contrary",
-    "reversed": "a value lies on the other side, and the intervals do not meet",
-}
-"""What results say of an order or a sign, in the words of the page. Intervals of two values are not paired and meet
-sooner than that of their difference would hold 0; the chapters have the paired tests."""
-
-
-def claim_holds(claim: Claim, results: Mapping[str, Result | None]) -> Holds | None:
-    """Whether what was measured has the order and the signs of a claim.
-
-    Args:
-        claim: with keys as the manifest has them.
-        results: by key, what decides there; None where nothing does.
-
-    Returns:
-        None where the claim is not one of order or sign, or where a value or an interval lacks.
-    """
-    sides: list[tuple[float, float]] = []  # bounds of "more minus less", without regard to pairing
-    for less, more in (pair for chain in claim.ascending for pair in itertools.pairwise(chain)):
-        below, above = _bounds(results[less]), _bounds(results[more])
-        if below is None or above is None:
-            return None
-        sides.append((above[0] - below[1], above[1] - below[0]))
-    for key in claim.positive:
-        bounds = _bounds(results[key])
-        if bounds is None:
-            return None
-        sides.append(bounds)
-    if not sides:
-        return None
-    if any(high < 0 for _, high in sides):
-        return "reversed"
-    return "as claimed" if all(low > 0 for low, _ in sides) else "open"
-
-
-def _bounds(result: Result | None) -> tuple[float, float] | None:
-    if result is None or result.low is None or result.high is None:
-        return None
-    return result.low, result.high

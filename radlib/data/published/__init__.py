@@ -5,26 +5,22 @@ paper; ``check(paper)`` recomputes every relation that the printed numbers must 
 """
 
 from radlib.data.published.arithmetic import Check
+from radlib.data.published.declared import Evidence, Measure
+from radlib.data.published.manifest import evidence, load_all, load_paper, published, published_values
 from radlib.data.published.relations import check, check_all
-from radlib.data.published.schema import (
-    PAPERS,
-    Claim,
-    Paper,
-    PublishedValue,
-    load_all,
-    load_paper,
-    published,
-    published_values,
-)
+from radlib.data.published.schema import PAPERS, Claim, Paper, PublishedValue
 
 __all__ = [
     "PAPERS",
     "Check",
     "Claim",
+    "Evidence",
+    "Measure",
     "Paper",
     "PublishedValue",
     "check",
     "check_all",
+    "evidence",
     "load_all",
     "load_paper",
     "published",

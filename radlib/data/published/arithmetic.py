@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from radlib.data.published.schema import PublishedValue, published_values
+from radlib.data.published.manifest import published_values
+from radlib.data.published.schema import PublishedValue
 
 EXACT = 1e-9
 """Slack for floating point beside the slack of rounding."""

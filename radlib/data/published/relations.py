@@ -21,8 +21,9 @@ from radlib.data.published.arithmetic import (
     sample_sd,
     share_of_sums,
 )
+from radlib.data.published.manifest import published
 from radlib.data.published.relations_li2017 import li2017
-from radlib.data.published.schema import PAPERS, published
+from radlib.data.published.schema import PAPERS
 
 REGIONS = ("et", "wt", "tc")
 

@@ -99,6 +99,7 @@ def measured_rows(study: str, frame: pd.DataFrame, *, protocol: str | None = Non
     Args:
         study: slug.
         frame: columns :data:`REQUIRED`, and of the others of :class:`Measured` those that it has; more are refused.
+            Contrasts of :mod:`radlib.study.estimates` have ``first`` and ``second`` for ``arm`` and ``minus``.
         protocol: of all rows, where the frame has no such column.
 
     Raises:
@@ -106,6 +107,7 @@ def measured_rows(study: str, frame: pd.DataFrame, *, protocol: str | None = Non
             message names the row.
     """
     known = set(Measured.model_fields) - {"study"}
+    frame = frame.rename(columns={"first": "arm", "second": "minus"})
     if lacking := [name for name in REQUIRED if name not in frame]:
         raise RadlibError(f"study {study!r} has no column {', '.join(lacking)}", remedy="name every measured value")
     if unknown := [str(name) for name in frame if name not in known]:

@@ -64,6 +64,11 @@ def test_measured_values_are_kept(report: Report) -> None:
     assert (second["minus"], second["low"], second["high"], second["runs"]) == ("unet", None, None, 3)
 
 
+def test_contrasts_of_a_study_are_taken_as_they_are(report: Report) -> None:
+    report.measured("networks", frame(arm=None, first="fcn", second="unet"))
+    assert (report.measurements[0].arm, report.measurements[0].minus) == ("fcn", "unet")
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -247,7 +247,7 @@ made = {subject: syn.synthesise(generators.get(target, comparison.generators[our
         for subject in split.test}  # fmt: skip
 scaled = prepare(complete, grid=grid, spacing=spacing)
 gain = results.segmentation_gain(
-    scaled, results.with_synthetic(scaled, made, target=target), train=split.train, validate=(), test=split.test,
+    scaled, scaled.replaced(made, modality=target), train=split.train, validate=(), test=split.test,
     available=sources, target=target, seeds=segmentation_seeds, recipe=segmentation, folder=folder,
 )  # fmt: skip
 

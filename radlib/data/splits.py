@@ -101,31 +101,6 @@ def _group_folds(ids: list[str], classes: list[str], groups: list[str], *, n_fol
     ]
 
 
-def repeated_k_fold(
-    subjects: Sequence[str],
-    *,
-    n_folds: int,
-    n_repeats: int,
-    seed: int,
-    stratify: Labels | None = None,
-    groups: Labels | None = None,
-) -> list[Split]:
-    """:func:`k_fold` ``n_repeats`` times, each with a shuffle of its own: ``n_folds * n_repeats`` splits."""
-    if n_repeats < 1:
-        raise RadlibError(f"n_repeats is {n_repeats}", remedy="repeat at least once")
-    return [
-        Split(name=f"repeat {repeat + 1}, {split.name}", train=split.train, test=split.test)
-        for repeat in range(n_repeats)
-        for split in k_fold(
-            subjects,
-            n_folds=n_folds,
-            seed=named_seed(seed, "repeat", repeat),
-            stratify=stratify,
-            groups=groups,
-        )
-    ]
-
-
 def hold_out(
     subjects: Sequence[str],
     *,

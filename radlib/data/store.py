@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -131,6 +131,37 @@ class ImageStore:
             present=self.present.to(device),
             has_labels=self.has_labels.to(device),
         )
+
+    def replaced(self, images: Mapping[str, np.ndarray], *, modality: str) -> ImageStore:
+        """The store with other images of one modality, such as synthetic ones, standardised as the real ones are.
+
+        The brain of a subject is where any *other* modality of the store is not 0: the real image of the modality may
+        lack, and a synthetic one has no 0 of its own.
+
+        Args:
+            images: ``(X, Y, Z)``, on any scale, by subject.
+            modality: what they stand for.
+
+        Raises:
+            RadlibError: if the store is not ``normalise="zscore"``.
+        """
+        if self.normalisation != "zscore":
+            raise RadlibError(
+                f"images are standardised to replace those of a store with normalise={self.normalisation!r}",
+                remedy="prepare it with normalise='zscore'",
+            )
+        channel = self.channels([modality])[0]
+        others = [place for place in range(len(self.modalities)) if place != channel]
+        filled, present = self.images.clone(), self.present.clone()
+        for name, image in images.items():
+            row = self.rows([name])[0]
+            inside = (self.images[row, others] != 0).any(dim=0)
+            values = torch.from_numpy(np.ascontiguousarray(image)).to(filled)[inside]
+            scaled = (values - values.mean()) / values.std().clamp(min=1e-6)
+            filled[row, channel] = 0
+            filled[row, channel, inside] = scaled.clamp(-_ZSCORE_LIMIT, _ZSCORE_LIMIT)
+            present[row, channel] = True
+        return replace(self, images=filled, present=present)
 
     # Slices and patches
 

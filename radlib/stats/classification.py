@@ -27,7 +27,6 @@ from radlib.stats.intervals import (
     proportion,
 )
 from radlib.stats.roc import PairedTest, as_labels, delong, pair_kernel
-from radlib.stats.tables import format_interval
 
 #: Patients, or sums of their weights.
 Counts = NDArray[Any] | float
@@ -275,16 +274,6 @@ def difference(
         level=level,
         seed=seed,
     )
-
-
-def metrics_table(estimates: Mapping[str, Mapping[str, Estimate]], *, digits: int = 3) -> pd.DataFrame:
-    """Models down, metrics across, cells such as ``0.871 (0.802 to 0.921)``; an undefined metric is an en dash."""
-    return pd.DataFrame(
-        {
-            model: {name: format_interval(e.value, e.low, e.high, digits=digits) for name, e in row.items()}
-            for model, row in estimates.items()
-        }
-    ).T.rename_axis("model")
 
 
 def tidy(estimates: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:

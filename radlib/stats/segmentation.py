@@ -1,9 +1,14 @@
-"""Segmentation metrics, by region and subject, with the conventions of the BraTS challenge.
+"""Segmentation metrics, by region and subject.
 
-Empty regions decide low-grade tables, so the conventions are stated. With reference and prediction empty, Dice is 1
-and the distance 0. With one of them empty, Dice is 0 and the distance is :data:`PENALTY_MM`, the diagonal of a BraTS
-volume, as on the challenge's leaderboard since 2017. Sensitivity is undefined (NaN) for an empty reference and the
-positive predictive value for an empty prediction; means leave these subjects out, and ``n`` says how many are left.
+Empty regions decide low-grade tables, so the conventions are stated, here and nowhere else:
+
+- With reference and prediction empty, Dice is 1. With one of them empty, Dice is 0.
+- A distance exists only where both have the region: HD95 is averaged over these subjects, and ``missed`` counts those
+  with the region in exactly one of the two. (The BraTS leaderboard puts 373.13 mm, the diagonal of its volume, in
+  their place, and 0 mm where both are empty: a mean of distances and conventions.)
+- Sensitivity is undefined (NaN) for an empty reference and the positive predictive value for an empty prediction.
+
+Means leave undefined values out, and ``n`` says how many subjects are left.
 """
 
 from __future__ import annotations
@@ -21,9 +26,6 @@ from radlib.data.regions import REGIONS, region_mask
 from radlib.stats.intervals import Estimate, bootstrap
 
 METRICS: tuple[str, ...] = ("dice", "sensitivity", "specificity", "ppv", "hd95")
-
-PENALTY_MM = float(np.sqrt(240**2 + 240**2 + 155**2))
-"""HD95 where exactly one of reference and prediction is empty: 373.13 mm."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -62,7 +64,6 @@ def hd95(
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     percentile: float = 95.0,
-    penalty: float = PENALTY_MM,
 ) -> float:
     """Hausdorff distance at a percentile, mm: the larger of both directed percentiles of surface distances.
 
@@ -73,11 +74,13 @@ def hd95(
         predicted, truth: masks of one shape.
         spacing: mm along each axis.
         percentile: 100 is the Hausdorff distance itself.
-        penalty: where exactly one mask is empty.
+
+    Returns:
+        NaN where either mask is empty.
     """
     p, t = _pair(predicted, truth)
     if not p.any() or not t.any():
-        return penalty if p.any() or t.any() else 0.0
+        return float("nan")
     a, b = (_surface(mask) * np.asarray(spacing, dtype=float) for mask in (p, t))
     there, back = KDTree(b).query(a)[0], KDTree(a).query(b)[0]
     return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
@@ -100,7 +103,8 @@ def score_labels(
         regions: ``et``, ``wt``, ``tc``.
 
     Returns:
-        One row a region: ``subject``, ``region`` and :data:`METRICS`.
+        One row a region: ``subject``, ``region``, :data:`METRICS`, and ``missed``: whether exactly one of the two
+        has the region.
     """
     p, t = np.asarray(predicted), np.asarray(truth)
     rows = []
@@ -109,6 +113,7 @@ def score_labels(
         rows.append({
             "subject": subject, "region": region, "dice": dice(a, b), "sensitivity": sensitivity(a, b),
             "specificity": specificity(a, b), "ppv": ppv(a, b), "hd95": hd95(a, b, spacing=spacing),
+            "missed": bool(a.any() != b.any()),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.data.splits import Split, hold_out, k_fold, leave_one_group_out, leave_one_out, repeated_k_fold
+from radlib.data.splits import Split, hold_out, k_fold, leave_one_group_out, leave_one_out
 
 IDS = [f"s{i:02d}" for i in range(23)]
 CLASSES = ["mutant"] * 6 + ["wildtype"] * 15 + [None] * 2
@@ -39,13 +39,6 @@ def test_a_seed_gives_one_division() -> None:
 def test_a_missing_class_is_spread_too() -> None:
     splits = k_fold(IDS, n_folds=2, seed=0, stratify=pd.Series(CLASSES, index=IDS))
     assert [sum(s in split.test for s in IDS[-2:]) for split in splits] == [1, 1]
-
-
-def test_repeats_differ_and_are_named() -> None:
-    splits = repeated_k_fold(IDS, n_folds=4, n_repeats=3, seed=0, stratify=CLASSES)
-    assert len(splits) == 12
-    assert splits[5].name == "repeat 2, fold 2"
-    assert splits[0].test != splits[4].test
 
 
 def test_groups_stay_together() -> None:

@@ -130,6 +130,23 @@ def test_a_subject_is_a_view_of_the_store(cohort: Cohort) -> None:
         store.subject("x")
 
 
+def test_a_replaced_image_is_standardised_within_the_brain_of_the_others(cohort: Cohort) -> None:
+    store = prepare(cohort, grid=(8, 8, 8), spacing=1.0)
+    fake = np.random.default_rng(0).uniform(5, 6, store.grid)
+    made = store.replaced({"s0": fake}, modality="t2")
+    before, after = store.subject("s0"), made.subject("s0")
+    inside = (before.take(["t1", "flair"]) != 0).any(dim=0)
+    assert inside.any()
+    assert float(after.image("t2")[inside].mean()) == pytest.approx(0, abs=1e-5)
+    assert float(after.image("t2")[inside].std()) == pytest.approx(1, abs=1e-4)
+    assert not after.image("t2")[~inside].any()
+    assert torch.equal(after.image("t1"), before.image("t1"))
+    assert torch.equal(made.subject("s1").images, store.subject("s1").images)
+    assert made.present[0, 2]
+    with pytest.raises(RadlibError, match="normalise='minmax'"):
+        prepare(cohort, grid=(8, 8, 8), spacing=1.0, normalise="minmax").replaced({}, modality="t2")
+
+
 def test_wrong_input_is_named(cohort: Cohort) -> None:
     with pytest.raises(RadlibError, match="unknown normalisation 'max'"):
         prepare(cohort, normalise="max")  # type: ignore[arg-type]

@@ -18,7 +18,6 @@ from radlib.stats.classification import (
     difference,
     evaluate,
     mcnemar_exact,
-    metrics_table,
     tidy,
     weighted_metric,
 )
@@ -285,10 +284,6 @@ def test_difference_of_two_classifiers() -> None:
 
 def test_tables_of_estimates() -> None:
     row = evaluate(Predictions.of([1, 1, 0, 0], [1, 0, 0, 0]), n_boot=50)
-    shown = metrics_table({"rule": row}, digits=2)
-    assert list(shown.columns) == list(METRICS)
-    assert shown.loc["rule", "sensitivity"] == "0.50 (0.09 to 0.91)"
-    assert shown.loc["rule", "auc"] == "–"
     long = tidy({"rule": row})
     assert list(long.columns) == ["model", "metric", "value", "low", "high", "n", "interval"]
     assert len(long) == len(METRICS)

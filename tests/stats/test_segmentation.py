@@ -10,7 +10,6 @@ from scipy.ndimage import gaussian_filter
 
 from radlib.core.errors import RadlibError
 from radlib.stats.segmentation import (
-    PENALTY_MM,
     dice,
     hd95,
     ppv,
@@ -36,10 +35,8 @@ def test_counted_by_hand() -> None:
 
 
 def test_empty_masks_follow_the_stated_conventions() -> None:
-    assert (dice(EMPTY, EMPTY), hd95(EMPTY, EMPTY)) == (1.0, 0.0)
-    assert (dice(ONE, EMPTY), hd95(ONE, EMPTY)) == (0.0, PENALTY_MM)
-    assert (dice(EMPTY, ONE), hd95(EMPTY, ONE)) == (0.0, PENALTY_MM)
-    assert pytest.approx(373.1286) == PENALTY_MM
+    assert [dice(EMPTY, EMPTY), dice(ONE, EMPTY), dice(EMPTY, ONE)] == [1.0, 0.0, 0.0]
+    assert np.isnan([hd95(EMPTY, EMPTY), hd95(ONE, EMPTY), hd95(EMPTY, ONE)]).all()
     assert np.isnan(sensitivity(ONE, EMPTY))
     assert np.isnan(ppv(EMPTY, ONE))
     assert specificity(ONE, EMPTY) == pytest.approx(63 / 64)
@@ -88,6 +85,18 @@ def test_scores_by_region() -> None:
     assert table["dice"].to_dict() == pytest.approx({"et": 1.0, "wt": 1.0, "tc": 2 / 3})
     with pytest.raises(RadlibError, match=r"shape \(1, 4\), the reference \(1, 3\)"):
         score_labels(predicted, truth[:, :3], spacing=(1, 1), subject="s")
+
+
+def test_a_distance_is_a_mean_over_those_who_have_the_region_and_the_others_are_counted() -> None:
+    whole, nothing = np.full((3, 3), 4, np.uint8), np.zeros((3, 3), np.uint8)
+    shifted = np.pad(whole[:, :2], ((0, 0), (1, 0)))
+    pairs = {"both": (shifted, whole), "found nothing": (nothing, whole), "nobody": (nothing, nothing)}
+    table = pd.concat([score_labels(a, b, spacing=(1, 1), subject=name) for name, (a, b) in pairs.items()])
+    et = table[table["region"] == "et"].set_index("subject")
+    assert et["missed"].to_dict() == {"both": False, "found nothing": True, "nobody": False}
+    assert subject_mean(et.reset_index(), "hd95").as_dict()["n"] == 1
+    assert subject_mean(et.reset_index(), "hd95").value == hd95(shifted > 0, whole > 0, spacing=(1, 1)) == 1
+    assert subject_mean(et.reset_index(), "dice").n == 3
 
 
 def test_summary_counts_a_subject_once() -> None:

@@ -75,7 +75,6 @@ class OctaveFCN(nn.Module):
         ratio: share of low-frequency channels; 0 makes every octave convolution a plain one.
         excitation: of the decoder.
         norm: normalisation behind the octave convolutions; the paper has none.
-        noise_channels: channels of standard normal noise put behind the input, for use as a generator.
     """
 
     def __init__(
@@ -87,14 +86,13 @@ class OctaveFCN(nn.Module):
         ratio: float = 0.5,
         excitation: Excitation = "skip_scse",
         norm: Norm = "none",
-        noise_channels: int = 0,
     ) -> None:
         super().__init__()
         check_widths(widths)
-        self.in_channels, self.noise_channels = in_channels, noise_channels
+        self.in_channels = in_channels
         self.multiple = 2 ** len(widths)
         self.encoder = nn.ModuleList()
-        channels, ratio_in = in_channels + noise_channels, 0.0
+        channels, ratio_in = in_channels, 0.0
         for width in widths:
             self.encoder.append(OctaveEncoderBlock(channels, width, ratio_in=ratio_in, ratio=ratio, norm=norm))
             channels, ratio_in = width, ratio
@@ -108,16 +106,8 @@ class OctaveFCN(nn.Module):
         self.head = nn.Conv2d(widths[0], out_channels, 1)
         initialise(self)
 
-    def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Images ``(B, in_channels, H, W)`` to logits (or intensities) ``(B, out_channels, H, W)``.
-
-        Args:
-            noise: ``(B, noise_channels, H, W)``; drawn from torch's generator where None.
-        """
-        if self.noise_channels:
-            if noise is None:
-                noise = torch.randn_like(images[:, :1].expand(-1, self.noise_channels, -1, -1))
-            images = torch.cat([images, noise], dim=1)
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``(B, in_channels, H, W)`` to logits (or intensities) ``(B, out_channels, H, W)``."""
         padded, crop = pad_to_multiple(images, self.multiple)
         maps = Octave(padded, None)
         skips: list[Tensor] = []

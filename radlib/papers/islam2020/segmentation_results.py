@@ -16,7 +16,7 @@ from radlib.papers.islam2020.segmentation import Outcome
 from radlib.papers.islam2020.segmentation_networks import TITLES, spoken
 from radlib.stats.intervals import Estimate, bootstrap
 from radlib.stats.paired import crossed_difference, paired_difference
-from radlib.stats.segmentation import PENALTY_MM, dice, summary
+from radlib.stats.segmentation import dice, summary
 from radlib.stats.tables import format_interval
 
 PUBLISHED_ROWS = {"fcn": "ours", "unet_scse": "unet_scse", "unet": "unet", "deeplab_v3": "deeplab_v3", "gcn": "gcn"}
@@ -32,8 +32,7 @@ PUBLISHED_SETS = {"t1ce": "t1c", "t1ce, flair": "t1c_flair", "t1ce, flair, t2": 
 def scores(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Mean Dice and HD95 of every ensemble by region, with bootstrap intervals over subjects.
 
-    HD95, where measured, is averaged over subjects in whom both the reference and the prediction have the region.
-    ``missed`` counts those in whom only one of them has: their distance is a convention.
+    HD95, where measured, and ``missed`` follow the conventions of :mod:`radlib.stats.segmentation`.
 
     Returns:
         One row a key of ``outcomes``, region and metric: ``key``, ``label``, ``region``, ``metric`` (``dice``,
@@ -43,13 +42,9 @@ def scores(outcomes: Mapping[str, Outcome], *, n_boot: int = 2000, seed: int = 0
     for key, outcome in outcomes.items():
         table = outcome.ensemble.assign(key=key, label=outcome.label)
         metrics = [name for name in ("dice", "hd95") if name in table]
-        missed = pd.Series(False, index=table.index)
-        if "hd95" in table:
-            missed = (table["hd95"] >= PENALTY_MM) & (table["dice"] == 0)
-            table["hd95"] = table["hd95"].mask(missed | ((table["dice"] == 1) & table["ppv"].isna()))
         found = summary(table, by=("key", "label"), metrics=metrics, n_boot=n_boot, seed=seed)
-        counts = missed.groupby(table["region"]).sum()
-        parts.append(found.assign(missed=found["region"].map(counts)))
+        missed = table.groupby("region")["missed"].sum() if "missed" in table else dict.fromkeys(REGIONS, 0)
+        parts.append(found.assign(missed=found["region"].map(missed)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -107,7 +102,7 @@ def distance_sentence(outcomes: Mapping[str, Outcome]) -> str:
     """Medians of the whole tumour's HD95: a mean is decided by few subjects with an island far from the tumour."""
     said = []
     for outcome in outcomes.values():
-        whole = outcome.ensemble[outcome.ensemble["region"] == "wt"]["hd95"]
+        whole = outcome.ensemble[outcome.ensemble["region"] == "wt"]["hd95"].dropna()
         said.append(f"{outcome.label} {whole.median():.1f} mm ({int((whole > 20).sum())} of {len(whole)} above 20 mm)")
     return "Median HD95 of the whole tumour: " + "; ".join(said) + "."
 

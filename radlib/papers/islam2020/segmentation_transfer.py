@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.cohort import Cohort
@@ -63,16 +61,8 @@ def with_synthetic(
     scaled = prepare(
         cohort, modalities=store.modalities, grid=store.grid, spacing=store.spacing, normalise="minmax", ids=unseen
     )
-    part = store.subset(unseen)
-    images = part.images.clone()
-    channel = part.channels([str(about["target"])])[0]
-    for row, subject in enumerate(unseen):
-        image = torch.from_numpy(synthesise(generator, scaled, subject, sources=sources))
-        inside = (part.images[row, part.channels(list(sources))] != 0).any(dim=0).cpu()
-        values = image[inside]
-        standard = ((image - values.mean()) / values.std().clamp(min=1e-6)).clamp(-5, 5)
-        images[row, channel] = torch.where(inside, standard, torch.zeros(())).to(images.device)
-    return replace(part, images=images)
+    made = {subject: synthesise(generator, scaled, subject, sources=sources) for subject in unseen}
+    return store.subset(unseen).replaced(made, modality=str(about["target"]))
 
 
 # Real subjects

@@ -21,7 +21,6 @@ from radlib.papers.islam2020 import radiogenomic_results as results
 from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.papers.islam2020 import segmentation as seg
 from radlib.papers.islam2020.synthesis import Synthesiser, load_synthesiser, synthesise
-from radlib.papers.islam2020.synthesis_results import with_synthetic
 from radlib.plots.style import PALETTE
 from radlib.stats.intervals import Estimate
 from radlib.stats.multiclass import estimates
@@ -103,7 +102,7 @@ def fill_gaps(
             if not recorded.present[row, channel] and recorded.present[row, takes].any():
                 images[subject] = synthesise(network, scaled, subject, seed=seed)
         rows += [{"subject": subject, "modality": target} for subject in images]
-        filled = with_synthetic(filled, images, target=target)
+        filled = filled.replaced(images, modality=target)
     return Stages(recorded=recorded, filled=filled, synthesised=pd.DataFrame(rows, columns=["subject", "modality"]))
 
 

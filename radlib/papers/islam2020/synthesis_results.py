@@ -313,28 +313,6 @@ def direction_figure(table: pd.DataFrame) -> Figure:
 # What a synthetic image is good for
 
 
-def with_synthetic(store: ImageStore, images: Mapping[str, np.ndarray], *, target: str) -> ImageStore:
-    """A z-scored store in which subjects have synthetic images of ``target`` in place of what they had.
-
-    Args:
-        store: ``normalise="zscore"``.
-        images: ``(X, Y, Z)`` from 0 to 1, by subject.
-        target: the modality.
-    """
-    channel = store.channels([target])[0]
-    filled, present = store.images.clone(), store.present.clone()
-    for subject, image in images.items():
-        row = store.rows([subject])[0]
-        others = [place for place in range(len(store.modalities)) if place != channel]
-        inside = (store.images[row, others] != 0).any(dim=0)
-        values = torch.from_numpy(np.ascontiguousarray(image))[inside].to(filled)
-        scaled = ((values - values.mean()) / values.std().clamp(min=1e-6)).clamp(-5, 5)
-        filled[row, channel] = 0
-        filled[row, channel, inside] = scaled
-        present[row, channel] = True
-    return replace(store, images=filled, present=present)
-
-
 def segmentation_gain(
     store: ImageStore,
     synthetic: ImageStore,
@@ -356,7 +334,7 @@ def segmentation_gain(
 
     Args:
         store: z-scored images, complete.
-        synthetic: the same with the test subjects' ``target`` replaced: :func:`with_synthetic`.
+        synthetic: the same with the test subjects' ``target`` replaced: :meth:`radlib.data.store.ImageStore.replaced`.
         train, validate, test: subjects.
         available: the modalities that are there.
         target: the one that lacks.

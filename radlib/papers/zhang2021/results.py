@@ -16,7 +16,6 @@ from radlib.data.regions import REGIONS
 from radlib.papers.zhang2021.fusion import Outcome
 from radlib.stats.intervals import Estimate
 from radlib.stats.paired import crossed_mean
-from radlib.stats.segmentation import PENALTY_MM
 from radlib.stats.tables import format_interval
 
 PLACES = (*REGIONS, "average")
@@ -39,16 +38,6 @@ TRANSITION_ROWS = ("ours_random", "ours_2d", "ours_self")
 FUSION_ROWS = ("s_a", "s_b", "s_a_s_b", "without_mg", "with_ca", "ours")
 
 
-def measured(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with HD95 only where a distance was measured, and ``missed``: the region in one of the two only.
-
-    Without the region in reference and prediction the convention's 0 mm is no distance either, and is left out.
-    """
-    empty = (scores["dice"] == 1) & scores["ppv"].isna()
-    missed = (scores["dice"] == 0) & (scores["hd95"] >= PENALTY_MM)
-    return scores.assign(hd95=scores["hd95"].mask(missed | empty), missed=missed)
-
-
 def cube(scores: pd.DataFrame, metric: str, subjects: Sequence[str] | None = None) -> np.ndarray:
     """A metric as ``(regions, runs, subjects)``, NaN where it is undefined; runs and subjects in sorted order.
 
@@ -57,7 +46,7 @@ def cube(scores: pd.DataFrame, metric: str, subjects: Sequence[str] | None = Non
         metric: which one.
         subjects: of whom; all where None.
     """
-    table = measured(scores)
+    table = scores
     if subjects is not None:
         table = table[table["subject"].isin(list(subjects))]
     runs, ids = sorted(table["run"].unique()), sorted(table["subject"].unique())
@@ -125,7 +114,7 @@ def score_rows(
     """
     rows = []
     for key, outcome in outcomes.items():
-        table = measured(outcome.scores)
+        table = outcome.scores
         if subjects is not None:
             table = table[table["subject"].isin(list(subjects))]
         missed = table.groupby("region")["missed"].sum() / max(1, table["run"].nunique())
@@ -200,7 +189,7 @@ def distance_sentence(outcomes: Mapping[str, Outcome], *, far: float = 20.0) -> 
     """Medians of the whole tumour's HD95: a mean is decided by few subjects with an island far from the tumour."""
     said = []
     for outcome in outcomes.values():
-        table = measured(outcome.scores)
+        table = outcome.scores
         whole = table[table["region"] == "wt"].groupby("subject")["hd95"].mean().dropna()
         said.append(
             f"{outcome.title} {whole.median():.1f} mm ({int((whole > far).sum())} of {len(whole)} above {far:g})"

@@ -78,19 +78,6 @@ def test_paper_size_builds() -> None:
     assert 20e6 < count_parameters(network) < 22e6
 
 
-def test_noise_is_drawn_from_torchs_generator_and_can_be_given() -> None:
-    network = OctaveFCN(2, 1, widths=(4, 4), noise_channels=3).eval()
-    images = torch.randn(1, 2, 8, 8)
-    torch.manual_seed(3)
-    first = network(images)
-    torch.manual_seed(3)
-    noise = torch.randn(1, 3, 8, 8)
-    torch.testing.assert_close(network(images, noise), first)
-    assert not torch.equal(network(images), first)
-    network(images).mean().backward()
-    assert network.encoder[0].layers[0].high_to_high.weight.grad[:, 2:].any()
-
-
 def test_decoder_block_is_made_of_the_published_layers() -> None:
     block = DecoderBlock(8, 4, 2, excitation="skip_scse")
     kinds = [type(m).__name__ for m in block.children()]
@@ -104,7 +91,7 @@ def test_padding_is_undone() -> None:
     padded, crop = pad_to_multiple(images, 8)
     assert padded.shape == (1, 2, 16, 8)
     assert torch.equal(padded[crop], images)
-    assert padded.abs().sum() == images.abs().sum()
+    assert padded.count_nonzero() == images.count_nonzero()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (30, 21)])

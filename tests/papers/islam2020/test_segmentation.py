@@ -324,9 +324,10 @@ def test_a_missed_region_is_counted_and_left_out_of_the_distance() -> None:
     outcome = outcome_of("FCN", np.full((1, 3), 0.8))
     table = outcome.ensemble
     place = (table["subject"] == "p0") & (table["region"] == "et")
-    table.loc[place, ["dice", "hd95"]] = [0.0, results.PENALTY_MM]
+    table["missed"] = False
+    table.loc[place, ["dice", "hd95", "missed"]] = [0.0, np.nan, True]
     empty = (table["subject"] == "p1") & (table["region"] == "et")
-    table.loc[empty, ["dice", "hd95", "ppv"]] = [1.0, 0.0, np.nan]
+    table.loc[empty, ["dice", "hd95", "ppv"]] = [1.0, np.nan, np.nan]
     found = results.scores({"fcn": outcome}, n_boot=100)
     row = found.query("region == 'et' and metric == 'hd95'").iloc[0]
     assert (row["value"], row["n"], row["missed"]) == (3.0, 1, 1)

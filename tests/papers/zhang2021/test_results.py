@@ -27,7 +27,6 @@ from radlib.phantom.scanner import load_protocol
 from radlib.phantom.traits import ImagingTraits
 from radlib.stats.intervals import Estimate
 from radlib.stats.paired import crossed_mean
-from radlib.stats.segmentation import PENALTY_MM
 
 
 def outcome(key: str, dice: np.ndarray, **columns: np.ndarray) -> Outcome:
@@ -37,7 +36,7 @@ def outcome(key: str, dice: np.ndarray, **columns: np.ndarray) -> Outcome:
         for number, value in enumerate(line):
             for region in REGIONS:
                 row = {"run": run, "subject": f"s{number}", "region": region, "dice": value, "sensitivity": value,
-                       "specificity": 1.0, "ppv": value, "hd95": 10 * (1 - value)}  # fmt: skip
+                       "specificity": 1.0, "ppv": value, "hd95": 10 * (1 - value), "missed": False}  # fmt: skip
                 rows.append(row | {name: float(table[run, number]) for name, table in columns.items()})
     return Outcome(key=key, scores=pd.DataFrame(rows), labels={}, histories=(pd.DataFrame(),) * len(dice))
 
@@ -74,7 +73,7 @@ def test_average_is_the_mean_of_the_regions() -> None:
 
 def test_distances_of_absent_regions_are_left_out_and_missed_ones_counted() -> None:
     one = outcome(
-        "ours", np.array([[1.0, 0.0, 0.5]]), hd95=np.array([[0.0, PENALTY_MM, 4.0]]), ppv=np.array([[np.nan, 0.0, 0.5]])
+        "ours", np.array([[1.0, 0.0, 0.5]]), hd95=np.array([[np.nan, np.nan, 4.0]]), missed=np.array([[0, 1, 0]])
     )
     assert results.estimate(one, "hd95", "wt").value == pytest.approx(4.0)
     found = results.score_rows({"ours": one}, n_boot=50)

@@ -121,6 +121,11 @@ def resolve(chapter: Chapter, *, profile: str, overrides: dict[str, Any] | None 
     chosen = dict(load_profile(profile)["chapters"].get(chapter.name) or {})
     if set_by_runner := [name for name in COMMON if name in chosen]:
         raise RadlibError(f"{', '.join(set_by_runner)} cannot be set by a profile", file=file)
+    if set_by_runner := [name for name in COMMON if name in (overrides or {})]:
+        raise RadlibError(
+            f"{', '.join(set_by_runner)} cannot be set like another parameter: it decides where results lie",
+            remedy=f"use {', '.join(f'--{name}' for name in set_by_runner)}",
+        )
     chosen |= overrides or {}
     for name, value in chosen.items():
         if name not in declared:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from typing import Any
 
@@ -48,14 +47,6 @@ def commit() -> str:
     except (OSError, ValueError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name}+changes" if changed else name
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size that this process has had."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def describe() -> dict[str, Any]:

@@ -139,8 +139,13 @@ def _mirror(source: Path, target: Path) -> None:
                 shutil.copyfile(path, temporary)
 
 
-def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None) -> list[Path]:
+def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Path | None = None) -> list[Path]:
     """The pages that are made from results and code: ledger, status, costs, command-line reference and API.
+
+    Args:
+        cohort, profile: of the runs that the status page lists.
+        commands: the command line (click).
+        book: the folder of the sources; default :func:`book_dir`.
 
     Returns:
         The files, in ``book/generated/``.
@@ -159,7 +164,7 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
         "status.md": status_page(cohort=cohort, profile=profile),
         "costs.md": costs_page(costs),
         **api_pages(),
-        "command_line.md": command_line_page(),
+        "command_line.md": command_line_page(commands),
     }
     for name, text in pages.items():
         write_text_if_changed(folder / name, text)
@@ -171,7 +176,7 @@ def write_generated_pages(*, cohort: str, profile: str, book: Path | None = None
     return [folder / name for name in (*pages, "ledger.csv", "costs.png")]
 
 
-def build_book(*, cohort: str, profile: str) -> Path:
+def build_book(*, cohort: str, profile: str, commands: Any) -> Path:
     """Publish every chapter and have Jupyter Book render the book, warnings as errors.
 
     A chapter without results becomes a page that says so, so one failure does not take the book away.
@@ -184,7 +189,7 @@ def build_book(*, cohort: str, profile: str) -> Path:
     """
     for chapter in chapters().values():
         publish_chapter(chapter, cohort=cohort, profile=profile)
-    write_generated_pages(cohort=cohort, profile=profile)
+    write_generated_pages(cohort=cohort, profile=profile, commands=commands)
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", "book", "--config", "_config.yml"]
     command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
     if subprocess.run(command, cwd=project_root(), check=False).returncode:

@@ -61,13 +61,9 @@ def api_pages() -> dict[str, str]:
     return {"api.md": "\n".join([*overview, ""]), **pages}
 
 
-def command_line_page() -> str:
-    """``generated/command_line.md``: every command with its help."""
-    import typer
-
-    from radlib.cli import app
-
-    return "\n".join(["# Command line", "", *_describe(typer.main.get_command(app), ["radlib"])[2:]])
+def command_line_page(commands: Any) -> str:
+    """``generated/command_line.md``: every command of a command line (click) with its help."""
+    return "\n".join(["# Command line", "", *_describe(commands, ["radlib"])[2:]])
 
 
 def _describe(command: Any, names: list[str]) -> list[str]:

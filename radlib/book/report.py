@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from radlib.book.provenance import describe, peak_memory_bytes
+from radlib.book.provenance import describe
 from radlib.book.results import Measured, Results, measured_rows
+from radlib.core.device import peak_memory_bytes
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
 from radlib.core.paths import cohort_slug, run_dir

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radlib.core.paths import is_description
+
+if TYPE_CHECKING:
+    from radlib.book.registry import Chapter
+
 app = typer.Typer(help="Run chapters and build the book.", no_args_is_help=True)
 
-Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.")]
+
+def _whole_path(cohort: str) -> str:
+    """A description by its whole path: the kernel of a chapter works in another folder."""
+    return str(Path(cohort).expanduser().resolve()) if is_description(cohort) else cohort
+
+
+Name = Annotated[str, typer.Argument(help="The chapter.")]
+Cohort = Annotated[
+    str, typer.Option(help="simulated, real, or the path of a cohort description.", callback=_whole_path)
+]
 Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
+Parameters = Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")]
+Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
+
+
+def _chapter(name: str, parameter: list[str] | None) -> tuple[Chapter, dict[str, Any]]:
+    """The chapter, and what the command line sets its parameters to."""
+    from radlib.book.parameters import declared_parameters, parse_override
+    from radlib.book.registry import chapter
+
+    found = chapter(name)
+    declared = declared_parameters(found.source)
+    return found, dict(parse_override(text, declared) for text in parameter or [])
+
+
+def _commands() -> Any:
+    """The whole command line, for its page of the book."""
+    from radlib.cli import app as everything
+
+    return typer.main.get_command(everything)
 
 
 @app.command("list")
@@ -30,7 +65,7 @@ def list_chapters() -> None:
 
 @app.command()
 def parameters(
-    name: Annotated[str, typer.Argument(help="The chapter.")],
+    name: Name,
     profile: Profile = "default",
 ) -> None:
     """Show a chapter's parameters with what a profile sets them to."""
@@ -52,22 +87,18 @@ def parameters(
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="The chapter.")],
+    name: Name,
     cohort: Cohort = "simulated",
     profile: Profile = "default",
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    seed: Seed = 0,
+    parameter: Parameters = None,
+    threads: Threads = 1,
     timeout: Annotated[int | None, typer.Option(help="Limit for one cell in seconds.")] = None,
 ) -> None:
     """Run one chapter; its results lie in runs/<cohort>/<profile>/<chapter>/."""
-    from radlib.book.parameters import declared_parameters, parse_override
-    from radlib.book.registry import chapter
     from radlib.book.run import run_chapter
 
-    found = chapter(name)
-    declared = declared_parameters(found.source)
-    overrides = dict(parse_override(text, declared) for text in parameter or [])
+    found, overrides = _chapter(name, parameter)
     path = run_chapter(
         found, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads, timeout_s=timeout
     )
@@ -76,23 +107,19 @@ def run(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="The chapter.")],
+    name: Name,
     part: Annotated[int, typer.Option(help="Which share, from 1.", min=1)],
     parts: Annotated[int, typer.Option(help="Of how many.", min=1)],
     cohort: Cohort = "simulated",
     profile: Profile = "default",
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    seed: Seed = 0,
+    parameter: Parameters = None,
+    threads: Threads = 1,
 ) -> None:
     """Train a share of a chapter's trainings; the chapter, run afterwards, finds them finished."""
-    from radlib.book.parameters import declared_parameters, parse_override
-    from radlib.book.registry import chapter
     from radlib.book.trainings import train_part
 
-    found = chapter(name)
-    declared = declared_parameters(found.source)
-    overrides = dict(parse_override(text, declared) for text in parameter or [])
+    found, overrides = _chapter(name, parameter)
     path = train_part(
         found, part=part, parts=parts, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads
     )
@@ -103,7 +130,7 @@ def train(
 def cohort(
     role: Annotated[str, typer.Argument(help="brats2017, tcga-gbm, tcga-idh, huashan or rembrandt.")],
     profile: Profile = "default",
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
 ) -> None:
     """Make the simulated cohort that a profile's chapters read."""
@@ -124,7 +151,7 @@ def publish(
 
     for found in [chapter(name)] if name else chapters().values():
         publish_chapter(found, cohort=cohort, profile=profile)
-    write_generated_pages(cohort=cohort, profile=profile)
+    write_generated_pages(cohort=cohort, profile=profile, commands=_commands())
 
 
 @app.command()
@@ -132,7 +159,7 @@ def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
     """Build the book from what has run; a chapter without results gets a page that says so."""
     from radlib.book.publish import build_book
 
-    typer.echo(build_book(cohort=cohort, profile=profile))
+    typer.echo(build_book(cohort=cohort, profile=profile, commands=_commands()))
 
 
 @app.command()
@@ -145,7 +172,7 @@ def pdf() -> None:
 
 @app.command()
 def keep(
-    name: Annotated[str, typer.Argument(help="The chapter.")],
+    name: Name,
     cohort: Cohort = "real",
     profile: Profile = "default",
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -34,13 +35,25 @@ def runs_root() -> Path:
 
 
 def run_dir(*, cohort: str, profile: str, chapter: str) -> Path:
-    """``runs/<cohort>/<profile>/<chapter>``. A cohort given as a YAML file goes by its stem."""
+    """``runs/<cohort>/<profile>/<chapter>``; see :func:`cohort_slug`."""
     return runs_root() / cohort_slug(cohort) / profile / chapter
 
 
 def cohort_slug(cohort: str) -> str:
-    """The folder name of a cohort: ``simulated``, ``real``, or the stem of a user's YAML file."""
-    return Path(cohort).stem if cohort.endswith((".yml", ".yaml")) else cohort
+    """The folder name of a cohort: ``simulated``, ``real``, or ``<stem>-<digest>`` of a user's YAML file.
+
+    The digest is that of the whole path, so that two descriptions with one file name are two cohorts, and none is
+    taken for the simulated one. A relative path is one from the working directory.
+    """
+    if not is_description(cohort):
+        return cohort
+    path = Path(cohort).expanduser().resolve()
+    return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def is_description(cohort: str) -> bool:
+    """Whether a cohort is named by the path of its YAML description."""
+    return cohort.endswith((".yml", ".yaml"))
 
 
 def manifests_dir() -> Path:

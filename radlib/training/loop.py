@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import resource
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +24,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from radlib.core.device import pick_device
+from radlib.core.device import peak_memory_bytes, pick_device
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
@@ -454,7 +453,7 @@ class _Run:
     def _peak_memory(self) -> int:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return peak_memory_bytes()
 
     # What is kept
 

@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radlib.book.parameters import declared_parameters, load_profile, parse_override, resolve, write_paired
+from radlib.book.parameters import COMMON, declared_parameters, load_profile, parse_override, resolve, write_paired
 from radlib.book.registry import chapter, chapters
+from radlib.book.run import run_chapter
 from radlib.core.errors import RadlibError
+from radlib.core.files import write_json
+from radlib.core.paths import run_dir
 
 
 def test_declared(project: Path) -> None:
@@ -37,6 +40,17 @@ def test_a_wrong_profile_is_refused(project: Path, profile: str, message: str) -
     (project / "notebooks/profiles/smoke.yml").write_text(profile)
     with pytest.raises(RadlibError, match=message):
         resolve(chapter("first"), profile="smoke")
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_what_decides_where_results_lie_is_no_parameter(project: Path, name: str) -> None:
+    """``-p cohort=my.yml`` is refused before anything of the run that it would not belong to is deleted."""
+    first = chapter("first")
+    kept = run_dir(cohort="simulated", profile="smoke", chapter="first") / "results.json"
+    write_json(kept, {"chapter": "first"})
+    with pytest.raises(RadlibError, match=f"use --{name}"):
+        run_chapter(first, cohort="simulated", profile="smoke", overrides={name: "real"})
+    assert kept.is_file()
 
 
 def test_unknown_names_list_the_known(project: Path) -> None:

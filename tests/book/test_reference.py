@@ -1,4 +1,7 @@
+import typer
+
 from radlib.book.reference import PARTS, api_pages, command_line_page, modules
+from radlib.cli import app
 
 
 def test_every_part_has_modules_and_each_is_on_the_page() -> None:
@@ -10,7 +13,7 @@ def test_every_part_has_modules_and_each_is_on_the_page() -> None:
 
 
 def test_every_command_is_on_the_page() -> None:
-    page = command_line_page()
+    page = command_line_page(typer.main.get_command(app))
     for command in ("data check", "data fetch", "cohort init", "phantom make", "features extract", "chapter run"):
         assert f"## `radlib {command}`" in page
     assert "--parameter" in page

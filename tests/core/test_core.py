@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from radlib.core.device import pick_device
+from radlib.core.device import peak_memory_bytes, pick_device
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.paths import cohort_slug, data_root, project_root, require_data_root, run_dir
 from radlib.core.progress import track
@@ -29,7 +29,7 @@ def test_streams_depend_on_names_only() -> None:
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (project_root() / "pyproject.toml").is_file()
-    assert cohort_slug("some/where/my.yml") == "my"
+    assert [cohort_slug(name) for name in ("simulated", "real")] == ["simulated", "real"]
     assert run_dir(cohort="real", profile="smoke", chapter="x").parts[-3:] == ("real", "smoke", "x")
     monkeypatch.delenv("RADLIB_DATA", raising=False)
     assert data_root() is None
@@ -43,6 +43,26 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADLIB_PROJECT", str(tmp_path))
     assert project_root() == tmp_path
+
+
+def test_cohorts_with_one_file_name_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (cohort_slug(str(tmp_path / folder / "my.yml")) for folder in "ab")
+    assert first.startswith("my-")
+    assert first != second
+    monkeypatch.chdir(tmp_path / "..")
+    assert cohort_slug(f"{tmp_path.name}/a/my.yml") == first  # one file, however it is named
+    assert cohort_slug(str(tmp_path / "b" / ".." / "a" / "my.yml")) == first
+    assert cohort_slug(str(tmp_path / "simulated.yml")) != "simulated"
+    assert run_dir(cohort=str(tmp_path / "real.yaml"), profile="smoke", chapter="x").parts[-3].startswith("real-")
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_is_in_bytes(monkeypatch: pytest.MonkeyPatch, system: str, unit: int) -> None:
+    """Linux counts in KiB, macOS in bytes; see getrusage(2) of both."""
+    import resource
+
+    monkeypatch.setattr("sys.platform", system)
+    assert peak_memory_bytes() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, rel=0.1)
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:

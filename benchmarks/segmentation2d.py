@@ -30,8 +30,8 @@ from radlib.book.provenance import peak_memory_bytes
 from radlib.core.device import describe_device, pick_device
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
+from radlib.nn.common import count_flops, count_parameters
 from radlib.papers.islam2020 import segmentation as seg
-from radlib.papers.islam2020.networks import count_flops, count_parameters
 from radlib.papers.islam2020.segmentation_batches import SliceSampler
 from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
 from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on

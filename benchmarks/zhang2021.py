@@ -30,7 +30,7 @@ from radlib.core.device import describe_device, pick_device
 from radlib.core.seeds import rng
 from radlib.data.published import published
 from radlib.data.store import ImageStore
-from radlib.papers.islam2020.networks import count_parameters
+from radlib.nn.common import count_parameters
 from radlib.papers.zhang2021.fusion import segment, train_network
 from radlib.papers.zhang2021.recipe import PAIRS, Recipe
 from radlib.papers.zhang2021.transition import build_transition, train_transition

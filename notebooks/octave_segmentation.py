@@ -65,6 +65,7 @@ from radlib.book.report import Report
 from radlib.book.scores import keep_scores
 from radlib.core.device import pick_device
 from radlib.core.paths import data_root
+from radlib.data.readers.segmented import real_subjects
 from radlib.data.sources import open_cohort
 from radlib.data.store import prepare
 from radlib.papers.islam2020 import segmentation as seg
@@ -401,7 +402,7 @@ if root is None or report.source == "real":
     report.note("No real subjects beside this run: no data root is named (RADLIB_DATA), or they are the cohort itself.")
 else:
     ensembles = {**{key: one.runs for key, one in outcomes.items()}, "two": by_set["t1ce, flair"].runs}
-    there = transfer.real_subjects(root, most=n_real)
+    there = real_subjects(root, most=n_real)
     real = transfer.real_table(there, ensembles, store, recipe=recipe)
     if len(real):
         report.table("real", real, index=False, caption="Dice of the ensembles on real subjects of BraTS vintages.")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from radlib.nn.common import Norm, check_widths, initialise, pad_to_multiple
 from radlib.nn.excitation import Excitation, excitation_block
-from radlib.papers.islam2020.networks import Norm, check_widths, initialise, pad_to_multiple
 
 
 class DoubleConv(nn.Sequential):

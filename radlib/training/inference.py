@@ -11,10 +11,25 @@ from torch import nn
 
 from radlib.core.device import pick_device
 from radlib.core.errors import RadlibError
+from radlib.data.store import ImageStore
 from radlib.training.settings import Precision, precision_on
 
 Activation = Literal["softmax", "sigmoid"] | None
 Network = nn.Module | Callable[[torch.Tensor], torch.Tensor]
+
+
+def brain_box(store: ImageStore, subject: str) -> tuple[slice, slice, slice]:
+    """Where a subject's brain lies in the grid; sizes are multiples of 8 where the grid allows it."""
+    inside = (store.images[store.rows([subject])[0]] != 0).any(dim=0)
+    box = []
+    for axis in range(3):
+        length = inside.shape[axis]
+        along = torch.nonzero(inside.movedim(axis, 0).flatten(1).any(dim=1))[:, 0]
+        first, last = (int(along[0]), int(along[-1]) + 1) if len(along) else (0, length)
+        size = min(length, -(-(last - first) // 8) * 8) if axis < 2 else last - first
+        first = min(max(0, (first + last - size) // 2), length - size)
+        box.append(slice(first, first + size))
+    return box[0], box[1], box[2]
 
 
 def predict_slices(

@@ -18,7 +18,7 @@ from radlib.nn.baselines2d import (
     dynunet,
     segresnet,
 )
-from radlib.papers.islam2020.networks import count_parameters
+from radlib.nn.common import count_parameters
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "U-Net": lambda: UNet2d(2, 4, widths=(4, 8, 8)),

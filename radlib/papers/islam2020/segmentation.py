@@ -22,7 +22,7 @@ from radlib.papers.islam2020.segmentation_batches import SliceSampler
 from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, arguments_of, build, construct
 from radlib.stats.segmentation import score_labels
 from radlib.training.bundle import Segmenter, export_bundle
-from radlib.training.inference import predict_slices
+from radlib.training.inference import brain_box, predict_slices
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import Fitted, fit
 from radlib.training.weights import load_weights, read_metadata, save_weights
@@ -186,20 +186,6 @@ class Run:
     def network(self) -> nn.Module:
         """The trained network."""
         return self.fitted.network
-
-
-def brain_box(store: ImageStore, subject: str) -> tuple[slice, slice, slice]:
-    """Where a subject's brain lies in the grid; sizes are multiples of 8 where the grid allows it."""
-    inside = (store.images[store.rows([subject])[0]] != 0).any(dim=0)
-    box = []
-    for axis in range(3):
-        length = inside.shape[axis]
-        along = torch.nonzero(inside.movedim(axis, 0).flatten(1).any(dim=1))[:, 0]
-        first, last = (int(along[0]), int(along[-1]) + 1) if len(along) else (0, length)
-        size = min(length, -(-(last - first) // 8) * 8) if axis < 2 else last - first
-        first = min(max(0, (first + last - size) // 2), length - size)
-        box.append(slice(first, first + size))
-    return box[0], box[1], box[2]
 
 
 def probabilities(

@@ -11,8 +11,8 @@ import torch
 from radlib.data.cohort import Cohort
 from radlib.data.regions import REGIONS, region_mask
 from radlib.data.store import ImageStore
+from radlib.nn.common import count_flops, count_parameters
 from radlib.nn.octave import conv_flops, octave_flops
-from radlib.papers.islam2020.networks import count_flops, count_parameters
 from radlib.papers.islam2020.segmentation import Outcome, Plan
 from radlib.papers.islam2020.segmentation_networks import PAPER, TITLES, Recipe, build
 

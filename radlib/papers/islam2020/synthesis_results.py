@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from radlib.core.errors import MissingDataError
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.store import ImageStore
+from radlib.nn.common import count_flops, count_parameters
 from radlib.papers.islam2020 import segmentation as seg
-from radlib.papers.islam2020.networks import count_flops, count_parameters
 from radlib.papers.islam2020.synthesis import (
     TITLES,
     LinearSynthesis,

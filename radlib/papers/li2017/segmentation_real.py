@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from radlib.core.errors import RadlibError
+from radlib.data.readers.segmented import real_subjects
 from radlib.data.splits import k_fold
 from radlib.data.store import ImageStore, prepare
-from radlib.papers.islam2020.segmentation_transfer import real_subjects
 from radlib.papers.li2017.segmentation import (
     MODALITIES,
     Recipe,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from radlib.data.published import published
 from radlib.data.store import ImageStore
-from radlib.papers.islam2020.networks import count_parameters
+from radlib.nn.common import count_parameters
 from radlib.papers.zhang2021.fusion import build_network
 from radlib.papers.zhang2021.networks import HEAD, Discriminator, FusionNet, UNet, transfer
 from radlib.papers.zhang2021.recipe import PAIRS, SINGLES, Groups, Recipe

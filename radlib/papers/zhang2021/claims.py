@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from radlib.book.report import Report
-from radlib.papers.islam2020.networks import count_parameters
+from radlib.nn.common import count_parameters
 from radlib.papers.zhang2021.architecture import PAPER, fusion_parameters, transferred, transition_parameters
 from radlib.papers.zhang2021.fusion import Outcome
 from radlib.papers.zhang2021.networks import UNet

@@ -17,13 +17,12 @@ from radlib.core.seeds import named_seed
 from radlib.data.regions import REGIONS, from_classes
 from radlib.data.store import ImageStore
 from radlib.nn.attention import Attention
-from radlib.papers.islam2020.segmentation import brain_box
 from radlib.papers.zhang2021.losses import dice_loss, fusion_loss, region_targets
 from radlib.papers.zhang2021.networks import CLASSES, BranchesNet, FusionNet, UNet, pad_to_multiple, transfer
 from radlib.papers.zhang2021.recipe import PAIRS, Groups, PatchSampler, Recipe, channels_of
 from radlib.papers.zhang2021.transition import Pretrained
 from radlib.stats.segmentation import score_labels
-from radlib.training.inference import predict_volume
+from radlib.training.inference import brain_box, predict_volume
 from radlib.training.settings import LoopSettings
 from radlib.training.supervised import Fitted, fit
 from radlib.training.weights import load_weights, read_metadata, save_weights

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.nn.attention import Attention, attention_block
-from radlib.papers.islam2020.networks import check_widths
+from radlib.nn.common import check_widths
 
 PAPER_WIDTHS: tuple[int, ...] = (16, 32, 64, 128, 256)
 """Channels of the U-Net's levels: 16 filters, doubled at each down-sampling (section 4.1)."""

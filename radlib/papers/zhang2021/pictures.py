@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
-from radlib.papers.islam2020.segmentation import brain_box
 from radlib.papers.zhang2021.fusion import Outcome
 from radlib.papers.zhang2021.recipe import MODALITY_NAMES, Groups, Recipe
 from radlib.papers.zhang2021.results import PLACES
@@ -22,6 +21,7 @@ from radlib.papers.zhang2021.transition import Pretrained, translate
 from radlib.plots.curves import loss_figure
 from radlib.plots.dots import dot_plot
 from radlib.stats.segmentation import dice
+from radlib.training.inference import brain_box
 
 COLOURS: dict[int, tuple[str, tuple[float, float, float]]] = {
     2: ("whole tumour", (0.15, 0.65, 0.25)),

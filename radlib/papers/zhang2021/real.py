@@ -10,8 +10,8 @@ import pandas as pd
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort
 from radlib.data.readers.brats import read_brats
+from radlib.data.readers.segmented import ZeroBackground
 from radlib.data.store import ImageStore, prepare
-from radlib.papers.islam2020.segmentation_transfer import ZeroBackground
 from radlib.papers.zhang2021.fusion import TITLES, Run, apply
 from radlib.papers.zhang2021.recipe import PAIRS, channels_of
 

@@ -266,7 +266,7 @@ def transition_errors(
         One row a subject and kind: ``subject``, ``what`` (``A to B``, ``B to A``, ``A to B to A``, ``B to A to B``),
         ``error``, and ``mean_error`` of answering every voxel with the brain's mean, which needs no network.
     """
-    from radlib.papers.islam2020.segmentation import brain_box
+    from radlib.training.inference import brain_box
 
     pairs = {
         "A to B": ("fake_b", "b"), "B to A": ("fake_a", "a"), "A to B to A": ("again_a", "a"),

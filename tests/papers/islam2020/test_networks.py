@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from radlib.core.errors import RadlibError
+from radlib.nn.common import count_flops, count_parameters
 from radlib.nn.octave import OctaveConv2d, octave_flops
 from radlib.papers.islam2020.networks import (
     PAPER_WIDTHS,
@@ -12,9 +13,6 @@ from radlib.papers.islam2020.networks import (
     EncoderDecoderDiscriminator,
     OctaveFCN,
     PatchDiscriminator,
-    count_flops,
-    count_parameters,
-    pad_to_multiple,
 )
 
 SMALL = (4, 8, 8)
@@ -84,14 +82,6 @@ def test_decoder_block_is_made_of_the_published_layers() -> None:
     assert kinds == ["Conv2d", "BatchNorm2d", "LeakyReLU", "SkipSCSE", "ConvTranspose2d"]
     assert block.up.kernel_size == (4, 4)
     assert block(torch.randn(1, 8, 5, 6)).shape == (1, 2, 10, 12)
-
-
-def test_padding_is_undone() -> None:
-    images = torch.randn(1, 2, 13, 8)
-    padded, crop = pad_to_multiple(images, 8)
-    assert padded.shape == (1, 2, 16, 8)
-    assert torch.equal(padded[crop], images)
-    assert padded.count_nonzero() == images.count_nonzero()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (30, 21)])

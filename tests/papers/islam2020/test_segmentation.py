@@ -14,7 +14,6 @@ from radlib.book.registry import chapters
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort, participants_table
-from radlib.data.nifti import Volume
 from radlib.data.store import ImageStore
 from radlib.papers.islam2020 import segmentation as seg
 from radlib.papers.islam2020 import segmentation_excitation as excitation
@@ -24,6 +23,7 @@ from radlib.papers.islam2020 import segmentation_transfer as transfer
 from radlib.papers.islam2020.networks import OctaveFCN
 from radlib.papers.islam2020.segmentation_batches import SliceSampler
 from radlib.papers.islam2020.segmentation_networks import PAPER, TITLES, Recipe, arguments_of, build, construct
+from radlib.training.inference import brain_box
 
 IDS = tuple(f"s{number}" for number in range(8))
 MODALITIES = ("t1", "t1ce", "t2", "flair")
@@ -229,7 +229,7 @@ def test_own_folds_test_every_development_subject_once(runs: list[seg.Run], stor
 
 
 def test_brain_box_holds_the_brain_and_nothing_is_found_outside(store: ImageStore) -> None:
-    box = seg.brain_box(store, "s0")
+    box = brain_box(store, "s0")
     inside = (store.images[0] != 0).any(dim=0)
     assert int(inside[box].sum()) == int(inside.sum())
     assert [part.stop - part.start for part in box] == [24, 24, 6]
@@ -403,16 +403,6 @@ def test_the_claim_is_counted_block_by_block() -> None:
 # Transfer
 
 
-def test_the_value_in_the_corner_becomes_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = np.full((4, 4, 4), -3.5, np.float32)
-    data[1:3, 1:3, 1:3] = 0.0  # zeros inside the brain
-    monkeypatch.setattr(Cohort, "volume", lambda *_: Volume(data, np.eye(4), (1.0, 1.0, 1.0)))
-    shifted = transfer.ZeroBackground(**{k: getattr(cohort(), k) for k in Cohort.__dataclass_fields__})
-    volume = shifted.volume("s0", "flair").data
-    assert volume[0, 0, 0] == 0
-    assert (volume[1:3, 1:3, 1:3] == 3.5).all()
-
-
 def test_a_synthetic_image_is_standardised_and_training_subjects_are_left_out(
     store: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,18 +430,6 @@ def test_weights_that_hide_their_training_subjects_are_refused(
     monkeypatch.setattr(transfer, "load_synthesiser", lambda _: (None, {"target": "t2"}))
     with pytest.raises(MissingDataError, match="on whom"):
         transfer.with_synthetic(store, cohort(), Path("w"), ["s0"], sources=("t1ce", "flair"))
-
-
-@pytest.mark.data
-def test_real_subjects_by_what_they_have(real_data: Path) -> None:
-    found = transfer.real_subjects(real_data, most=2)
-    assert {len(names): len(found[names]) for names in found} == {3: 2, 2: 2}
-    two = found["t1ce", "flair"]
-    assert two.volume(two.ids[0], "flair").data[0, 0, 0] == 0
-
-
-def test_no_real_subjects_under_an_empty_root(tmp_path: Path) -> None:
-    assert transfer.real_subjects(tmp_path, most=2) == {}
 
 
 def test_the_paper_profile_is_the_published_recipe() -> None:

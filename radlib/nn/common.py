@@ -1,0 +1,64 @@
+"""What 2D networks of several papers share: padding, initialisation, and how large a network is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from radlib.core.errors import RadlibError
+
+Norm = Literal["none", "batch"]
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
+    """``images`` ``(B, C, H, W)`` with zeros on all sides up to multiples, and the index that cuts an output back."""
+    height, width = images.shape[-2:]
+    rows, columns = -height % multiple, -width % multiple
+    top, left = rows // 2, columns // 2
+    crop = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
+    if rows or columns:
+        images = functional.pad(images, (left, columns - left, top, rows - top))
+    return images, crop
+
+
+def initialise(network: nn.Module) -> None:
+    """He's initialisation (fan in, ReLU) of every convolution, zero biases: without norm, torch's own is too small."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def check_widths(widths: Sequence[int]) -> None:
+    """Raise RadlibError where a network would have no layer, or a layer no channel."""
+    if not widths or min(widths) < 1:
+        raise RadlibError(f"the widths are {tuple(widths)}", remedy="give at least one positive number of channels")
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def count_flops(network: nn.Module, shape: Sequence[int]) -> int:
+    """Multiplications of convolutions and linear layers in one pass over images of ``shape`` ``(B, C, H, W)``.
+
+    Counted by torch (which counts a multiplication and its addition as two) on the meta device or wherever the
+    network is; nothing is computed on the meta device.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(tuple(shape), device=device))
+    finally:
+        network.train(training)
+    return counter.get_total_flops() // 2

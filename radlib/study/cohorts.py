@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,7 @@ from radlib.study.jobs import NOT_DECIDING
 
 if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
-    from radlib.data.store import ImageStore, Normalisation
+    from radlib.data.store import ImageStore
 
 #: The file in a simulated cohort's folder that says that it is whole.
 MADE = "made.json"
@@ -90,7 +90,7 @@ class Images:
     grid: tuple[int, int, int] = (96, 96, 64)
     spacing: float = 2.25
     modalities: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
-    normalise: Normalisation = "zscore"
+    normalise: Literal["zscore", "minmax", "none"] = "zscore"  # written out: jobs read it at run time
     memory_mapped: bool = field(default=False, metadata=NOT_DECIDING)
 
     def open(self, ids: tuple[str, ...] | None = None) -> ImageStore:

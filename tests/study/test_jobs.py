@@ -18,6 +18,7 @@ import torch
 
 from radlib.core.errors import RadlibError
 from radlib.study.code import reached, syntax_digest
+from radlib.study.cohorts import Images, Source
 from radlib.study.jobs import NOT_DECIDING, Job, job
 from radlib.study.store import Work, compute, find, fresh, jobs_root, result
 from radlib.study.studies import Study
@@ -81,6 +82,17 @@ def test_wrong_inputs_are_named() -> None:
     endless = first(recipe=Recipe(rate=float("inf")), seed=0)
     with pytest.raises(RadlibError, match="inf"):
         _ = endless.fingerprint
+
+
+@job
+def of_images(work: Work, *, images: Images) -> None: ...
+
+
+def test_images_are_inputs() -> None:
+    images = Images(source=Source("huashan", "simulated", "smoke"), grid=(8, 8, 8))
+    assert of_images(images=images).inputs["images"] == images
+    with pytest.raises(RadlibError, match="input 'images'"):
+        of_images(images={"source": {"role": "huashan"}, "normalise": "none of these"})
 
 
 def test_a_job_is_made_again_from_its_specification() -> None:

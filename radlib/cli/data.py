@@ -160,7 +160,7 @@ def _console() -> Console:
 
 
 def _size(manifest: Manifest) -> str:
-    from radlib.data.check.findings import plural
+    from radlib.data.findings import plural
 
     parts = []
     if manifest.images is not None:
@@ -241,7 +241,7 @@ def _print_steps(console: Console, manifest: Manifest) -> None:
 def _print_report(console: Console, report: CheckReport) -> None:
     from rich.table import Table
 
-    from radlib.data.check.findings import plural
+    from radlib.data.findings import plural
 
     if report.findings:
         table = Table(header_style="bold", show_lines=False, expand=False)

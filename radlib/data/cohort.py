@@ -15,6 +15,7 @@ import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, checksums
+from radlib.data.decode import Grid, read_grid, refuse_other_grid
 from radlib.data.nifti import Volume, parse_encoding, read_labels, read_volume
 
 Source = Literal["simulated", "real", "user"]
@@ -57,7 +58,7 @@ class Cohort:
         root: the folder that the paths of ``participants`` start from.
         participants: one row a subject, indexed by ``id``; the columns of :data:`COLUMNS` first. Numbers are
             float64, everything else text; unknown is NaN in both. ``label_encoding`` says how ``seg`` writes its
-            labels (:data:`radlib.data.nifti.LABEL_ENCODINGS`; empty is ``brats``).
+            labels (:data:`radlib.data.nifti.LABEL_ENCODINGS`; empty where only the labels themselves can tell).
         expression: subjects x genes, or None.
         radiomics: subjects x features, or None. NaN is a missing feature; a subject without any (no image, say) has a
             row of NaN.
@@ -102,15 +103,25 @@ class Cohort:
         return self.root / str(cell)
 
     def volume(self, subject: str, modality: str) -> Volume:
-        """The image of a subject: float32 ``(X, Y, Z)``, affine, spacing in mm. For ``seg`` use :meth:`labels`."""
+        """The image of a subject as :func:`radlib.data.nifti.read_volume` reads it. For ``seg`` use :meth:`labels`.
+
+        Raises:
+            VolumeError: if it cannot be used, or lies on another grid than the subject's segmentation.
+        """
         if modality == "seg":
             return self.labels(subject)
-        return read_volume(self.path(subject, modality))
+        path = self.path(subject, modality)
+        volume = read_volume(path)
+        seg = self._row(subject)["seg"]
+        drawn_on = read_grid(self.root / str(seg)) if isinstance(seg, str) else None
+        if drawn_on is not None:
+            refuse_other_grid(Grid(volume.data.shape, volume.affine), drawn_on, file=path, other="the segmentation")
+        return volume
 
     def labels(self, subject: str) -> Volume:
         """The segmentation of a subject: uint8 ``(X, Y, Z)`` with 0, 1, 2, 4, whatever the vintage of the file."""
         encoding = self._row(subject)["label_encoding"]
-        return read_labels(self.path(subject, "seg"), encoding="brats" if pd.isna(encoding) else str(encoding))
+        return read_labels(self.path(subject, "seg"), encoding=None if pd.isna(encoding) else str(encoding))
 
     def fingerprint(self) -> str:
         """A digest of everything that the cohort holds: its tables and the content of every file, in hexadecimal.

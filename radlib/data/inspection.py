@@ -8,8 +8,10 @@ import numpy as np
 
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
+from radlib.data.check.images import disagreements, examine
 from radlib.data.cohort import FILE_COLUMNS, Cohort
-from radlib.data.nifti import Volume
+from radlib.data.duplicates import Described, same_subjects
+from radlib.data.nifti import map_labels
 
 
 def summary(cohort: Cohort) -> dict[str, Any]:
@@ -45,27 +47,39 @@ def summary(cohort: Cohort) -> dict[str, Any]:
 def image_problems(cohort: Cohort) -> list[str]:
     """Every problem of every volume, one sentence each; reads one volume at a time.
 
-    Unreadable, not finite, the same everywhere, unexpected labels, or on another grid than the subject's first.
+    What :func:`radlib.data.check.images.examine` finds, images of a subject on several grids, labels that the stated
+    encoding does not know or that can be read in two ways, and subjects that show the same patient.
     """
-    problems = []
-    for subject in track(cohort.ids, description="subjects"):
-        first: tuple[str, Volume] | None = None
+    problems, described = [], []
+    for number, subject in enumerate(track(cohort.ids, description="subjects")):
+        grids = {}
         for column in FILE_COLUMNS:
             if cohort.participants[column].isna()[subject]:
                 continue
-            try:
-                volume = cohort.volume(subject, column)
-            except RadlibError as error:
-                problems.append(str(error))
-                continue
-            if column != "seg" and np.ptp(volume.data) == 0:
-                problems.append(f"{subject}: {column} is the same everywhere")
-            if first is None:
-                first = (column, volume)
-            elif volume.data.shape != first[1].data.shape:
-                problems.append(
-                    f"{subject}: {column} has shape {volume.data.shape}, {first[0]} has {first[1].data.shape}"
-                )
-            elif not np.allclose(volume.affine, first[1].affine, atol=1e-3):
-                problems.append(f"{subject}: {column} lies elsewhere in space than {first[0]} (affines differ)")
+            path = cohort.path(subject, column)
+            found = examine(path, mask=column == "seg")
+            problems += [f"{subject}: {column}: {message}. File: {path}" for _, message, _ in found.faults]
+            if found.grid is not None:
+                grids[column] = found.grid
+            if found.description is not None:
+                described.append(Described(number, column, column == "seg", found.description))
+            if column == "seg" and found.labels:
+                problems += label_problems(cohort, subject, list(found.labels))
+        problems += [f"{subject}: {message}" for _, message in disagreements(grids)]
+    for (one, other), names in same_subjects(described).items():
+        problems.append(f"{cohort.ids[other]} shows the same as {cohort.ids[one]}: {', '.join(sorted(names))}")
     return problems
+
+
+def label_problems(cohort: Cohort, subject: str, values: list[float] | None = None) -> list[str]:
+    """What is wrong with the labels of a subject's segmentation, given its values or read from its file."""
+    try:
+        if values is None:
+            cohort.labels(subject)
+        else:
+            encoding = cohort.participants["label_encoding"].dropna().get(subject)
+            named = None if encoding is None else str(encoding)
+            map_labels(np.array(values), encoding=named, file=cohort.path(subject, "seg"))
+    except RadlibError as error:
+        return [f"{subject}: {error}"]
+    return []

@@ -1,4 +1,4 @@
-"""Volumes and tumour label maps, read with errors that say what is wrong with which file."""
+"""Volumes and tumour label maps, read in one orientation, with errors that say what is wrong with which file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path
+from radlib.data.decode import VolumeError, as_floats, background_of, decode, read_grid, turned
 
 BRATS_LABELS: Mapping[int, str] = {1: "necrotic and non-enhancing core", 2: "oedema", 4: "enhancing tumour"}
 """The labels inside radlib, whatever the file has."""
@@ -34,61 +35,44 @@ LABEL_ENCODINGS: Mapping[str, Mapping[int, int]] = {
     "whole-tumour": {0: 0, 1: 2},
 }
 
-VolumeProblem = Literal["missing", "truncated", "unreadable", "shape", "non-finite", "labels"]
-
-
-class VolumeError(RadlibError):
-    """A volume that cannot be used. ``kind`` says why, for programs."""
-
-    def __init__(self, kind: VolumeProblem, problem: str, *, file: Path | str, remedy: str) -> None:
-        super().__init__(problem, file=file, remedy=remedy)
-        self.kind: VolumeProblem = kind
+LABEL_TOLERANCE = 1e-3
+"""Label maps stored with a scale factor come back as 0.99999997."""
 
 
 class Volume(NamedTuple):
-    """Voxels ``(X, Y, Z)``, the 4x4 affine from voxel index to mm (RAS+), and the voxel spacing in mm."""
+    """Voxels ``(X, Y, Z)``, the 4x4 affine from voxel index to mm (RAS+), and the voxel spacing in mm.
+
+    A volume that was read has its axes in the order L, P, S, as BraTS: each index grows to the left, to the back and
+    upwards, however the file is stored. Positions counted from its first voxel are in that frame.
+    ``background`` is what the file has outside the head; the voxels there are 0.
+    """
 
     data: np.ndarray
     affine: np.ndarray
     spacing: tuple[float, float, float]
+    background: float = 0.0
 
 
 def read_volume(
     path: Path | str, *, shape: tuple[int, int, int] | None = None, allow_nonfinite: bool = False
 ) -> Volume:
-    """Read an image as float32, ``(X, Y, Z)``, in the units of the file (scale factors of the header applied).
+    """Read an image as float32, ``(X, Y, Z)`` in the order L, P, S, in the units of the file (scale factors applied).
+
+    Values that float32 cannot hold (:func:`radlib.data.decode.as_floats`) come as float64. A background other than 0
+    (:func:`radlib.data.decode.background_of`) becomes 0.
 
     Args:
-        path: a ``.nii``, ``.nii.gz`` or ``.mha`` (BraTS 2015 and earlier) file.
+        path: a NIfTI, MetaImage (``.mha``, ``.mhd``) or NRRD file.
         shape: the shape that the volume must have, such as that of the subject's other modalities.
         allow_nonfinite: accept NaN and infinite voxels.
 
     Raises:
-        VolumeError: the file is missing, its gzip stream is truncated or corrupt, it is no NIfTI file, it is not
-            three-dimensional or not of ``shape``, or it has voxels that are NaN or infinite.
+        VolumeError: the file is missing or damaged, it is not three-dimensional or not of ``shape``, its header
+            contradicts itself, or it has voxels that are no real numbers, NaN or infinite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise VolumeError(
-            "missing", "the volume does not exist", file=path, remedy="check the path, or leave its cell empty"
-        )
-    data, affine = _read_metaimage(path) if path.suffix == ".mha" else _read_nifti(path)
-    if data.ndim == 4 and data.shape[3] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or 0 in data.shape:
-        raise VolumeError(
-            "shape",
-            f"the volume has shape {data.shape}, expected three dimensions",
-            file=path,
-            remedy="store one modality and one time point a file",
-        )
-    if shape is not None and data.shape != tuple(shape):
-        raise VolumeError(
-            "shape",
-            f"the volume has shape {data.shape}, expected {tuple(shape)}",
-            file=path,
-            remedy="bring all modalities of a subject onto one grid",
-        )
+    volume = _oriented(path, shape)
+    data = as_floats(volume.data)
     if not allow_nonfinite and not np.isfinite(data).all():
         count = int(data.size - np.isfinite(data).sum())
         raise VolumeError(
@@ -97,98 +81,98 @@ def read_volume(
             file=path,
             remedy="convert the file again, or set those voxels to 0",
         )
-    return Volume(data, affine, spacing_of(affine))
+    background = background_of(data)
+    if background:
+        data = np.where(data == background, np.zeros((), data.dtype), data)
+    return Volume(data, volume.affine, volume.spacing, background)
 
 
-def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        # Decompressed whole, because only the end of a gzip stream says whether it is sound.
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+def _oriented(path: Path, shape: tuple[int, int, int] | None) -> Volume:
+    """A volume in the order L, P, S, of the type of its file; whatever is wrong with its header is raised."""
+    found = decode(path)
+    if found.problems:
+        raise found.problems[0]
+    grid = found.grid.upright()
+    if shape is not None and grid.shape != tuple(shape):
         raise VolumeError(
-            "truncated",
-            f"the gzip stream is truncated or corrupt ({error})",
+            "shape-differs",
+            f"the volume has shape {grid.shape}, expected {tuple(shape)}",
             file=path,
-            remedy="copy or download the file again",
-        ) from error
-    try:
-        form = nib.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-        image = form.from_bytes(content)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError) as error:
-        raise VolumeError(
-            "unreadable",
-            f"not a readable NIfTI volume ({error})",
-            file=path,
-            remedy="copy or convert the file again",
-        ) from error
-    return data, np.asarray(image.affine, dtype=np.float64)
+            remedy="bring all modalities of a subject onto one grid",
+        )
+    return Volume(turned(found.data, found.grid.affine), grid.affine, grid.spacing)
 
 
-def _read_metaimage(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A MetaImage (BraTS 2012 to 2016) as NIfTI would have it: axes ``(X, Y, Z)``, RAS+ instead of LPS."""
-    import SimpleITK
-
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise VolumeError(
-            "unreadable", f"not a readable MetaImage ({reason})", file=path, remedy="copy the file again"
-        ) from error
-    size = image.GetDimension()
-    lps = np.eye(4)
-    if size == 3:
-        lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-        lps[:3, 3] = image.GetOrigin()
-    data = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).T, dtype=np.float32)
-    return data, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
-
-
-def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
-    """The voxel spacing in mm: the lengths of the affine's columns."""
-    lengths = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
-    return float(lengths[0]), float(lengths[1]), float(lengths[2])
-
-
-def read_labels(path: Path | str, *, encoding: str = "brats", shape: tuple[int, int, int] | None = None) -> Volume:
-    """Read a segmentation as uint8 with the labels 0, 1, 2, 4 (:data:`BRATS_LABELS`).
+def read_labels(
+    path: Path | str, *, encoding: str | None = "brats", shape: tuple[int, int, int] | None = None
+) -> Volume:
+    """Read a segmentation as uint8, ``(X, Y, Z)`` in the order L, P, S, with 0, 1, 2, 4 (:data:`BRATS_LABELS`).
 
     Args:
         path: the label file.
-        encoding: a name in :data:`LABEL_ENCODINGS`, or a mapping as text, such as ``"0:0 1:1 2:2 3:4"``.
+        encoding: a name in :data:`LABEL_ENCODINGS`, or a mapping as text, such as ``"0:0 1:1 2:2 3:4"``. None where
+            it is not stated: it is then taken from the labels if they leave no choice.
         shape: the shape that the volume must have.
 
     Raises:
-        VolumeError: as :func:`read_volume`, and where the file has a label that the encoding does not know.
+        VolumeError: as :func:`read_volume`; where the file has a label that the encoding does not know; where none is
+            stated and the labels can be read in two ways.
     """
-    volume = read_volume(path, shape=shape)
-    return Volume(map_labels(volume.data, encoding=encoding, file=path), volume.affine, volume.spacing)
+    volume = _oriented(Path(path), shape)
+    return volume._replace(data=map_labels(volume.data, encoding=encoding, file=path))
 
 
-def map_labels(data: npt.ArrayLike, *, encoding: str = "brats", file: Path | str = "") -> np.ndarray:
-    """Labels of a vintage to 0, 1, 2, 4, as uint8 of the same shape. Raises on labels the encoding lacks."""
-    mapping = parse_encoding(encoding)
+def map_labels(data: npt.ArrayLike, *, encoding: str | None = "brats", file: Path | str = "") -> np.ndarray:
+    """Labels of a vintage to 0, 1, 2, 4, as uint8 of the same shape; raises as :func:`read_labels`.
+
+    A value within :data:`LABEL_TOLERANCE` of an integer is that integer.
+    """
     data = np.asarray(data)
-    mapped = np.zeros(data.shape, dtype=np.uint8)
-    known = data == 0
-    for label, target in mapping.items():
-        here = data == label
-        known |= here
-        if target:
-            mapped[here] = target
-    if not known.all():
-        unknown = np.unique(data[~known])
+    values = label_values(data)
+    if encoding is None:
+        encoding = _only_reading(values, file)
+    mapping = parse_encoding(encoding)
+    if unknown := sorted(set(values) - set(mapping)):
         shown = ", ".join(f"{value:g}" for value in unknown[:8])
         raise VolumeError(
-            "labels",
+            "unexpected-label",
             f"unexpected label(s) {shown}; encoding {encoding!r} has {sorted(mapping)}",
             file=file,
             remedy=f"name the right label encoding ({', '.join(LABEL_ENCODINGS)}, or text such as '1:1 2:2 3:4')",
         )
+    rounded = data if data.dtype.kind in "iub" else np.rint(data)
+    mapped = np.zeros(data.shape, dtype=np.uint8, order="F" if data.flags.f_contiguous else "C")
+    for label, target in mapping.items():
+        if target:
+            mapped[rounded == label] = target
     return mapped
+
+
+def label_values(data: np.ndarray) -> list[float]:
+    """The values of a label map other than 0, sorted; what is almost an integer is that integer."""
+    # Most voxels are background: sorting the others only is ten times as fast.
+    values = np.unique(data[data != 0]).astype(float)
+    nearest = np.rint(values)
+    return sorted(set(np.where(np.abs(values - nearest) <= LABEL_TOLERANCE, nearest, values).tolist()) - {0.0})
+
+
+def _only_reading(values: Sequence[float], file: Path | str) -> str:
+    """The encoding of a label map that nobody has named, where its labels leave no choice.
+
+    Raises:
+        VolumeError: if two encodings read these labels differently, such as a mask of 0 and 1 (necrosis, or the whole
+            tumour), or none knows them.
+    """
+    fitting = [name for name, mapping in LABEL_ENCODINGS.items() if set(values) <= set(mapping)]
+    readings = {tuple(LABEL_ENCODINGS[name][int(value)] for value in values) for name in fitting}
+    if len(readings) == 1:
+        return fitting[0]
+    shown = ", ".join(f"{value:g}" for value in values[:8])
+    problem = f"the labels {shown} can be read as {' or '.join(fitting)}" if fitting else f"unexpected label(s) {shown}"
+    raise VolumeError(
+        "unexpected-label", f"{problem}, and no label encoding is stated", file=file,
+        remedy=f"state label_encoding: {', '.join(fitting or LABEL_ENCODINGS)}, or text such as '1:1 2:2 3:4'",
+    )  # fmt: skip
 
 
 def parse_encoding(encoding: str) -> Mapping[int, int]:
@@ -221,6 +205,7 @@ def write_volume(
     dtype: npt.DTypeLike = np.float32,
     description: str = "",
     note: Mapping[str, Any] | None = None,
+    like: Path | None = None,
 ) -> None:
     """Write ``(X, Y, Z)`` voxels atomically as NIfTI-1, with mm and no scale factors.
 
@@ -232,8 +217,13 @@ def write_volume(
         affine: from voxel index to mm (RAS+).
         dtype: of the file.
         description: for the header, of which 79 bytes are kept: what marks a volume that nobody measured.
+        like: a file whose order of axes and affine the new one gets; ``affine`` is that file's as :func:`read_volume`
+            gives it.
         note: kept as a comment extension in JSON; :func:`read_note` gives it back.
     """
+    grid = None if like is None else read_grid(like)
+    if grid is not None:
+        data, affine = turned(data, affine, grid.affine), grid.affine
     image = nib.Nifti1Image(np.asarray(data).astype(dtype, copy=False), np.asarray(affine, dtype=np.float64))
     image.header.set_xyzt_units("mm")
     image.set_sform(image.affine, code=1)
@@ -258,7 +248,7 @@ def read_note(path: Path | str) -> tuple[str, dict[str, Any]]:
     try:
         image = nib.load(path)
     except FileNotFoundError as error:
-        raise VolumeError("missing", "the volume does not exist", file=path, remedy="check the path") from error
+        raise VolumeError("missing-file", "the volume does not exist", file=path, remedy="check the path") from error
     except (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, zlib.error, ValueError) as error:
         raise VolumeError(
             "unreadable", f"not a readable NIfTI volume ({error})", file=path, remedy="copy the file again"

@@ -22,6 +22,7 @@ from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES, Cohort
+from radlib.data.decode import Grid, refuse_other_grid
 from radlib.data.nifti import Volume
 
 Normalisation = Literal["zscore", "minmax", "none"]
@@ -31,6 +32,9 @@ Where = Literal["tumour", "brain", "all"]
 #: would otherwise set the scale.
 _ZSCORE_LIMIT = 5.0
 _MINMAX_PERCENTILE = 99.5
+
+_HEAD_MM = 120.0
+"""An image that reaches so far along every axis holds a head, and something around it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,6 +314,7 @@ def prepare(
     affines = np.zeros((len(names), 4, 4))
     for row, subject in enumerate(track(names, description=f"images of {cohort.name}")):
         volumes = {name: cohort.volume(subject, name) for name, has in zip(channels, present[row], strict=True) if has}
+        _refuse_unusable(cohort, subject, volumes)
         affines[row] = _centred(volumes, shape, spacing)
         if filled:
             continue
@@ -361,6 +366,24 @@ def _shifted(data: np.ndarray, offset: np.ndarray, shape: Sequence[int]) -> np.n
         target = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, offset, strict=True))
         out[target] = data[source]
     return out
+
+
+def _refuse_unusable(cohort: Cohort, subject: str, volumes: dict[str, Volume]) -> None:
+    """Refuse images on several grids, and a head without anything around it: the brain is what is not 0."""
+    first, like = next(iter(volumes.items()))
+    for name, volume in volumes.items():
+        refuse_other_grid(
+            Grid(volume.data.shape, volume.affine), Grid(like.data.shape, like.affine),
+            file=cohort.path(subject, name), other=f"{first} of {subject}",
+        )  # fmt: skip
+        if (np.array(volume.data.shape) * volume.spacing).min() >= _HEAD_MM and np.count_nonzero(volume.data) > (
+            0.9 * volume.data.size
+        ):
+            raise RadlibError(
+                f"{name} of {subject} has no background: more than nine tenths of its voxels are not 0, so that the "
+                "brain cannot be told from what is around it", file=cohort.path(subject, name),
+                remedy="strip the skull (`radlib preprocess`, with --mask where you have one)",
+            )  # fmt: skip
 
 
 def _centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: float) -> np.ndarray:

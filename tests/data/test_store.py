@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,8 +57,20 @@ def test_same_spacing_is_a_crop_centred_on_the_brain(cohort: Cohort) -> None:
 def test_other_orientations_are_turned(cohort: Cohort) -> None:
     store = prepare(cohort, modalities=("t1",), grid=(8, 8, 8), spacing=1.0, normalise="none")
     inside = store.images[1, 0] != 0
-    mirrored = cohort.volume("s1", "t1").data[3:9, 2:8, 1:7][::-1, ::-1]
-    assert np.array_equal(store.images[1, 0][inside].reshape(6, 6, 6).numpy(), mirrored)
+    written = np.asarray(nib.load(cohort.path("s1", "t1")).dataobj)[3:9, 2:8, 1:7]
+    assert np.array_equal(store.images[1, 0][inside].reshape(6, 6, 6).numpy(), written[::-1, ::-1])
+
+
+def test_images_on_several_grids_and_a_head_without_background_are_named(cohort: Cohort) -> None:
+    write_volume(cohort.path("s0", "t2"), np.ones((12, 10, 7)), affine=LPS)
+    with pytest.raises(RadlibError, match=r"12 x 10 x 7 voxels, not 12 x 10 x 8.*grid of the seg.*0-t2"):
+        prepare(cohort, modalities=("t1", "t2"))
+    without = replace(cohort, participants=cohort.participants.assign(seg=None))
+    with pytest.raises(RadlibError, match=r"12 x 10 x 7 voxels, not 12 x 10 x 8.*grid of t1 of s0.*0-t2"):
+        prepare(without, modalities=("t1", "t2"))
+    write_volume(cohort.path("s1", "t1"), np.ones((12, 10, 8)), affine=np.diag([10, 12, 15, 1]))
+    with pytest.raises(RadlibError, match=r"t1 of s1 has no background.*1-t1.*--mask"):
+        prepare(cohort, modalities=("t1",), ids=["s1"])
 
 
 def test_restore_is_the_way_back(cohort: Cohort) -> None:

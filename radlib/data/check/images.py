@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import tempfile
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
-from radlib.data.check.findings import Finding, Kind, Severity, shorten
-from radlib.data.manifests import Image, Images, Manifest
+from radlib.data.decode import AFFINE_TOLERANCE, VOLUME_SUFFIXES, Grid, VolumeError, background_of, decode, times
+from radlib.data.duplicates import describe_image, describe_mask, same_images
+from radlib.data.findings import Finding, Kind, Severity, shorten
+from radlib.data.manifests import Images, Manifest
+from radlib.data.nifti import LABEL_TOLERANCE, label_values
 
-Add = Callable[..., None]  # takes a kind and a message, and optionally file and count
-Volume = tuple[np.ndarray, np.ndarray, tuple[float, ...]]  # voxels, affine (4, 4) in mm, voxel size in mm
-
-_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".dcm")
 _LITTER = (".DS_Store", "Thumbs.db", "SHA256SUMS")  # what file systems and people leave behind
-_AFFINE_TOLERANCE = 1e-3  # mm; writers round the affine to float32
-_LABEL_TOLERANCE = 1e-3  # label maps stored with a scale factor come back as 0.99999997
 
 
 @dataclass
@@ -38,11 +33,12 @@ class SubjectFiles:
 
 @dataclass
 class SubjectResult:
-    """What one worker hands back: findings, and the content hash of every image that could be read."""
+    """What one worker hands back: findings, and a description of every image that could be read and varies."""
 
     subject: str
     findings: list[Finding] = field(default_factory=list)
-    hashes: dict[str, str] = field(default_factory=dict)  # image to hash; constant images are left out
+    described: dict[str, np.ndarray] = field(default_factory=dict)
+    masks: frozenset[str] = frozenset()  # which of them are label maps
     images: int = 0
     bytes: int = 0
 
@@ -75,7 +71,7 @@ def scan(manifest: Manifest, root: Path) -> tuple[list[SubjectFiles], list[Findi
         else:
             if path.name in _LITTER or file in tables or any(fnmatch(path.name, name) for name in images.ignore):
                 continue
-            is_image = path.name.lower().endswith(_IMAGE_SUFFIXES)
+            is_image = path.name.lower().endswith((*VOLUME_SUFFIXES, ".dcm"))
             message = f"fits no file of the layout, such as {images.example}"
             severity: Severity = "error" if is_image else "note"
             findings.append(Finding(severity, "extra-file", manifest.name, message, file=file))
@@ -121,207 +117,129 @@ def check_subject(
             Finding("error", kind, dataset, message, file=file, subject=subject.subject, count=count)
         )
 
-    grids: dict[str, tuple[tuple[int, ...], np.ndarray]] = {}
+    grids: dict[str, Grid] = {}
     for name, image in images.images.items():
         paths = subject.files.get(name, [])
         if not paths and not image.optional:
             add("missing-file", f"there is no {name} image ({image.meaning})")
         for path in paths:
             result.images += 1
-            content = _read(root / path, path, sums.get(path), add)
+            content = _read(root / path)
             result.bytes += len(content or b"")
-            volume = _decode(content, path, add) if content is not None else None
+            if content and path in sums and (digest := hashlib.sha256(content).hexdigest()) != sums[path]:
+                add("wrong-checksum", f"SHA-256 is {digest}, SHA256SUMS says {sums[path]}", file=path)
+            found = examine(root / path, content, mask=image.labels is not None)
             del content
-            if volume is None:
+            for kind, message, count in found.faults:
+                add(kind, message, file=path, count=count)
+            if found.grid is None:
                 continue
-            data, affine, zooms = volume
-            if data.ndim != 3 or data.dtype.kind not in "biuf":
-                add("unexpected-shape", f"{data.ndim}-dimensional image of type {data.dtype}", file=path)
-                continue
-            _check_grid(data.shape, affine, zooms, images, path, add)
-            grids.setdefault(name, (data.shape, affine))
-            constant = _check_voxels(data, image, path, add)
-            if not constant:
-                result.hashes.setdefault(name, content_hash(data))
-            del data, volume
+            for kind, message in _unexpected(found.grid, images):
+                add(kind, message, file=path)
+            grids.setdefault(name, found.grid)
+            if image.labels is not None and (wrong := [v for v in found.labels if v not in image.labels]):
+                add(
+                    "unexpected-label",
+                    f"{sum(found.labels[value] for value in wrong)} voxels are labelled "
+                    f"{shorten(f'{value:g}' for value in wrong)}; possible are "
+                    f"{shorten(sorted(image.labels), limit=9)}",
+                    file=path,
+                    count=sum(found.labels[value] for value in wrong),
+                )
+            if found.description is not None:
+                result.described.setdefault(name, found.description)
 
     if twice := [path for paths in subject.files.values() if len(paths) > 1 for path in paths]:
         add("duplicate-id", f"more than one file for the same image: {shorten(twice, limit=10)}", count=len(twice))
     if images.same_grid:
-        _check_agreement(grids, add)
-    by_hash = defaultdict(list)
-    for name, digest in result.hashes.items():
-        if images.images[name].labels is None:  # two segmentations may well agree
-            by_hash[digest].append(name)
-    for names in by_hash.values():
-        if len(names) > 1:
-            add("duplicate-image", f"{' and '.join(names)} hold the same voxels")
+        for kind, message in disagreements(grids):
+            add(kind, message)
+    result.masks = frozenset(name for name in result.described if images.images[name].labels is not None)
+    for message in repeated({name: v for name, v in result.described.items() if name not in result.masks}):
+        add("duplicate-image", message)
     return result
 
 
-def _read(path: Path, relative: str, checksum: str | None, add: Add) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        add("unreadable", f"cannot be read: {error.strerror}", file=relative)
+        return path.read_bytes()
+    except OSError:  # the decoder says what is wrong
         return None
-    if checksum and (digest := hashlib.sha256(content).hexdigest()) != checksum:
-        add("wrong-checksum", f"SHA-256 is {digest}, SHA256SUMS says {checksum}", file=relative)
-    return content
 
 
-def _decode(content: bytes, path: str, add: Add) -> Volume | None:
-    """The volume, scaled where the header says so; None where it cannot be read, with the finding added."""
-    if not content:
-        add("unreadable", "the file is empty", file=path)
-        return None
+class Examined(NamedTuple):
+    """What one file holds.
+
+    Attributes:
+        faults: kind, message and, where something is counted, how many voxels.
+        grid: where its voxels lie; None where there are none.
+        labels: of a label map, each value other than 0 and its number of voxels.
+        description: for :mod:`radlib.data.duplicates`; None where nothing varies.
+        background: of an image, the value outside the head.
+    """
+
+    faults: list[tuple[Kind, str, int | None]]
+    grid: Grid | None = None
+    labels: Mapping[float, int] = MappingProxyType({})
+    description: np.ndarray | None = None
+    background: float = 0.0
+
+
+def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined:
+    """Everything that is wrong with one image or label map, by the same decoder that readers use."""
     try:
-        if path.endswith((".nii", ".nii.gz")):
-            return _decode_nifti(gzip.decompress(content) if path.endswith(".gz") else content, path, add)
-        return _decode_with_itk(content, path)
-    except EOFError:
-        add("truncated-gzip", f"the compressed stream ends early, after {len(content)} bytes", file=path)
-    except (gzip.BadGzipFile, zlib.error) as error:
-        add("corrupt-gzip", f"the compressed stream is damaged: {error}", file=path)
-    except Exception as error:  # a decoder may raise anything on a broken file
-        add("bad-header", f"not a readable image: {' '.join(str(error).split())}", file=path)
-    return None
-
-
-def _decode_nifti(content: bytes, path: str, add: Add) -> Volume | None:
-    import nibabel as nib
-
-    # The header says which of the two versions of the format it is in its first four bytes.
-    version = nib.Nifti2Image if 540 in (_int32(content, "<"), _int32(content, ">")) else nib.Nifti1Image
-    image = version.from_bytes(content)
-    voxels = int(np.prod(image.shape, dtype=np.int64))
-    proxy: Any = image.dataobj  # knows where in the content the voxels begin
-    needed = proxy.offset + voxels * image.get_data_dtype().itemsize
-    if len(content) < needed:
-        add("truncated-volume", f"{len(content)} bytes, the header asks for {needed}", file=path)
-        return None
-    return np.asanyarray(proxy), image.affine, image.header.get_zooms()[:3]
-
-
-def _int32(content: bytes, order: str) -> int:
-    return int(np.frombuffer(content[:4].ljust(4, b"\0"), dtype=f"{order}i4")[0])
-
-
-def _decode_with_itk(content: bytes, path: str) -> Volume:
-    import SimpleITK
-
-    # ITK reads files only, and picks the reader by suffix.
-    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
-        copy.write(content)
-        copy.flush()
-        image = SimpleITK.ReadImage(copy.name)
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(image.GetDimension(), -1)[:3, :3]
-    affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
-    affine[:3, 3] = image.GetOrigin()[:3]
-    data = SimpleITK.GetArrayFromImage(image)
-    return data.transpose(range(data.ndim)[::-1]), affine, image.GetSpacing()[:3]
-
-
-def _check_grid(
-    shape: tuple[int, ...], affine: np.ndarray, zooms: tuple[float, ...], images: Images, path: str, add: Add
-) -> None:
-    if not np.isfinite(affine).all():
-        add("bad-header", "the affine holds values that are not finite", file=path)
-        return
-    columns = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.allclose(columns, zooms, atol=_AFFINE_TOLERANCE):
-        add(
-            "bad-header",
-            f"the voxel size {_numbers(zooms)} mm and the affine's {_numbers(columns)} mm differ",
-            file=path,
-        )
-    if images.shape is not None and tuple(shape) != images.shape:
-        add("unexpected-shape", f"{_times(shape)} voxels, {_times(images.shape)} are expected", file=path)
-    if images.spacing is not None and not np.allclose(columns, images.spacing, atol=_AFFINE_TOLERANCE):
-        add(
-            "unexpected-spacing",
-            f"voxels of {_numbers(columns)} mm, {_numbers(images.spacing)} mm are expected",
-            file=path,
-        )
-
-
-def _check_voxels(data: np.ndarray, image: Image, path: str, add: Add) -> bool:
-    """Findings of the values; True where the image says nothing (constant, or nothing finite)."""
-    if data.size == 0:
-        add("constant-image", "there are no voxels", file=path)
-        return True
-    finite = data
+        found = decode(path, content)
+    except VolumeError as error:
+        return Examined([(error.kind, error.problem, None)])
+    faults: list[tuple[Kind, str, int | None]] = [(error.kind, error.problem, None) for error in found.problems]
+    if faults and faults[0][0] == "unexpected-shape":
+        return Examined(faults)
+    data = found.data
+    finite: np.ndarray = data
     if data.dtype.kind == "f":
-        mask = np.isfinite(data)
-        bad = data.size - int(np.count_nonzero(mask))
-        if bad:
-            add("non-finite", f"{bad} of {data.size} voxels are NaN or infinite", file=path, count=bad)
-            finite = data[mask]
-        if finite.size == 0:
-            return True
+        sound = np.isfinite(data)
+        if bad := data.size - int(np.count_nonzero(sound)):
+            faults.append(("non-finite", f"{bad} of {data.size} voxels are NaN or infinite", bad))
+            finite = data[sound]
+    if finite.size == 0:
+        return Examined(faults, found.grid)
     low, high = finite.min(), finite.max()
     if low == high:
-        what = "no voxel is labelled" if image.labels is not None and low == 0 else f"every voxel is {low:g}"
-        add("constant-image", what, file=path)
-    if image.labels is not None:
-        # Most voxels are background: sorting the others only is ten times as fast.
-        values = np.unique(finite[finite != 0])
-        nearest = np.rint(values)
-        allowed = np.isin(nearest, list(image.labels)) & (np.abs(values - nearest) <= _LABEL_TOLERANCE)
-        wrong = values[~allowed]
-        if wrong.size:
-            count = int(np.isin(finite, wrong).sum())
-            add(
-                "unexpected-label",
-                f"{count} voxels are labelled {shorten(f'{value:g}' for value in wrong)}; "
-                f"possible are {shorten(sorted(image.labels), limit=9)}",
-                file=path,
-                count=count,
-            )
-    return bool(low == high)
+        what = "no voxel is labelled" if mask and low == 0 else f"every voxel is {low:g}"
+        faults.append(("constant-image", what, None))
+        return Examined(faults, found.grid, {} if not mask or low == 0 else {float(low): finite.size})
+    if finite is not data:
+        data = np.where(sound, data, 0)
+    if mask:
+        labels = {value: int(np.count_nonzero(np.abs(data - value) <= LABEL_TOLERANCE)) for value in label_values(data)}
+        return Examined(faults, found.grid, labels, describe_mask(data != 0))
+    background = background_of(data)
+    if background:
+        data = np.where(data == background, np.zeros((), data.dtype), data)
+    return Examined(faults, found.grid, description=describe_image(data), background=background)
 
 
-def _check_agreement(grids: dict[str, tuple[tuple[int, ...], np.ndarray]], add: Add) -> None:
-    """Each image against the most frequent shape and affine among the subject's images."""
-    if len(grids) < 2:
-        return
+def _unexpected(grid: Grid, images: Images) -> Iterator[tuple[Kind, str]]:
+    if images.shape is not None and tuple(grid.shape) != images.shape:
+        yield "unexpected-shape", f"{times(grid.shape)} voxels, {times(images.shape)} are expected"
+    if images.spacing is not None and not np.allclose(grid.spacing, images.spacing, atol=AFFINE_TOLERANCE):
+        here, there = (" x ".join(f"{value:.4g}" for value in spacing) for spacing in (grid.spacing, images.spacing))
+        yield "unexpected-spacing", f"voxels of {here} mm, {there} mm are expected"
+
+
+def disagreements(grids: Mapping[str, Grid]) -> Iterator[tuple[Kind, str]]:
+    """Each image of a subject against the most frequent grid among its images; the order of axes is no difference."""
     names = list(grids)
-    shapes = [grids[name][0] for name in names]
-    usual = max(shapes, key=shapes.count)
+    agreeing = [[other for other in names if grids[name].difference(grids[other]) is None] for name in names]
+    usual = max(agreeing, key=len, default=[])
     for name in names:
-        if grids[name][0] != usual:
-            others = [other for other in names if grids[other][0] == usual]
-            add(
-                "shape-differs",
-                f"{name} has {_times(grids[name][0])} voxels, {shorten(others)} have {_times(usual)}",
-            )
-    affines = [grids[name][1] for name in names]
-    agreeing = [[np.allclose(one, other, atol=_AFFINE_TOLERANCE) for other in affines] for one in affines]
-    reference = max(range(len(names)), key=lambda i: sum(agreeing[i]))
-    for i, name in enumerate(names):
-        if not agreeing[reference][i]:
-            apart = float(np.nanmax(np.abs(affines[i] - affines[reference])))
-            add(
-                "affine-differs",
-                f"the affine of {name} differs from that of {names[reference]} by up to {apart:g}",
-            )
+        if name not in usual and (difference := grids[usual[0]].difference(grids[name])):
+            kind: Kind = "shape-differs" if difference.startswith("has") else "affine-differs"
+            yield kind, f"{name} {difference}: it does not share the grid of {shorten(usual)}"
 
 
-def content_hash(data: np.ndarray) -> str:
-    """A hash of shape and voxel values, whatever the header, the data type and the compression.
-
-    Values are compared as 32-bit floating point numbers, which holds every MR intensity in use exactly.
-    """
-    digest = hashlib.blake2b(str(tuple(data.shape)).encode(), digest_size=16)
-    for index in range(data.shape[-1] if data.ndim else 0):
-        digest.update((data[..., index].astype("<f4") + np.float32(0)).tobytes())  # adding 0 turns -0 into 0
-    return digest.hexdigest()
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(length) for length in shape)
-
-
-def _numbers(values: Any) -> str:
-    return " x ".join(f"{value:.4g}" for value in values)
+def repeated(described: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Images of one subject that show the same."""
+    names = list(described)
+    for pair in same_images(list(described.values()), least=0.9999):
+        yield f"{names[pair.one]} and {names[pair.other]} hold the same image"

@@ -6,18 +6,17 @@ import multiprocessing
 import os
 import re
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import combinations
 from pathlib import Path
 
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
-from radlib.data.check.findings import CheckReport, Finding, plural, shorten
 from radlib.data.check.images import SubjectFiles, SubjectResult, check_subject, image_folder, scan
 from radlib.data.check.tables import check_table_file
+from radlib.data.duplicates import Described, same_subjects
+from radlib.data.findings import CheckReport, Finding, plural, shorten
 from radlib.data.manifests import Images, Manifest
 
 
@@ -172,24 +171,20 @@ def _read_checksums(manifest: Manifest, root: Path) -> tuple[dict[str, str], lis
 
 
 def _duplicate_subjects(results: list[tuple[Manifest, SubjectResult]]) -> list[Finding]:
-    """Subjects that share the voxels of an image, with the images they share."""
-    owners: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for index, (_, result) in enumerate(results):
-        for image, digest in result.hashes.items():
-            owners[digest].append((index, image))
-    shared: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for places in owners.values():
-        for (one, image), (other, twin) in combinations(places, 2):
-            if one != other:
-                shared[one, other].append(image if image == twin else f"{image} as {twin}")
+    """Subjects that share an image or the outline of a mask, with what they share."""
+    described = [
+        Described(index, name, name in result.masks, values)
+        for index, (_, result) in enumerate(results)
+        for name, values in result.described.items()
+    ]
     findings = []
-    for (one, other), names in sorted(shared.items()):
+    for (one, other), names in same_subjects(described).items():
         (first, a), (second, b) = results[one], results[other]
         finding = Finding(
             "error",
             "duplicate-subject",
             second.name,
-            f"the same voxels as {first.name} {a.subject}: {shorten(sorted(names), limit=9)}",
+            f"the same as {first.name} {a.subject}: {shorten(sorted(names), limit=9)}",
             subject=b.subject,
             count=len(names),
         )

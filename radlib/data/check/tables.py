@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from radlib.data.check.findings import Finding, Kind, plural, shorten
+from radlib.data.findings import Finding, Kind, plural, shorten
 from radlib.data.manifests import Column, File, Known, Table
 
 _DATES = ("%Y.%m.%d", "%Y-%m-%d", "%m/%d/%Y")

@@ -52,6 +52,7 @@ from radlib.features.differences import pyradiomics_differences_table
 from radlib.features.presets import PRESETS
 from radlib.features.registry import registry_table
 from radlib.papers.across import handcrafted as hc
+from radlib.plots.statistics import stability_figure
 from radlib.stats import perturbation as pt
 
 report = Report.start("handcrafted_features", cohort=cohort, profile=profile, seed=seed)
@@ -153,7 +154,7 @@ report.table(
     caption=f"Stable features (%) under each perturbation, by family; {len(subjects)} subjects, {modality}, voxels of "
     f"{spacing[0]:g} mm. Without a spread between subjects no feature is stable.",
 )
-report.figure("stability", pt.stability_figure(stable, families),
+report.figure("stability", stability_figure(stable, families),
               caption="Intraclass correlation of every feature under every perturbation. White: constant.",
               alt="A map with a row a feature, grouped by family, and a column a perturbation.")  # fmt: skip
 report.table("stability-all", stable.round(3).set_axis([f"{a}, {b}" for a, b in stable.columns], axis=1),

@@ -52,6 +52,7 @@ from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.papers.islam2020 import radiogenomic_results as results
 from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.plots.statistics import plot_importance
 from radlib.plots.style import PALETTE
 from radlib.stats import explain, multiclass, survival
 from radlib.stats.protocols import (
@@ -361,7 +362,7 @@ explained = {
 }
 figure, panels = plt.subplots(1, 2, figsize=(9.2, 5.6))
 tops = {
-    name: explain.plot_importance(axes, found, highlight=rg.PAPER_GENES, colours=PALETTE)
+    name: plot_importance(axes, found, highlight=rg.PAPER_GENES, colours=PALETTE)
     for axes, (name, found) in zip(panels, explained.items(), strict=True)
 }
 for axes, name in zip(panels, explained, strict=True):

@@ -1,6 +1,6 @@
-"""Figures of classification: ROC and calibration curves.
+"""Figures of models and features: ROC and calibration curves, SHAP values, stability.
 
-Both return a matplotlib figure for ``Report.figure``, sized to be read at 700 pixels. Colours come from the Okabe-Ito
+All return a matplotlib figure for ``Report.figure``, sized to be read at 700 pixels. Colours come from the Okabe-Ito
 palette and never carry the meaning alone: line styles and markers differ too.
 """
 
@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from radlib.plots.style import LINES, MARKERS, PALETTE
 from radlib.stats.calibration import calibration_curve, calibration_fit
 from radlib.stats.classification import Predictions
+from radlib.stats.explain import ShapValues
+from radlib.stats.perturbation import kinds_of
 from radlib.stats.roc import auc, roc_curve
 
 WIDTH = 7.4  # inches; 700 px at about 95 dpi, so that 10 pt text stays readable
@@ -82,6 +85,63 @@ def calibration_figure(models: Mapping[str, Predictions], *, bins: int = 5, colu
         _calibration_panel(panel, predictions, name, PALETTE[number % len(PALETTE)], bins)
     figure.supxlabel("Predicted probability of the positive class", fontsize=11)
     figure.supylabel("Observed frequency", fontsize=11)
+    return figure
+
+
+def plot_importance(
+    axes: Axes, found: ShapValues, *, top: int = 20, highlight: Sequence[str] = (), colours: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Stacked bars of the mean absolute SHAP value per class of the leading features, the largest on top.
+
+    Args:
+        axes: where to draw.
+        found: the values.
+        top: how many features.
+        highlight: features whose names are set in bold.
+        colours: one a class.
+
+    Returns:
+        What is drawn, (top, classes).
+    """
+    table = found.importance().head(top)
+    drawn = table.iloc[::-1]
+    left = np.zeros(len(drawn))
+    for k, name in enumerate(drawn):
+        widths = drawn[name].to_numpy()
+        axes.barh(range(len(drawn)), widths, left=left, label=name, color=colours[k] if colours else None)
+        left += widths
+    axes.set_yticks(range(len(drawn)), [str(name) for name in drawn.index], fontsize="x-small")
+    for label in axes.get_yticklabels():
+        if label.get_text() in highlight:
+            label.set_fontweight("bold")
+    axes.set_xlabel("mean |SHAP value|")
+    axes.grid(visible=False, axis="y")
+    axes.legend(
+        title="class", fontsize="small", loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=len(found.classes),
+        columnspacing=1, handlelength=1,
+    )  # fmt: skip
+    return table
+
+
+def stability_figure(table: pd.DataFrame, families: Mapping[str, str]) -> Figure:
+    """Intraclass correlations as a map: features in rows, ordered by family, perturbations in columns."""
+    kinds = kinds_of(table)
+    place_of = {family: place for place, family in enumerate(dict.fromkeys(families.values()))}
+    order = sorted(map(str, table.index), key=lambda name: place_of[families[name]])
+    values = np.stack([table.loc[order, (kind, "icc")] for kind in kinds], axis=1)
+    figure, axes = plt.subplots(figsize=(7.0, 8.6))
+    image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(kinds)), kinds)
+    names = [families[name] for name in order]
+    starts = [place for place, name in enumerate(names) if place == 0 or names[place - 1] != name]
+    ends = [*starts[1:], len(names)]
+    axes.set_yticks(
+        [(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [names[a] for a in starts], fontsize=9
+    )
+    for start in starts[1:]:
+        axes.axhline(start - 0.5, color="white", linewidth=1.5)
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes, label="intraclass correlation", shrink=0.6, extend="min")
     return figure
 
 

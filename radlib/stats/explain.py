@@ -1,11 +1,11 @@
-"""SHAP values of the linear SVM and of a neural network, per class, and the plot of the leading features."""
+"""SHAP values of the linear SVM and of a neural network, per class."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,6 @@ import pandas as pd
 from sklearn.svm import SVC
 
 from radlib.core.errors import RadlibError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -137,43 +134,3 @@ def _shap() -> Any:
         warnings.simplefilter("ignore")
         import shap
     return shap
-
-
-def plot_importance(
-    axes: Axes, found: ShapValues, *, top: int = 20, highlight: Sequence[str] = (), colours: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Stacked bars of the mean absolute SHAP value per class of the leading features, the largest on top.
-
-    Args:
-        axes: where to draw.
-        found: the values.
-        top: how many features.
-        highlight: features whose names are set in bold.
-        colours: one a class.
-
-    Returns:
-        What is drawn, (top, classes).
-    """
-    table = found.importance().head(top)
-    drawn = table.iloc[::-1]
-    left = np.zeros(len(drawn))
-    for k, name in enumerate(drawn):
-        widths = drawn[name].to_numpy()
-        axes.barh(range(len(drawn)), widths, left=left, label=name, color=colours[k] if colours else None)
-        left += widths
-    axes.set_yticks(range(len(drawn)), [str(name) for name in drawn.index], fontsize="x-small")
-    for label in axes.get_yticklabels():
-        if label.get_text() in highlight:
-            label.set_fontweight("bold")
-    axes.set_xlabel("mean |SHAP value|")
-    axes.grid(visible=False, axis="y")
-    axes.legend(
-        title="class",
-        fontsize="small",
-        loc="upper center",
-        bbox_to_anchor=(0.4, -0.1),
-        ncols=len(found.classes),
-        columnspacing=1,
-        handlelength=1,
-    )
-    return table

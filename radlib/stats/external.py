@@ -11,29 +11,21 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from radlib.core.errors import RadlibError
-from radlib.papers.islam2020 import radiogenomics as rg
-from radlib.plots.dots import dot_plot
 from radlib.stats.binary import SVM, Question, Recipe, Results, folds_for, predictions_of, run_controls
 from radlib.stats.calibration import calibration_fit
 from radlib.stats.classification import Predictions, evaluate
 from radlib.stats.intervals import Estimate
 from radlib.stats.protocols import (
-    CONTROL,
     EXTERNAL,
     LEAKAGE_FREE,
     LeaveGroupOutFolds,
-    ProtocolRun,
-    RepeatedFolds,
     out_of_fold,
 )
-from radlib.stats.survival import concordance
-from radlib.stats.tables import format_interval
 from radlib.stats.tabular import TableCleaner
 
 FEWEST = 10
@@ -210,71 +202,3 @@ def domain_auc(question: Question, groups: pd.Series, *, n_boot: int = 1000, see
         found = evaluate(predictions_of(run, LEAKAGE_FREE, "domain", order=asked.truth.index), n_boot=n_boot, seed=seed)
         rows.append({"group": group, **found["auc"].as_dict()})
     return pd.DataFrame(rows)
-
-
-def validate_survival(study: rg.Study, groups: pd.Series, *, n_repeats: int = 5, seed: int = 0) -> ProtocolRun:
-    """The machines of Islam 2020 and their rules, days of survival, on groups that trained nothing.
-
-    Returns:
-        Predictions of the protocols ``EXTERNAL`` (machines and rules), and ``LEAKAGE_FREE`` in ordinary folds.
-    """
-    outside = rg.run_reading(
-        study, reading="days", splitter=LeaveGroupOutFolds(groups=groups), n_permutations=0, seed=seed
-    ).predictions
-    outside = outside[outside["protocol"].isin([LEAKAGE_FREE, CONTROL])].assign(protocol=EXTERNAL)
-    folds = RepeatedFolds(n_folds=4, n_repeats=n_repeats, seed=seed)
-    inside = rg.run_reading(study, reading="days", splitter=folds, n_permutations=0, seed=seed).predictions
-    inside = inside[inside["protocol"].isin([LEAKAGE_FREE, CONTROL])].assign(protocol=LEAKAGE_FREE)
-    return ProtocolRun(pd.concat([outside, inside], ignore_index=True), pd.DataFrame())
-
-
-def survival_by_group(
-    run: ProtocolRun, study: rg.Study, groups: pd.Series, *, n_boot: int = 500, seed: int = 0
-) -> pd.DataFrame:
-    """Concordance of every model in every group; rows as in :func:`by_group` with the metric ``concordance``."""
-    rows = []
-    for (protocol, model), part in rg.days_rows(run.predictions).groupby(["protocol", "model"], sort=False):
-        for group in sorted(set(groups)):
-            here = part[part["subject"].isin(groups.index[groups == group])]
-            found = concordance(here, study.days, study.event, n_boot=n_boot, seed=seed)
-            about = {"protocol": protocol, "model": model, "group": group, "metric": "concordance"}
-            rows.append({**about, **found.as_dict()})
-    return pd.DataFrame(rows)
-
-
-def forest_figure(found: pd.DataFrame, *, metric: str, label: str, chance: float) -> Figure:
-    """A metric of every model in every group: a panel a group, a line a model, a colour a protocol."""
-    part = found[found["metric"] == metric]
-    sizes = part.groupby("group")["n"].max()
-    panels = {group: f"{label}, {group}\n({size} patients)" for group, size in sizes.items()}
-    return dot_plot(
-        part.assign(metric=part["group"].map(panels)), metrics=list(panels.values()), colour="protocol",
-        references={name: [("no skill", chance)] for name in panels.values()},
-    )  # fmt: skip
-
-
-def wide_metrics(found: pd.DataFrame) -> pd.DataFrame:
-    """:func:`by_group` to read: a line a group and model, a column a metric."""
-    cells = found.assign(
-        cell=[format_interval(*row, digits=2) for row in found[["value", "low", "high"]].to_numpy(dtype=float)]
-    )
-    wide = cells.pivot_table(
-        index=["group", "protocol", "model", "n"], columns="metric", values="cell", aggfunc="first", sort=False
-    ).reset_index()
-    titles = {"n": "patients", "auc": "AUC", "slope": "calibration slope"}
-    return wide.drop(columns="brier").rename(columns=titles)
-
-
-def loss_sentence(found: pd.DataFrame, division: str) -> str:
-    """What the SVM's AUC loses from folds of all patients to groups it has never met."""
-    wide = found[(found["metric"] == "auc") & (found["model"] == SVM)].pivot(
-        index="group", columns="protocol", values="value"
-    )
-    both = wide.dropna()
-    if both.empty:
-        return f"No group of the {division} has both classes."
-    change = both[EXTERNAL] - both[LEAKAGE_FREE]
-    return (
-        f"On the {division} the AUC of the radiomics SVM changes by {change.mean():+.2f} on average "
-        f"({change.min():+.2f} to {change.max():+.2f} over {len(both)} groups) when the group trains nothing."
-    )

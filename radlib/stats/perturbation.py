@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.ndimage import distance_transform_edt, gaussian_filter, rotate
 
 from radlib.core.errors import RadlibError
@@ -205,7 +203,7 @@ def stability_counts(table: pd.DataFrame, families: Mapping[str, str]) -> pd.Dat
         table: of :func:`stability_table`.
         families: family by feature.
     """
-    kinds = _kinds(table)
+    kinds = kinds_of(table)
     # Without error there is no interval: such a feature is as reliable as can be.
     good = pd.DataFrame({k: (table[k, "low"] > GOOD) | (table[k, "icc"] >= 1 - 1e-9) for k in kinds})
     good["all of them"] = good.all(axis=1)
@@ -216,27 +214,6 @@ def stability_counts(table: pd.DataFrame, families: Mapping[str, str]) -> pd.Dat
     ).rename_axis("family")
 
 
-def stability_figure(table: pd.DataFrame, families: Mapping[str, str]) -> Figure:
-    """Intraclass correlations as a map: features in rows, ordered by family, perturbations in columns."""
-    kinds = _kinds(table)
-    place_of = {family: place for place, family in enumerate(dict.fromkeys(families.values()))}
-    order = sorted(map(str, table.index), key=lambda name: place_of[families[name]])
-    values = np.stack([table.loc[order, (kind, "icc")] for kind in kinds], axis=1)
-    figure, axes = plt.subplots(figsize=(7.0, 8.6))
-    image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks(range(len(kinds)), kinds)
-    names = [families[name] for name in order]
-    starts = [place for place, name in enumerate(names) if place == 0 or names[place - 1] != name]
-    ends = [*starts[1:], len(names)]
-    axes.set_yticks(
-        [(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [names[a] for a in starts], fontsize=9
-    )
-    for start in starts[1:]:
-        axes.axhline(start - 0.5, color="white", linewidth=1.5)
-    axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, label="intraclass correlation", shrink=0.6, extend="min")
-    return figure
-
-
-def _kinds(table: pd.DataFrame) -> list[str]:
+def kinds_of(table: pd.DataFrame) -> list[str]:
+    """The perturbations of a :func:`stability_table`, in its order."""
     return list(dict.fromkeys(str(column[0]) for column in table.columns))

@@ -9,6 +9,7 @@ import pytest
 from sklearn.svm import SVC
 
 from radlib.core.errors import RadlibError
+from radlib.plots.statistics import plot_importance
 from radlib.stats import explain
 from radlib.stats.survival import CLASSES, ann_classifier, days_to_class
 
@@ -78,7 +79,7 @@ def test_plot_shows_the_leading_features_from_the_top(data: tuple[pd.DataFrame, 
     X, y = data
     found = explain.linear_shap(SVC(kernel="linear").fit(X.to_numpy(), y), X, classes=CLASSES)
     figure, axes = plt.subplots()
-    drawn = explain.plot_importance(axes, found, top=3, highlight=["b"])
+    drawn = plot_importance(axes, found, top=3, highlight=["b"])
     labels = axes.get_yticklabels()
     assert [label.get_text() for label in labels][::-1] == list(drawn.index)
     assert labels[-1].get_text() == "b"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from radlib.core.errors import RadlibError
+from radlib.plots.statistics import stability_figure
 from radlib.stats.perturbation import (
     GOOD,
     PERTURBATIONS,
@@ -19,7 +20,6 @@ from radlib.stats.perturbation import (
     redrawn,
     resized,
     stability_counts,
-    stability_figure,
     stability_table,
 )
 

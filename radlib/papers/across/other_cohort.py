@@ -1,4 +1,4 @@
-"""Another cohort beside the one at work, with the same features: for external validation."""
+"""External validation: another cohort with the same features, survival by site, and the tables of both."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import pandas as pd
 from radlib.core.errors import MissingDataError
 from radlib.data.sources import open_cohort
 from radlib.features.extract import extract_cohort
+from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.stats.binary import Question
 from radlib.stats.external import joined
+from radlib.stats.protocols import CONTROL, EXTERNAL, LEAKAGE_FREE, LeaveGroupOutFolds, ProtocolRun, RepeatedFolds
+from radlib.stats.survival import concordance
+from radlib.stats.tables import format_interval
 
 
 def open_other(
@@ -47,3 +51,51 @@ def open_other(
         clinical=known.participants[["age", "collection"]],
     )  # fmt: skip
     return joined({question.name: question, data.name: second}, name="both cohorts")
+
+
+def validate_survival(study: rg.Study, groups: pd.Series, *, n_repeats: int = 5, seed: int = 0) -> ProtocolRun:
+    """The machines of Islam 2020 and their rules, days of survival, on groups that trained nothing.
+
+    Returns:
+        Predictions of the protocols ``EXTERNAL`` (machines and rules), and ``LEAKAGE_FREE`` in ordinary folds.
+    """
+    outside = rg.run_reading(
+        study, reading="days", splitter=LeaveGroupOutFolds(groups=groups), n_permutations=0, seed=seed
+    ).predictions
+    outside = outside[outside["protocol"].isin([LEAKAGE_FREE, CONTROL])].assign(protocol=EXTERNAL)
+    folds = RepeatedFolds(n_folds=4, n_repeats=n_repeats, seed=seed)
+    inside = rg.run_reading(study, reading="days", splitter=folds, n_permutations=0, seed=seed).predictions
+    inside = inside[inside["protocol"].isin([LEAKAGE_FREE, CONTROL])].assign(protocol=LEAKAGE_FREE)
+    return ProtocolRun(pd.concat([outside, inside], ignore_index=True), pd.DataFrame())
+
+
+def survival_by_group(
+    run: ProtocolRun, study: rg.Study, groups: pd.Series, *, n_boot: int = 500, seed: int = 0
+) -> pd.DataFrame:
+    """Concordance of every model in every group: rows of :func:`radlib.stats.external.by_group`."""
+    rows = []
+    for (protocol, model), part in rg.days_rows(run.predictions).groupby(["protocol", "model"], sort=False):
+        for group in sorted(set(groups)):
+            here = part[part["subject"].isin(groups.index[groups == group])]
+            found = concordance(here, study.days, study.event, n_boot=n_boot, seed=seed)
+            about = {"protocol": protocol, "model": model, "group": group, "metric": "concordance"}
+            rows.append({**about, **found.as_dict()})
+    return pd.DataFrame(rows)
+
+
+def wide_metrics(found: pd.DataFrame) -> pd.DataFrame:
+    """:func:`radlib.stats.external.by_group` to read: a line a group and model, a column a metric."""
+    cells = found.assign(
+        cell=[format_interval(*row, digits=2) for row in found[["value", "low", "high"]].to_numpy(dtype=float)]
+    )
+    wide = cells.pivot_table(
+        index=["group", "protocol", "model", "n"], columns="metric", values="cell", aggfunc="first", sort=False
+    ).reset_index()
+    titles = {"n": "patients", "auc": "AUC", "slope": "calibration slope"}
+    return wide.drop(columns="brier").rename(columns=titles)
+
+
+def group_panels(found: pd.DataFrame, label: str) -> dict[str, str]:
+    """Groups and the labels of their panels, with the number of patients: for :func:`radlib.plots.dots.dot_plot`."""
+    sizes = found.groupby("group")["n"].max()
+    return {str(group): f"{label}, {group}\n({size} patients)" for group, size in sizes.items()}

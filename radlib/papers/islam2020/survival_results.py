@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.papers.islam2020.survival import RECORDED, SYNTHESISED, TRUE_MASKS, Stages, accuracy_of
+from radlib.plots.statistics import plot_importance
 from radlib.plots.style import PALETTE
-from radlib.stats.explain import linear_shap, plot_importance
+from radlib.stats.explain import linear_shap
 from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE
 from radlib.stats.segmentation import subject_mean
 from radlib.stats.survival import CLASSES

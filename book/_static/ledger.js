@@ -5,12 +5,13 @@
   function start() {
     const form = document.querySelector("form.ledger-filter");
     if (!form) return;
-    const tables = Array.from(document.querySelectorAll("table.ledger"), (table) => ({
-      paper: table.dataset.paper,
-      section: table.closest("section"),
-      groups: groupsOf(table),
+    const tables = Array.from(document.querySelectorAll("details.ledger-table"), (element) => ({
+      element,
+      paper: element.querySelector("table").dataset.paper,
+      section: element.closest("section"),
+      rows: rowsOf(element),
     }));
-    const total = tables.reduce((sum, table) => sum + count(table.groups), 0);
+    const total = tables.reduce((sum, table) => sum + table.rows.length, 0);
     const output = form.querySelector(".ledger-count");
     const fields = ["paper", "verdict", "kind", "text"];
 
@@ -18,27 +19,27 @@
       const wanted = Object.fromEntries(fields.map((name) => [name, form.elements[name].value]));
       const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
       const onlyContradictions = form.elements.contradiction.checked;
+      const filtered = onlyContradictions || fields.some((name) => wanted[name]);
+      const sections = new Map();
       let shown = 0;
       for (const table of tables) {
         let inTable = 0;
-        for (const group of table.groups) {
-          let inGroup = 0;
-          for (const row of group.rows) {
-            const fits =
-              (!wanted.paper || wanted.paper === table.paper) &&
-              (!wanted.verdict || wanted.verdict === row.element.dataset.verdict) &&
-              (!wanted.kind || wanted.kind === row.element.dataset.kind) &&
-              (!onlyContradictions || row.element.dataset.contradiction) &&
-              words.every((word) => row.text.includes(word));
-            row.element.hidden = !fits;
-            inGroup += fits ? 1 : 0;
-          }
-          group.title.hidden = inGroup === 0;
-          inTable += inGroup;
+        for (const row of table.rows) {
+          const fits =
+            (!wanted.paper || wanted.paper === table.paper) &&
+            (!wanted.verdict || wanted.verdict === row.element.dataset.verdict) &&
+            (!wanted.kind || wanted.kind === row.element.dataset.kind) &&
+            (!onlyContradictions || row.element.dataset.contradiction) &&
+            words.every((word) => row.text.includes(word));
+          row.element.hidden = !fits;
+          inTable += fits ? 1 : 0;
         }
-        if (table.section) table.section.hidden = inTable === 0;
+        table.element.hidden = inTable === 0;
+        table.element.open = filtered;
+        if (table.section) sections.set(table.section, (sections.get(table.section) || 0) + inTable);
         shown += inTable;
       }
+      for (const [section, found] of sections) section.hidden = found === 0;
       output.textContent = shown + " of " + total + " entries";
       remember();
     }
@@ -72,24 +73,26 @@
     recall();
     form.hidden = false;
     apply();
+    openTarget();
+    window.addEventListener("hashchange", openTarget);
   }
 
-  /* A title row and the entries under it; their text is gathered once, because there are many. */
-  function groupsOf(table) {
-    const groups = [];
-    for (const element of table.tBodies[0].rows) {
-      if (element.classList.contains("ledger-title")) {
-        groups.push({ title: element, text: element.textContent.toLowerCase(), rows: [] });
-      } else {
-        const group = groups[groups.length - 1];
-        group.rows.push({ element, text: group.text + " " + element.textContent.toLowerCase() });
-      }
-    }
-    return groups;
+  /* The entries of a table; their text is gathered at the start, because there are many. */
+  function rowsOf(element) {
+    const title = element.querySelector("summary").textContent.toLowerCase();
+    return Array.from(element.querySelectorAll("tbody > tr"), (row) => ({
+      element: row,
+      text: title + " " + row.textContent.toLowerCase(),
+    }));
   }
 
-  function count(groups) {
-    return groups.reduce((sum, group) => sum + group.rows.length, 0);
+  /* A link to an entry opens the table that holds it. */
+  function openTarget() {
+    const entry = document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
+    const table = entry && entry.closest("details.ledger-table");
+    if (!table) return;
+    table.open = true;
+    entry.scrollIntoView();
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy import stats
+from statsmodels.regression.linear_model import OLS, RegressionResults
 
 from radlib.core.errors import RadlibError
 
@@ -134,37 +134,43 @@ def read_costs(file: Path | str) -> Costs:
 # Fits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Fit:
     """A straight line by least squares, through ``(x, y)`` or through their logarithms.
 
     Attributes:
+        model: of statsmodels.
         logarithmic: whether ``y = factor * x ** slope`` instead of ``y = factor + slope * x``.
-        factor: the value at 1 of a power law, at 0 of a line.
-        slope, low, high: the exponent of a power law, or the growth, with its interval (Student's t).
-        points: how many sizes.
-        scatter: standard deviation of the residuals, natural logarithms in a power law.
-        middle, spread: mean and sum of squares of ``x`` (its logarithm) about the mean.
+        level: of the intervals.
     """
 
+    model: RegressionResults
     logarithmic: bool
-    factor: float
-    slope: float
-    low: float
-    high: float
-    points: int
-    scatter: float
-    middle: float
-    spread: float
+    level: float = 0.95
 
-    def at(self, n: float, *, level: float = 0.95) -> tuple[float, float, float]:
+    @property
+    def factor(self) -> float:
+        """The value at 1 of a power law, at 0 of a line."""
+        value = float(self.model.params[0])
+        return float(np.exp(value)) if self.logarithmic else value
+
+    @property
+    def slope(self) -> float:
+        """The exponent of a power law, or the growth."""
+        return float(self.model.params[1])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of the slope (Student's t)."""
+        low, high = self.model.conf_int(alpha=1 - self.level)[1]
+        return float(low), float(high)
+
+    def at(self, n: float) -> tuple[float, float, float]:
         """The value for ``n`` subjects with the interval within which one more measurement is expected."""
         x = np.log(n) if self.logarithmic else n
-        offset = np.log(self.factor) if self.logarithmic else self.factor
-        y = offset + self.slope * x
-        wide = self.scatter * np.sqrt(1 + 1 / self.points + (x - self.middle) ** 2 / self.spread)
-        wide *= stats.t.ppf((1 + level) / 2, self.points - 2)
-        values = [y, y - wide, y + wide]
+        found = self.model.get_prediction([[1.0, x]])
+        low, high = found.conf_int(obs=True, alpha=1 - self.level)[0]
+        values = (found.predicted_mean[0], low, high)
         value, low, high = (float(np.exp(v)) if self.logarithmic else max(float(v), 0.0) for v in values)
         return value, low, high
 
@@ -176,7 +182,7 @@ def fit_line(n: Sequence[float], y: Sequence[float], *, logarithmic: bool, level
         n: subjects, at least three different sizes.
         y: what they cost; above 0 for logarithms.
         logarithmic: whether a power law is fitted.
-        level: of the interval of the slope.
+        level: of the intervals.
 
     Raises:
         RadlibError: for fewer than three sizes, or values without a logarithm.
@@ -188,21 +194,7 @@ def fit_line(n: Sequence[float], y: Sequence[float], *, logarithmic: bool, level
         if (x <= 0).any() or (v <= 0).any():
             raise RadlibError(f"a power law needs values above 0, not {min(x.min(), v.min()):g}", remedy=REMEDY)
         x, v = np.log(x), np.log(v)
-    found = stats.linregress(x, v)
-    degrees = len(x) - 2
-    wide = float(stats.t.ppf((1 + level) / 2, degrees) * found.stderr)
-    residuals = v - found.intercept - found.slope * x
-    return Fit(
-        logarithmic=logarithmic,
-        factor=float(np.exp(found.intercept) if logarithmic else found.intercept),
-        slope=float(found.slope),
-        low=float(found.slope) - wide,
-        high=float(found.slope) + wide,
-        points=len(x),
-        scatter=float(np.sqrt((residuals**2).sum() / degrees)),
-        middle=float(x.mean()),
-        spread=float(((x - x.mean()) ** 2).sum()),
-    )
+    return Fit(OLS(v, np.column_stack([np.ones_like(x), x])).fit(), logarithmic, level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +221,21 @@ class StageCost:
     def title(self) -> str:
         """As tables and figure call it."""
         return STAGES[self.key][0]
+
+    @property
+    def what(self) -> str:
+        """What is done."""
+        return STAGES[self.key][1]
+
+    @property
+    def memory_grows(self) -> bool:
+        """Whether memory grows with the cohort beyond the scatter of the measurements."""
+        return self.memory.interval[0] > 0
+
+    def by_the_end(self, n: int) -> float:
+        """Core-seconds for ``n`` subjects, start included, going on from the two largest sizes alone."""
+        last = self.rows[-1]
+        return self.start + float(last.core_seconds * self.last_doubling ** np.log2(n / last.n))
 
     @property
     def last_doubling(self) -> float:

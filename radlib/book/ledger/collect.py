@@ -29,7 +29,7 @@ def collect(runs: Path, published: Path) -> list[Entry]:
     Raises:
         RadlibError: if a file is no ``results.json``.
     """
-    found = list(read_runs(runs, published))
+    found = _without_needless_smoke(list(read_runs(runs, published)))
     entries = []
     for key, value in published_values().items():
         said = evidence()[key]
@@ -51,6 +51,15 @@ def read_runs(runs: Path, published: Path) -> Iterator[Run]:
         own = anew.get(file.relative_to(published))
         if own is None or own.unmet:
             yield Run(read_results(file), kept=True)
+
+
+def _without_needless_smoke(runs: Sequence[Run]) -> list[Run]:
+    """The runs without those of the smoke profile whose chapter also ran for its numbers on the cohort."""
+    whole = {(run.results.cohort, run.results.chapter) for run in runs if run.results.profile != "smoke"}
+    return [
+        run for run in runs
+        if run.results.profile != "smoke" or (run.results.cohort, run.results.chapter) not in whole
+    ]  # fmt: skip
 
 
 def results_of(key: str, said: Evidence, run: Run) -> Iterator[Result]:

@@ -96,26 +96,6 @@ def extract_cohort(
     return Extraction(out, frame, failed)
 
 
-def read_features(file: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A file of :func:`extract_cohort`: the features, and how they were made.
-
-    Raises:
-        RadlibError: if the file is missing, broken, or not one of these.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    file = Path(file)
-    try:
-        schema = pyarrow.parquet.read_schema(file)
-        frame = pd.read_parquet(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise RadlibError(f"the features cannot be read: {error}", file=file) from error
-    if METADATA not in (schema.metadata or {}):
-        raise RadlibError("the file does not say how its features were made", file=file)
-    return frame, json.loads(schema.metadata[METADATA])
-
-
 def _compute(
     cohort: Cohort, subjects: list[str], chosen: Preset, settings: BaseModel, *, jobs: int, device: torch.device
 ) -> Iterator[tuple[str, dict[str, Any]]]:

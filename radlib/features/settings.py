@@ -1,14 +1,10 @@
-"""The settings of a feature computation: one frozen, validated object that YAML can hold."""
+"""The settings of a feature computation: one frozen, validated object."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from radlib.core.errors import RadlibError
@@ -158,7 +154,7 @@ class FeatureSettings(_Frozen):
         return cls.from_mapping(values)
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any], *, file: Path | str | None = None) -> FeatureSettings:
+    def from_mapping(cls, values: Mapping[str, Any]) -> FeatureSettings:
         """Validated settings from plain values.
 
         Raises:
@@ -172,34 +168,5 @@ class FeatureSettings(_Frozen):
                 for item in error.errors()
             )
             raise RadlibError(
-                f"feature settings: {wrong}",
-                file=file,
-                remedy=f"the settings are {', '.join(cls.model_fields)}",
+                f"feature settings: {wrong}", remedy=f"the settings are {', '.join(cls.model_fields)}"
             ) from error
-
-    @classmethod
-    def from_yaml(cls, path: Path | str) -> FeatureSettings:
-        """Settings from a YAML file.
-
-        Raises:
-            RadlibError: where the file is missing, is no YAML mapping, or holds a wrong setting.
-        """
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RadlibError(f"the settings cannot be read: {error.strerror}", file=path) from error
-        except yaml.YAMLError as error:
-            raise RadlibError(f"the settings are no valid YAML: {error}", file=path) from error
-        if not isinstance(values, dict):
-            raise RadlibError("the settings are no YAML mapping", file=path, remedy="write `name: value` lines")
-        return cls.from_mapping(values, file=path)
-
-    def to_yaml(self) -> str:
-        """The settings as YAML text that :meth:`from_yaml` reads back to an equal object."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-
-    def digest(self) -> str:
-        """Twelve hexadecimal digits that change with any setting."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]

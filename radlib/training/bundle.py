@@ -23,7 +23,7 @@ from radlib.data.regions import REGIONS
 from radlib.training.weights import load_weights, save_weights
 
 #: Where a network's class may come from: a bundle's configuration must not be able to call anything else.
-TRUSTED = ("radlib.nn.", "monai.networks.nets.")
+TRUSTED = ("radlib.nn.", "radlib.papers.", "monai.networks.nets.")
 
 CLASSES = {"0": "background", "1": "necrotic and non-enhancing core", "2": "oedema", "4": "enhancing tumour"}
 
@@ -123,12 +123,11 @@ def _build(target: str, arguments: Mapping[str, Any], *, file: Path | None) -> n
         )  # fmt: skip
     try:
         kind = getattr(importlib.import_module(module), name)
-        network = kind(**arguments)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise RadlibError(f"{target!r} is not a network", file=file)
+        return kind(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         raise RadlibError(f"the network {target!r} cannot be built ({error})", file=file) from error
-    if not isinstance(network, nn.Module):
-        raise RadlibError(f"{target!r} is not a network", file=file)
-    return network
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from radlib.features.api import compute_features, feature_names
 from radlib.features.conformity import CONFIGURATIONS, PHANTOM, by_tag, compared, conformity_table, load, references
 from radlib.features.differences import SPACING, digital_phantom, pyradiomics_differences_table
 from radlib.features.processing import resample, resegment
-from radlib.features.registry import FEATURES, aggregation_table, registry_table
+from radlib.features.registry import AGGREGATIONS, FEATURES, registry_table
 from radlib.features.roi import bounding_box
 
 HERE = Path(__file__).parent / "data"
@@ -110,7 +110,7 @@ def test_registry_is_complete_and_unique() -> None:
     assert table["IBSI"].str.fullmatch("[0-9A-Z]{4}").all()
     shared = {"BC2M", "GBPN"}  # one identifier each for two volume or intensity fractions
     assert set(table.loc[table["IBSI"].duplicated(), "IBSI"]) == shared
-    assert len(aggregation_table()) == 9
+    assert len(AGGREGATIONS) == 9
     assert len(feature_names(PHANTOM)) == 487
 
 

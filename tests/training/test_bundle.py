@@ -50,6 +50,10 @@ def test_foreign_and_damaged_bundles_are_refused(segmenter: Segmenter, tmp_path:
     file.write_text(json.dumps({**config, "network_def": {"_target_": "os.system", "command": "true"}}))
     with pytest.raises(RadlibError, match=r"the network 'os\.system' is not one of radlib's or MONAI's"):
         import_bundle(root)
+    call = {"_target_": "radlib.nn.common.count_parameters", "module": None}
+    file.write_text(json.dumps({**config, "network_def": call}))
+    with pytest.raises(RadlibError, match="is not a network"):
+        import_bundle(root)
     file.write_text("{")
     with pytest.raises(RadlibError, match=r"the bundle cannot be read .*inference\.json"):
         import_bundle(root)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from radlib.cli import chapter, cohort, data, features, phantom
+from radlib.cli import chapter, cohort, data, features, phantom, study
 from radlib.cli.predict import predict
 from radlib.cli.preprocess import preprocess
 from radlib.cli.synthesise import synthesise
@@ -29,6 +29,7 @@ app.add_typer(cohort.app, name="cohort")
 app.add_typer(phantom.app, name="phantom")
 app.add_typer(features.app, name="features")
 app.add_typer(chapter.app, name="chapter")
+app.add_typer(study.app, name="study")
 app.command()(synthesise)
 app.command()(predict)
 app.command()(preprocess)

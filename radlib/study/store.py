@@ -8,6 +8,7 @@ with, to the same bits.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import os
@@ -84,10 +85,14 @@ class Work:
 
     def weights(self, name: str, network: nn.Module, *, metadata: Mapping[str, Any] | None = None,
                 keep: bool = False) -> None:  # fmt: skip
-        """Keep a network's weights; ``keep`` takes them along (as fp16) when the job is kept."""
+        """Keep a network's weights; ``keep`` takes them along when the job is kept.
+
+        Those are rounded to fp16 at once, so that later work sees the same numbers here and where they are kept.
+        """
         from radlib.training.weights import save_weights
 
-        save_weights(self._place(f"weights/{name}.safetensors", keep), network, metadata=metadata)
+        stored = copy.deepcopy(network).half() if keep else network
+        save_weights(self._place(f"weights/{name}.safetensors", keep), stored, metadata=metadata)
 
     def arrays(self, name: str, arrays: Mapping[str, np.ndarray], *, keep: bool = False) -> None:
         """Keep arrays by name in one file; ``keep`` takes them along when the job is kept."""
@@ -157,7 +162,7 @@ class Result:
         return load_weights(self._file(f"weights/{name}.safetensors"), network)
 
     def state(self, name: str) -> dict[str, torch.Tensor]:
-        """Weights as a ``state_dict``; kept ones come back as float32."""
+        """Weights as a ``state_dict`` of float32."""
         from safetensors.torch import load_file
 
         file = self._file(f"weights/{name}.safetensors")
@@ -232,14 +237,11 @@ def compute(job: Job) -> Result:
         out.mkdir(parents=True)
         work = Work(out, work_folder)
         start = time.monotonic()
-        with _pinned_threads() as pinned:
-            # A function that draws without a seed of its own still depends on nothing but the job.
-            seed_everything(named_seed(0, job.key))
-            job.function.function(work, **job.inputs)
+        call(job, work)
         write_json(out / INFO, {
             **job.spec(), "key": job.key, "fingerprint": job.fingerprint, "code": job.function.code,
             "parents": [parent.job.fingerprint for parent in parents], "notes": work.notes, "keep": sorted(work.kept),
-            "seconds": round(time.monotonic() - start, 2), "threads": pinned,
+            "seconds": round(time.monotonic() - start, 2), "threads": threads(),
             "computed": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
             "device": describe_device(pick_device()), "versions": _versions(),
             "files": {
@@ -249,6 +251,13 @@ def compute(job: Job) -> Result:
         os.replace(out, target)
         shutil.rmtree(work_folder, ignore_errors=True)
     return Result(job, target, "here")
+
+
+def call(job: Job, work: Work) -> None:
+    """Run a job's function: with pinned threads, and with global seeds that depend on nothing but the job."""
+    with _pinned_threads():
+        seed_everything(named_seed(0, job.key))
+        job.function.function(work, **job.inputs)
 
 
 @contextmanager
@@ -269,7 +278,7 @@ def _alone(job: Job, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _pinned_threads() -> Iterator[int]:
+def _pinned_threads() -> Iterator[None]:
     """Pin the threads that compute: results are equal bit for bit only for an equal number (``RADLIB_THREADS``)."""
     import numba
     import torch
@@ -281,7 +290,7 @@ def _pinned_threads() -> Iterator[int]:
     numba.set_num_threads(min(wanted, compiled))
     try:
         with threadpool_limits(wanted):
-            yield wanted
+            yield
     finally:
         torch.set_num_threads(before)
         numba.set_num_threads(compiled)

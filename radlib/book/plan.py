@@ -1,0 +1,71 @@
+"""The studies of a chapter, made without running it.
+
+A chapter builds its studies in cells tagged ``study``, which use the parameters and nothing of other cells. Here these
+cells alone are executed: so the chapter, the command line and the workflow have one list of jobs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from radlib.book.parameters import declared_parameters, read_notebook, resolve
+from radlib.book.registry import Chapter, chapters
+from radlib.core.errors import RadlibError
+from radlib.study.jobs import Job
+from radlib.study.studies import Study, in_order
+
+TAG = "study"
+"""Tag of the cells that build studies."""
+
+
+def has_studies(chapter: Chapter) -> bool:
+    """Whether the chapter has a cell tagged ``study``."""
+    return any(TAG in cell.metadata.get("tags", []) for cell in read_notebook(chapter.source).cells)
+
+
+def plan(
+    chapter: Chapter, *, cohort: str = "simulated", profile: str = "default", seed: int = 0,
+    overrides: dict[str, Any] | None = None,
+) -> dict[str, Study]:  # fmt: skip
+    """The studies of a chapter by name, nothing of them computed.
+
+    Args:
+        chapter: which one.
+        cohort, profile, seed, overrides: as for :func:`radlib.book.run.run_chapter`.
+
+    Raises:
+        MissingDataError: if the cohort is not there.
+        RadlibError: if a parameter is unknown, or a study's cell needs what it may not use.
+    """
+    declared = {name: one.default for name, one in declared_parameters(chapter.source).items()}
+    common = {"cohort": cohort, "profile": profile, "seed": seed}
+    values: dict[str, Any] = declared | resolve(chapter, profile=profile, overrides=overrides) | common
+    namespace: dict[str, Any] = {**values, "__name__": f"plan_of_{chapter.name}"}
+    for position, cell in enumerate(read_notebook(chapter.source).cells):
+        if TAG not in cell.metadata.get("tags", []):
+            continue
+        try:
+            # The project's own chapter, as papermill would run it.
+            exec(compile(cell.source, f"{chapter.source}, cell {position}", "exec"), namespace)
+        except NameError as error:
+            raise RadlibError(
+                f"the study's cell {position} uses {error.name!r}, which no cell tagged {TAG!r} makes",
+                file=chapter.source, remedy="let the cell import and make what it needs, from parameters alone",
+            ) from error  # fmt: skip
+    return {one.name: one for one in namespace.values() if isinstance(one, Study)}
+
+
+def plans(
+    names: list[str] | None = None, *, cohort: str = "simulated", profile: str = "default", seed: int = 0
+) -> dict[str, dict[str, Study]]:
+    """:func:`plan` of several chapters (all with studies where ``names`` is None), by chapter."""
+    known = chapters()
+    if unknown := [name for name in names or [] if name not in known]:
+        raise RadlibError(f"there is no chapter {unknown[0]!r}", remedy=f"choose one of {', '.join(known)}")
+    chosen = [known[name] for name in names] if names else [one for one in known.values() if has_studies(one)]
+    return {one.name: plan(one, cohort=cohort, profile=profile, seed=seed) for one in chosen}
+
+
+def jobs_of(found: dict[str, dict[str, Study]]) -> list[Job]:
+    """Every job of :func:`plans`, parents first, each once."""
+    return in_order(job for studies in found.values() for study in studies.values() for job in study.jobs())

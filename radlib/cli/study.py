@@ -1,0 +1,165 @@
+"""``radlib study``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The expensive work behind the chapters: list, compute, keep, check.", no_args_is_help=True)
+
+Names = Annotated[list[str] | None, typer.Argument(help="Chapters; all without a name.")]
+Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.")]
+Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
+
+
+@app.command("list")
+def list_jobs(names: Names = None, cohort: Cohort = "simulated", profile: Profile = "default", seed: Seed = 0) -> None:
+    """List every job: its chapter, study and arm, and where its result lies."""
+    from radlib.book.plan import plans
+    from radlib.study.store import find
+
+    for chapter, studies in plans(names, cohort=cohort, profile=profile, seed=seed).items():
+        for study in studies.values():
+            for arm, jobs in study.arms.items():
+                for run, job in enumerate(jobs):
+                    found = find(job)
+                    where = found.origin if found else "missing"
+                    typer.echo(f"{job.fingerprint}  {where:8}{chapter}.{study.name}  {arm} {run}  {job.title}")
+
+
+@app.command()
+def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile = "default", seed: Seed = 0) -> None:
+    """Say for every chapter how many jobs are kept, here and missing, and what computing these would cost."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from radlib.book.plan import jobs_of, plans
+    from radlib.study.store import find, infos, jobs_root, kept_root
+
+    known: dict[str, list[float]] = {}
+    for root in (jobs_root(), kept_root()):
+        for info in infos(root).values():
+            known.setdefault(info["function"], []).append(info["seconds"])
+    table = Table("chapter", "jobs", "kept", "here", "missing", "to compute")
+    for chapter, studies in plans(names, cohort=cohort, profile=profile, seed=seed).items():
+        jobs = jobs_of({chapter: studies})
+        found = [find(job) for job in jobs]
+        origins = [one.origin for one in found if one]
+        lacking = [job for job, one in zip(jobs, found, strict=True) if one is None]
+        costs = [known.get(job.function.name) for job in lacking]
+        seconds = sum(sum(one) / len(one) for one in costs if one)
+        cost = f"about {seconds / 60:.0f} min" if all(costs) else f"over {seconds / 60:.0f} min" if any(costs) else "?"
+        counts = (len(jobs), origins.count("kept"), origins.count("here"), len(lacking))
+        table.add_row(chapter, *map(str, counts), cost if lacking else "")
+    Console().print(table)
+
+
+@app.command()
+def run(
+    names: Names = None,
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+    seed: Seed = 0,
+    study: Annotated[list[str] | None, typer.Option(help="Only these studies; repeatable.")] = None,
+    part: Annotated[int, typer.Option(help="Which share of the jobs, from 1.", min=1)] = 1,
+    parts: Annotated[int, typer.Option(help="Of how many shares.", min=1)] = 1,
+    processes: Annotated[int, typer.Option(help="Processes that divide the jobs among them.", min=1)] = 1,
+) -> None:
+    """Compute what lacks. What is there is left alone, and what was killed is gone on with."""
+    import subprocess
+    import sys
+
+    from radlib.book.plan import plans
+    from radlib.core.errors import RadlibError
+    from radlib.study.studies import in_order, missing, run_jobs
+
+    if part > parts:
+        raise RadlibError(f"there is no part {part} of {parts}", remedy=f"give a part from 1 to {parts}")
+    found = plans(names, cohort=cohort, profile=profile, seed=seed)
+    chosen = [one for studies in found.values() for one in studies.values() if not study or one.name in study]
+    if study and (unknown := set(study) - {one.name for one in chosen}):
+        named = sorted({one for studies in found.values() for one in studies})
+        raise RadlibError(f"there is no study {min(unknown)!r}", remedy=f"choose among {', '.join(named)}")
+    if processes > 1:
+        own = [argument for argument in sys.argv[1:] if not argument.startswith("--processes")]
+        place = sys.argv.index("--processes") if "--processes" in sys.argv else None
+        if place is not None:
+            own = sys.argv[1:place] + sys.argv[place + 2 :]
+        shares = [
+            subprocess.Popen([
+                sys.executable, "-m", "radlib.cli", *own, "--part", str((part - 1) * processes + number + 1),
+                "--parts", str(parts * processes),
+            ])
+            for number in range(processes)
+        ]  # fmt: skip
+        if any([process.wait() for process in shares]):
+            raise typer.Exit(1)
+        return
+    everything = in_order(job for one in chosen for job in one.jobs())
+    mine = everything[part - 1 :: parts]
+    run_jobs(missing(mine), name="study")
+
+
+@app.command()
+def keep(
+    names: Names = None,
+    profile: Profile = "default",
+    seed: Seed = 0,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what no chapter asks for any more.")] = False,
+) -> None:
+    """Keep the computed jobs of the simulated cohorts under published/jobs, for readers who cannot compute them."""
+    from radlib.book.plan import jobs_of, plans
+    from radlib.study import keep as keeping
+    from radlib.study.store import find
+
+    jobs = jobs_of(plans(names, profile=profile, seed=seed))
+    there = [job for job in jobs if (found := find(job)) and found.origin == "here"]
+    made = keeping.keep(there)
+    typer.echo(f"{len(made)} jobs kept; {sum(find(job) is None for job in jobs)} of {len(jobs)} are missing")
+    if prune:
+        typer.echo(f"{len(keeping.prune(jobs_of(plans(profile=profile, seed=seed))))} jobs deleted")
+
+
+@app.command()
+def restamp(
+    sample: Annotated[int, typer.Option(help="Jobs of every job function that are computed anew.", min=1)] = 1,
+    tolerance: Annotated[float, typer.Option(help="Largest difference of a score; above 0 between machines.")] = 0.0,
+    here: Annotated[bool, typer.Option("--here", help="Those in runs/_jobs in place of the kept ones.")] = False,
+) -> None:
+    """Give kept jobs new fingerprints after a change of code that changes no result, as a sample must show."""
+    from radlib.study import keep as keeping
+    from radlib.study.store import jobs_root, kept_root
+
+    compared = keeping.restamp(jobs_root() if here else kept_root(), sample=sample, tolerance=tolerance)
+    for one in compared:
+        typer.echo(f"{one.job.title}: {one.scores} scores, largest difference {one.largest:g}, {one.seconds:.0f} s")
+    typer.echo("every fingerprint was right" if not compared else "restamped")
+
+
+@app.command()
+def compare(
+    names: Names = None,
+    profile: Profile = "default",
+    sample: Annotated[int | None, typer.Option(help="Only so many kept jobs, drawn by --seed.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    tolerance: Annotated[float, typer.Option(help="Largest difference that is no fault.")] = 0.02,
+) -> None:
+    """Compute kept jobs anew and print how far their scores differ from the kept ones."""
+    from radlib.book.plan import jobs_of, plans
+    from radlib.core.seeds import rng
+    from radlib.study import keep as keeping
+    from radlib.study.store import INFO, Result, kept_root
+
+    jobs = [job for job in jobs_of(plans(names, profile=profile)) if (kept_root() / job.fingerprint / INFO).is_file()]
+    if sample is not None and sample < len(jobs):
+        jobs = [jobs[place] for place in sorted(rng(seed, "compare").permutation(len(jobs))[:sample])]
+    worst = 0.0
+    for job in jobs:
+        one = keeping.compare(job, Result(job, kept_root() / job.fingerprint, "kept"))
+        typer.echo(f"{job.title}: {one.scores} scores, largest difference {one.largest:g}, {one.seconds:.0f} s")
+        worst = max(worst, one.largest)
+    typer.echo(f"{len(jobs)} kept jobs computed anew, largest difference {worst:g}")
+    if worst > tolerance:
+        raise typer.Exit(1)

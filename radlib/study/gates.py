@@ -1,0 +1,111 @@
+"""Gates on evidence: what must hold before a claim is called *as claimed* or *reversed*; else it is *open*.
+
+A word needs at least five trainings an arm, a paired contrast whose crossed interval excludes zero, networks that beat
+the trivial rule of their task, learning curves that are flat at their end, and a comparator above the majority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from radlib.core.errors import RadlibError
+from radlib.stats.intervals import Estimate
+
+Word = Literal["as claimed", "reversed", "open"]
+
+LEAST_RUNS = 5
+"""Trainings an arm below which nothing is said about a difference."""
+
+FLAT = 0.01
+"""By how much Dice or AUC may change in the last quarter of a training that has come to its end."""
+
+GATES: dict[str, str] = {
+    "trainings": f"fewer than {LEAST_RUNS} trainings an arm",
+    "interval": "the interval of the paired difference holds 0",
+    "competence": "a network is not above the trivial rule of its task",
+    "convergence": f"a learning curve still changes by {FLAT} or more in its last quarter",
+    "comparator": "the comparator is not above the majority",
+}
+"""Every gate by its slug, in the order in which they are named, with what it means that it fails."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word on a claim.
+
+    Attributes:
+        word: ``as claimed``, ``reversed`` or ``open``.
+        failed: slugs of the gates that failed, in the order of :data:`GATES`; empty unless the word is ``open``.
+    """
+
+    word: Word
+    failed: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The gates that failed, in words."""
+        return "; ".join(GATES[name] for name in self.failed)
+
+
+def verdict(
+    contrast: Estimate,
+    *,
+    runs: int,
+    competence: Mapping[str, Estimate],
+    curves: Mapping[str, float],
+    comparator: Estimate | None = None,
+    claimed: Literal[1, -1] = 1,
+) -> Verdict:
+    """The word that a paired contrast earns.
+
+    Args:
+        contrast: first arm minus second (:func:`radlib.study.estimates.contrasts`).
+        runs: trainings that both arms have.
+        competence: by arm, its paired contrast with the trivial rule (two thresholds, the straight line, the majority).
+            An empty mapping fails: a network that was compared with nothing is not known to be competent.
+        curves: by arm, the change in the last quarter (:func:`last_quarter_change`); NaN, or an empty mapping, fails.
+        comparator: the second arm minus the majority, where the task is a classification.
+        claimed: the sign that the claim gives the contrast.
+    """
+    failed = {
+        "trainings": runs < LEAST_RUNS,
+        "interval": not (contrast.low > 0 or contrast.high < 0),
+        "competence": not competence or not all(one.low > 0 for one in competence.values()),
+        "convergence": not curves or not all(change < FLAT for change in curves.values()),
+        "comparator": comparator is not None and not comparator.low > 0,
+    }
+    if any(failed.values()):
+        return Verdict("open", tuple(name for name in GATES if failed[name]))
+    return Verdict("as claimed" if contrast.value * claimed > 0 else "reversed")
+
+
+def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:
+    """How much a validation metric still moves in the last quarter of the steps: by arm, the mean over its runs.
+
+    Args:
+        history: of a study (:attr:`radlib.study.studies.Study.history`): ``arm, run, step, part`` and the metric.
+        metric: a validation metric, such as ``dice``.
+
+    Returns:
+        The absolute difference between the last value and the last one at or before three quarters of the steps; NaN
+        for an arm in which a run has no two such values.
+
+    Raises:
+        RadlibError: if the history lacks the metric.
+    """
+    if metric not in history:
+        raise RadlibError(f"the history has no metric {metric!r}", remedy=f"it has {', '.join(map(str, history))}")
+    seen = history[history["part"] == "validation"].dropna(subset=[metric])
+    changes: dict[str, list[float]] = {str(arm): [] for arm in history["arm"].unique()}
+    for (arm, _), one in seen.groupby(["arm", "run"], sort=False):
+        before = one[one["step"] <= 0.75 * one["step"].max()]
+        changes[str(arm)].append(_change(before[metric].tolist(), one[metric].tolist()))
+    return {arm: sum(found) / len(found) if found else float("nan") for arm, found in changes.items()}
+
+
+def _change(before: Sequence[float], whole: Sequence[float]) -> float:
+    return abs(whole[-1] - before[-1]) if before else float("nan")

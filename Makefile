@@ -10,6 +10,9 @@ GPU ?= 0
 NAME ?=
 CLUSTER ?=
 FANOUT ?= 1
+FRESH ?= 0
+BUDGET ?= 1
+export FRESH BUDGET
 
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 STAMP := $(VENV)/.installed
@@ -32,6 +35,7 @@ help: ## Show this help
 	@echo
 	@echo "  PROFILE=smoke|default|paper   COHORT=simulated|real|my.yml   SEED=0   JOBS=all   GPU=0|1"
 	@echo "  CLUSTER=slurm   FANOUT=1 (jobs that share the trainings of a chapter)"
+	@echo "  FRESH=1 (ignore what is kept)   BUDGET=0.1 (a tenth of every training)"
 
 install: $(STAMP) ## Install everything into .venv from the hash-locked requirements (GPU=1: CUDA lock)
 

@@ -31,6 +31,8 @@ from radlib.stats.tables import as_text, format_interval, to_markdown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from radlib.study.studies import Study
+
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -60,6 +62,7 @@ class Report:
     measurements: list[Measured] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     absent: list[dict[str, str]] = field(default_factory=list)
+    jobs: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def start(cls, chapter: str, *, cohort: str, profile: str, seed: int) -> Report:
@@ -183,6 +186,31 @@ class Report:
         if text.strip():
             _show(text, None, text)
 
+    def study(self, study: Study) -> None:
+        """Compute what a study lacks, and say where its jobs come from and what they cost."""
+        study.run()
+        self.jobs[study.name] = [job.fingerprint for job in study.jobs()]
+        _show(f":::{{div}} provenance\n{study.provenance()}\n:::\n", None, study.provenance())
+
+    def beginning(self, study: Study) -> None:
+        """Compute the first steps of one of a study's trainings here and now, and lay them over its kept course.
+
+        Raises:
+            RadlibError: if they are not those of the history (:func:`radlib.study.live.check_beginning`).
+        """
+        from radlib.plots.curves import beginning_figure
+        from radlib.study.live import check_beginning
+
+        found = check_beginning(study)
+        count = found.steps["step"].nunique()
+        self.figure(
+            f"beginning-{study.name.replace('_', '-')}", beginning_figure(found.result.history, found.steps),
+            caption=f"The first {count} steps of a training of the study {study.name}, computed when this page was "
+            f"made (points), over its {'kept ' if found.result.origin == 'kept' else ''}history (line). The largest "
+            f"difference is {found.largest:.1e} of the largest value.",
+            alt="A line of the loss over the steps of a training, with points for the first steps computed anew.",
+        )  # fmt: skip
+
     def note(self, text: str, *, kind: Literal["note", "warning", "important", "tip"] = "note") -> None:
         """Show an admonition."""
         _show(f":::{{{kind}}}\n{text}\n:::\n", f"<blockquote>{html.escape(text)}</blockquote>", text)
@@ -288,7 +316,7 @@ class Report:
         return Results(
             chapter=self.chapter, cohort=cohort_slug(self.cohort), source=self.source, profile=self.profile,
             seed=self.seed, values=self.values, tables=self.tables, figures=self.figures, pages=self.pages,
-            measured=tuple(self.measurements), ledger=self.ledger, missing=self.absent,
+            measured=tuple(self.measurements), jobs=self.jobs, ledger=self.ledger, missing=self.absent,
         )  # fmt: skip
 
     def finish(self) -> None:

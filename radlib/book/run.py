@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
-import json
 import os
 import shutil
 import sys
@@ -19,17 +17,14 @@ from typing import Any, TextIO
 import nbformat
 from filelock import FileLock, Timeout
 
-from radlib.book.dependencies import code_of, modules_of
 from radlib.book.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, read_json, write_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
 
-#: Where a chapter's trainings leave what they resume from; gone when the chapter is whole.
-CHECKPOINTS = "checkpoints"
-#: Threads of a chapter's kernel. Results are equal bit for bit only for an equal number of threads.
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Threads of a chapter's kernel and of its jobs. Results are equal bit for bit only for an equal number of threads.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "RADLIB_THREADS")
 
 
 def run_chapter(
@@ -62,36 +57,26 @@ def run_chapter(
     Raises:
         RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
     """
-    parameters, directory = prepare_run(
-        chapter, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads
-    )
-    with alone(chapter, directory), full_disk_named(chapter, directory):
-        return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
-
-
-def prepare_run(
-    chapter: Chapter, *, cohort: str, profile: str, seed: int, overrides: dict[str, Any] | None, threads: int
-) -> tuple[dict[str, Any], Path]:
-    """Check the parameters, make the run directory and set the kernel's threads: what a run and a part of it share."""
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
     parameters |= resolve(chapter, profile=profile, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
     directory.mkdir(parents=True, exist_ok=True)
     for name in THREADS:
         os.environ[name] = str(threads)
-    return parameters, directory
+    with exclusive_run(chapter, directory), full_disk_named(chapter, directory):
+        return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
 
 
 @contextmanager
-def alone(chapter: Chapter, directory: Path, *, patience_s: float = 0) -> Iterator[None]:
+def exclusive_run(chapter: Chapter, directory: Path) -> Iterator[None]:
     """Hold the lock of a run directory.
 
     Raises:
-        RadlibError: if another process holds it for longer than ``patience_s``.
+        RadlibError: if another process holds it.
     """
     lock = FileLock(directory / ".lock")
     try:
-        lock.acquire(timeout=patience_s)
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise RadlibError(
             f"chapter {chapter.name!r} is being run by another process",
@@ -114,7 +99,7 @@ def full_disk_named(chapter: Chapter, directory: Path) -> Iterator[None]:
             raise
         raise RadlibError(
             f"the disk is full, so that chapter {chapter.name!r} could not be finished", file=directory,
-            remedy="free some space, or set RADLIB_RUNS to a folder elsewhere; trainings go on from their checkpoints",
+            remedy="free some space, or set RADLIB_RUNS to a folder elsewhere; jobs go on from where they are",
         ) from error  # fmt: skip
 
 
@@ -124,7 +109,6 @@ def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeo
     for stale in (target, failed, directory / "results.json"):
         stale.unlink(missing_ok=True)
     _sweep(directory)
-    keep_fitting_checkpoints(chapter, directory / CHECKPOINTS, parameters)
     with open(directory / "log.txt", "w", encoding="utf-8") as log, atomic_path(target) as temporary:
         started = time.monotonic()
         nbformat.write(read_notebook(chapter.source), temporary)
@@ -150,17 +134,15 @@ def _run(chapter: Chapter, parameters: dict[str, Any], *, directory: Path, timeo
     if not (directory / "results.json").is_file():
         target.unlink()
         raise RadlibError("the chapter ended without report.finish()", file=chapter.source)
-    shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
     return target
 
 
 def _sweep(directory: Path) -> None:
-    """Remove what an earlier run showed and what a killed one left half written; a run may go on from the rest."""
-    for name in ("tables", "figures", "pages"):
+    """Remove what an earlier run showed and what a killed one left half written."""
+    for name in ("tables", "figures", "pages", "checkpoints"):
         shutil.rmtree(directory / name, ignore_errors=True)
     for part in directory.rglob(".part-*"):
-        if CHECKPOINTS not in part.relative_to(directory).parts and part.is_file():
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def execute(path: Path, parameters: dict[str, Any], *, log: TextIO, timeout_s: int | None = None) -> None:
@@ -213,18 +195,6 @@ def _finish(path: Path, parameters: dict[str, Any]) -> None:
     notebook.metadata["papermill"]["input_path"] = notebook.metadata["papermill"]["output_path"] = ""
     notebook.metadata["radlib"] = {name: parameters[name] for name in COMMON}
     nbformat.write(notebook, path)
-
-
-def keep_fitting_checkpoints(chapter: Chapter, folder: Path, parameters: dict[str, Any]) -> None:
-    """Throw away what an interrupted run with other parameters or another version of the code left to resume."""
-    digest = hashlib.sha256(code_of(chapter).encode())
-    for file in modules_of(chapter):
-        digest.update(file.read_bytes())
-    made_by = {"parameters": json.loads(json.dumps(parameters)), "code": digest.hexdigest()}
-    stamp = folder / "made_by.json"
-    if not stamp.is_file() or json.loads(stamp.read_text(encoding="utf-8")) != made_by:
-        shutil.rmtree(folder, ignore_errors=True)
-        write_json(stamp, made_by)
 
 
 def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, unmet: str) -> None:

@@ -106,27 +106,6 @@ def run(
 
 
 @app.command()
-def train(
-    name: Name,
-    part: Annotated[int, typer.Option(help="Which share, from 1.", min=1)],
-    parts: Annotated[int, typer.Option(help="Of how many.", min=1)],
-    cohort: Cohort = "simulated",
-    profile: Profile = "default",
-    seed: Seed = 0,
-    parameter: Parameters = None,
-    threads: Threads = 1,
-) -> None:
-    """Train a share of a chapter's trainings; the chapter, run afterwards, finds them finished."""
-    from radlib.book.trainings import train_part
-
-    found, overrides = _chapter(name, parameter)
-    path = train_part(
-        found, part=part, parts=parts, cohort=cohort, profile=profile, seed=seed, overrides=overrides, threads=threads
-    )
-    typer.echo(path)
-
-
-@app.command()
 def cohort(
     role: Annotated[str, typer.Argument(help="brats2017, tcga-gbm, tcga-idh, huashan or rembrandt.")],
     profile: Profile = "default",

@@ -83,18 +83,17 @@ def run(
         named = sorted({one for studies in found.values() for one in studies})
         raise RadlibError(f"there is no study {min(unknown)!r}", remedy=f"choose among {', '.join(named)}")
     if processes > 1:
-        own = [argument for argument in sys.argv[1:] if not argument.startswith("--processes")]
-        place = sys.argv.index("--processes") if "--processes" in sys.argv else None
-        if place is not None:
-            own = sys.argv[1:place] + sys.argv[place + 2 :]
+        common = ["--cohort", cohort, "--profile", profile, "--seed", str(seed)]
+        common += [word for one in study or [] for word in ("--study", one)]
         shares = [
             subprocess.Popen([
-                sys.executable, "-m", "radlib.cli", *own, "--part", str((part - 1) * processes + number + 1),
-                "--parts", str(parts * processes),
+                sys.executable, "-m", "radlib.cli", "study", "run", *(names or []), *common,
+                "--part", str((part - 1) * processes + number), "--parts", str(parts * processes),
             ])
-            for number in range(processes)
+            for number in range(1, processes + 1)
         ]  # fmt: skip
-        if any([process.wait() for process in shares]):
+        codes = [process.wait() for process in shares]
+        if any(codes):
             raise typer.Exit(1)
         return
     everything = in_order(job for one in chosen for job in one.jobs())

@@ -70,6 +70,24 @@ def loss_figure(
     return figure
 
 
+def beginning_figure(history: pd.DataFrame, steps: pd.DataFrame) -> Figure:
+    """The course of a training, and over it its first steps as they were computed anew.
+
+    Args:
+        history: ``step, part`` and metrics.
+        steps: ``step, metric, now``; the first metric is drawn.
+    """
+    metric = str(steps["metric"].iloc[0])
+    whole = history[history["part"].isin(["first", "training"])].dropna(subset=[metric]).sort_values("step")
+    again = steps[steps["metric"] == metric]
+    figure, axes = plt.subplots(figsize=(7.4, 2.8))
+    axes.plot(whole["step"], whole[metric], color=PALETTE[0], label="history")
+    axes.plot(again["step"], again["now"], "o", color=PALETTE[1], label="computed now")
+    axes.set(xlabel="step", ylabel=metric, xscale="log")
+    axes.legend()
+    return figure
+
+
 def curve_figure(
     table: pd.DataFrame,
     *,

@@ -27,7 +27,8 @@ def save_weights(path: Path | str, network: nn.Module, *, metadata: Mapping[str,
         metadata: what a reader needs to build the network and use it (widths, modalities, normalisation, source of
             the training data); any values that JSON can hold.
     """
-    header = {_HEADER: json.dumps(dict(metadata or {}), sort_keys=True), "format": "pt"}
+    # One entry only: safetensors writes several in random order, and equal weights shall be equal bytes.
+    header = {_HEADER: json.dumps(dict(metadata or {}), sort_keys=True)}
     with atomic_path(path) as temporary:
         save_model(network, str(temporary), metadata=header)
 

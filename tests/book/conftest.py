@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -60,35 +61,48 @@ report.value("sum", float(draws["draw"].sum()))
 report.finish()
 """
 
-TRAININGS = """
-# %% tags=["trainings"]
-from functools import partial
+JOBS = """
+import os
 
+import pandas as pd
 import torch
 
+from radlib.study.jobs import job
 from radlib.training.settings import LoopSettings, OptimizerSettings
 from radlib.training.supervised import fit
 
 
-def train(name):
+@job
+def training(work, *, name: str, rate: float = 0.1, seed: int = 0):
     def batch(step, random):
-        with open(report.directory / "steps.txt", "a") as stream:
+        with open(os.environ["RADLIB_PROJECT"] + "/steps.txt", "a") as stream:
             stream.write(f"{name} {step}\\n")
         return {"x": torch.from_numpy(random.normal(size=(4, 2)).astype("float32"))}
 
     torch.manual_seed(len(name))
-    return fit(
+    fitted = fit(
         torch.nn.Linear(2, 1), batch=batch, loss=lambda net, data: net(data["x"]).square().mean(),
-        optimizer=OptimizerSettings(learning_rate=0.1), loop=LoopSettings(steps=6, checkpoint_every=2), seed=seed,
-        name=name, folder=report.directory / "checkpoints" / name, device="cpu",
-    ).network
+        optimizer=OptimizerSettings(learning_rate=rate), loop=LoopSettings(steps=6, checkpoint_every=2), seed=seed,
+        name=name, folder=work.checkpoints(), device="cpu",
+    )
+    work.history(fitted.history)
+    weights = fitted.network.weight.detach().numpy().ravel()
+    work.scores(pd.DataFrame({"subject": ["w0", "w1"], "group": "all", "metric": "weight", "value": weights}))
+"""
 
+TRAININGS = """
+# %% tags=["study"]
+from toy_jobs import training
 
-trainings = {name: partial(train, name) for name in ("a", "bb", "ccc")}
+from radlib.study.studies import Study
+
+arms = {name: training(name=name, rate=rate, seed=seed) for name in ("a", "bb", "ccc")}
+study = Study("toy", arms)
 
 # %%
-weights = {name: make().weight.detach().numpy().ravel() for name, make in trainings.items()}
-report.table("weights", pd.DataFrame(weights), caption="Weights.", index=False, digits=8)
+report.study(study)
+report.table("weights", study.scores, caption="Weights.", index=False, digits=8)
+report.beginning(study)
 """
 
 REGISTRY = """
@@ -99,10 +113,14 @@ chapters:
 
 
 @pytest.fixture
-def training_project(project: Path) -> Path:
+def training_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``project``, whose first chapter has three trainings of six steps and writes each into ``steps.txt``."""
     source = project / "notebooks" / "first.py"
-    source.write_text(HEADER.format(title="First", name="first") + TRAININGS + FIRST)
+    header = HEADER.format(title="First", name="first")
+    header = header.replace("n: int = 3", "rate: float = 0.1  # of the trainings\nn: int = 3")
+    source.write_text(header + TRAININGS + FIRST)
+    (project / "toy_jobs.py").write_text(JOBS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(project), os.environ.get("PYTHONPATH", "")]))
     return project
 
 

@@ -214,20 +214,6 @@ def test_a_full_disk_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     run("first")  # the lock is free again
 
 
-def test_checkpoints_outlive_a_failure_but_not_other_parameters(project: Path) -> None:
-    source = chapter("first").source
-    text = source.read_text()
-    folder = run_dir(cohort="simulated", profile="smoke", chapter="first") / "checkpoints"
-    source.write_text(text.replace("draws = rng", "assert weights[0] > 5\ndraws = rng"))
-    for weights, kept in (([1.0], False), ([1.0], True), ([2.0], False)):
-        with pytest.raises(RadlibError, match="AssertionError"):
-            run("first", overrides={"weights": weights})
-        assert (folder / "net").exists() == kept
-        (folder / "net").write_text("")
-    run("first", overrides={"weights": [6.0]})
-    assert not folder.exists()
-
-
 def test_two_runs_at_once_are_refused(project: Path) -> None:
     folder = run_dir(cohort="simulated", profile="smoke", chapter="first")
     folder.mkdir(parents=True)

@@ -79,10 +79,11 @@ lab: notebooks ## Open JupyterLab
 test: $(STAMP) ## Run all tests, with RADLIB_DATA on real data too
 	$(RUN_TESTS)
 
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) ## ruff, mypy, and the arrows between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # UV_FIND_LINKS may name a folder with a CPU wheel of torch; without it the CPU lock is compiled with the CUDA build
 # as the only one in sight and names its libraries too.

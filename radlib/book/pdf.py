@@ -11,7 +11,6 @@ import base64
 import html
 import os
 import shutil
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,12 +18,13 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 
+from radlib.book.templates import environment, read_part
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_text
 from radlib.core.paths import project_root
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import Tag
     from playwright.sync_api import Browser, Playwright
 
 #: Names under which Chromium is installed.
@@ -34,59 +34,10 @@ LEFT_OUT = "generated/api"
 #: Width of an A4 page between its margins, in CSS pixels.
 PRINT_WIDTH = 680
 
-_STYLE = """
-@page { size: A4; margin: 16mm 15mm 18mm; }
-html { font-size: 13px; } body { margin: 0; padding: 0; background: #fff; }
-.bd-article { padding: 0; max-width: none; overflow: visible; }
-h1.part { break-before: page; margin: 0 0 1.5rem; font-size: 1.1rem; color: #555; border-bottom: 1px solid #ccc; }
-/* Without room above it, the ink of a heading touches the page before, and the outline names it twice. */
-.bd-article h2 { font-size: 1.8rem; margin-top: 0; padding-top: 1rem; break-before: page; }
-.bd-article h1.part + h2 { break-before: avoid; }
-h1, h2, h3, h4, h5, h6 { break-after: avoid; }
-.bd-article h3 { font-size: 1.4rem; } .bd-article h4 { font-size: 1.15rem; }
-.bd-article h5, .bd-article h6 { font-size: 1rem; }
-.cover { padding-top: 20mm; text-align: center; } .cover .h1 { font-size: 2.4rem; font-weight: 700; }
-.cover p, .listing-caption { color: #555; } .listing { margin: 12mm auto 0; columns: 2; column-gap: 12mm; }
-.listing div { break-inside: avoid; margin-bottom: 1rem; } .listing ul { list-style: none; padding: 0; margin: 0; }
-.listing-caption { font-weight: 600; margin: 0; }
-figure, img, tr, pre, .highlight, .cell_input, .admonition, .math { break-inside: avoid; }
-figure img { max-height: 225mm; width: auto !important; max-width: 100%; display: block; margin: auto; }
-pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 0.8rem; }
-pre, .highlight { overflow: visible !important; }
-thead { display: table-header-group; }
-.bd-article table.table { display: table; overflow: visible; width: auto; }
-.bd-article table.table > caption { position: static; max-width: none; break-after: avoid; }
-table.result td, table.result th { padding: 0.15rem 0.4rem; }
-table.wrapped td, table.wrapped th, table.squeezed td, table.squeezed th { white-space: normal !important; }
-table.squeezed td, table.squeezed th { overflow-wrap: anywhere; }
-.ledger-scroll { max-height: none; overflow: visible; border: 0; } .ledger-filter { display: none; }
-.bd-article table.ledger { min-width: 0; font-size: 0.68rem; line-height: 1.25; }
-table.ledger th, table.ledger td { padding: 0.15rem 0.3rem; }
-table.ledger thead th { position: static; }
-table.ledger thead th:nth-child(1) { width: 25%; } table.ledger thead th:nth-child(2) { width: 11%; }
-table.ledger thead th:nth-child(3) { width: 24%; } table.ledger thead th:nth-child(5) { width: 7%; }
-table.ledger thead th:nth-child(6) { width: 12%; }
-table.ledger small, table.ledger code { display: inline; font-size: inherit; }
-table.ledger small::before, table.ledger code::before { content: " "; }
-table.ledger p, table.ledger .ledger-remark { margin: 0 0 0.1rem; font-size: inherit; line-height: inherit; }
-.still img { border: 1px solid #ccc; }
-details > summary { list-style: none; } details > summary svg { display: none; }
-a { text-decoration: none; }
-"""
 _FOOTER = (
     '<div style="width:100%;margin:0 15mm;font:8px sans-serif;color:#555;display:flex;justify-content:space-between">'
     '<span class="title"></span><span><span class="pageNumber"></span> / <span class="totalPages"></span></span></div>'
 )
-# Tables that are wider than the page become smaller; much wider ones wrap first, and break words as the last resort.
-_FIT_TABLES = """width => {
-  for (const table of document.querySelectorAll('article table')) {
-    const room = Math.min(table.parentElement.clientWidth || width, width);
-    if (table.scrollWidth > room / 0.7) table.classList.add('wrapped');
-    if (table.scrollWidth <= room + 1) continue;
-    table.style.zoom = Math.max(0.98 * room / table.scrollWidth, 0.6);  // letters do not shrink quite evenly
-    if (table.getBoundingClientRect().width > room + 1) { table.classList.add('squeezed'); table.style.width = '100%'; }
-  }
-}"""
 
 
 class Part(NamedTuple):
@@ -151,7 +102,7 @@ def print_book(*, pages: Path | None = None, target: Path | None = None) -> Path
         page.goto(document.as_uri(), wait_until="load")
         page.evaluate("() => window.MathJax.startup.promise")
         page.evaluate("() => Promise.all([...document.images].map(image => image.decode().catch(() => null)))")
-        page.evaluate(_FIT_TABLES, PRINT_WIDTH)
+        page.evaluate(read_part("fit_tables.js"), PRINT_WIDTH)
         with atomic_path(target) as temporary:
             page.pdf(
                 path=temporary,
@@ -180,32 +131,17 @@ def assemble(pages: Path, *, browser: Browser, at: Path) -> str:
     contents = parts(project_root() / "book" / "_toc.yml")
     printed = [name for part in contents for name in part.pages]
     first = BeautifulSoup((pages / "index.html").read_text(encoding="utf-8"), "html.parser")
-    title = first.h1.get_text().rstrip("#").strip() if first.h1 else "The book"
-    body, listing = [], []
-    for part in contents:
-        listing.append("<div>")
-        if part.caption:
-            body.append(f'<h1 class="part">{html.escape(part.caption)}</h1>')
-            listing.append(f'<p class="listing-caption">{html.escape(part.caption)}</p>')
-        listing.append("<ul>")
-        for name in part.pages:
-            article = _article(pages, name, printed, browser=browser, at=at)
-            heading = article.h2.extract() if article.h2 else None
-            text = html.escape(heading.get_text(" ", strip=True) if heading else name)
-            listing.append(f'<li><a href="#{_anchor(name)}">{text}</a></li>')
-            body.append(f'<h2 id="{_anchor(name)}">{text}</h2><section>{article.decode_contents()}</section>')
-        listing.append("</ul></div>")
-    return "\n".join([
-        '<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8">',
-        f"<title>{html.escape(title)}</title>",
-        *_head(first, pages, at),
-        f"<style>{_STYLE}</style></head><body><article class='bd-article bd-content'>",
-        f'<div class="cover"><p class="h1">{html.escape(title)}</p><p>The book on paper. Interactive viewers are '
-        "stills here, and folded code is left out; with the pages in the browser come every table as CSV, every "
-        f'chapter as notebook and the API reference.</p></div><nav class="listing">{"".join(listing)}</nav>',
-        *body,
-        "</article></body></html>",
-    ])  # fmt: skip
+    sections: dict[str, tuple[str, str]] = {}  # by page: heading and content
+    for name in printed:
+        article = _article(pages, name, printed, browser=browser, at=at)
+        heading = article.h2.extract() if article.h2 else None
+        sections[name] = (heading.get_text(" ", strip=True) if heading else name, article.decode_contents())
+    return environment(anchor=_anchor).get_template("print.html.j2").render(
+        title=first.h1.get_text().rstrip("#").strip() if first.h1 else "The book",
+        styles=[_relative(pages / _plain(str(link["href"])), at) for link in first.find_all("link", rel="stylesheet")],
+        mathjax=_relative(pages / "_static/mathjax/tex-chtml.js", at),
+        css=read_part("print.css"), parts=contents, sections=sections,
+    )  # fmt: skip
 
 
 def _launch(playwright: Playwright) -> Browser:
@@ -220,14 +156,6 @@ def _launch(playwright: Playwright) -> Browser:
             f"there is no Chromium to print with ({str(error).splitlines()[0]})",
             remedy="install one, e.g. `apt install chromium`, or `playwright install chromium`",
         ) from error
-
-
-def _head(first: BeautifulSoup, pages: Path, at: Path) -> Iterator[str]:
-    """The style sheets of the pages, and MathJax."""
-    for link in first.find_all("link", rel="stylesheet"):
-        yield f'<link rel="stylesheet" href="{_relative(pages / _plain(str(link["href"])), at)}">'
-    yield '<script>window.MathJax = {"options": {"processHtmlClass": "tex2jax_process|mathjax_process|math"}}</script>'
-    yield f'<script src="{_relative(pages / "_static/mathjax/tex-chtml.js", at)}"></script>'
 
 
 def _article(pages: Path, name: str, printed: list[str], *, browser: Browser, at: Path) -> Tag:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -25,3 +26,8 @@ def environment(**names: Any) -> jinja2.Environment:
     found.globals.update(names)
     found.filters.update({name: value for name, value in names.items() if callable(value)})
     return found
+
+
+def read_part(name: str) -> str:
+    """A file of this folder that no template fills in, such as ``print.css``."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -33,13 +33,13 @@ viewer_modality: str = "flair"  # modality of the interactive viewer
 # %% tags=["hide-input"]
 import pandas as pd
 
-from radlib.book.availability import IMAGE_ITEMS, LABEL_ITEMS, availability_counts, availability_map
 from radlib.book.report import Report
 from radlib.core.seeds import rng
 from radlib.data.published import published, published_values
 from radlib.data.readers.brats import read_brats
 from radlib.data.sources import open_all
 from radlib.papers.across import baseline_tables as tables
+from radlib.plots.availability import IMAGE_ITEMS, LABEL_ITEMS, availability_counts, availability_map
 from radlib.plots.viewer import gallery, interactive_viewer
 
 report = Report.start("cohorts", cohort=cohort, profile=profile, seed=seed)

@@ -185,8 +185,8 @@ except MissingDataError as error:
 kept = kept_run("external_validation") if report.source != "real" else None
 if kept is not None:
     report.sentence(kept.origin())
-    for slug in sorted(name for name in kept.results["tables"] if name.startswith("metrics-")):
-        caption = kept.results["tables"][slug]["caption"]
+    for slug in sorted(name for name in kept.results.tables if name.startswith("metrics-")):
+        caption = kept.results.tables[slug]["caption"]
         report.table(f"{slug}-real", kept.table(slug), index=False, caption=f"{caption} Kept run on real patients.")
     report.table("shift-real", kept.table("shift"), index=False, caption="Every group against the others, kept run.")
 elif report.source != "real":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from radlib.book.results import Results, read_results
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path
+from radlib.core.files import atomic_path, read_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
 
 #: What is kept of a run. Figures are not: they are drawn again from the tables.
@@ -33,7 +33,7 @@ class KeptRun:
     """
 
     folder: Path
-    results: dict[str, Any]
+    results: Results
     provenance: dict[str, Any]
 
     def table(self, name: str) -> pd.DataFrame:
@@ -50,16 +50,15 @@ class KeptRun:
 
     def text(self, name: str) -> str:
         """A value of the run as text, as :meth:`radlib.book.report.Report.text` gave it."""
-        if name not in self.results["values"]:
+        if name not in self.results.values:
             raise RadlibError(f"the kept run has no value {name!r}", file=self.folder / "results.json")
-        return self.results["values"][name]["text"]
+        return self.results.values[name]["text"]
 
     def origin(self) -> str:
         """A sentence on where the run comes from."""
         versions = self.provenance["versions"]
         return (
-            f"Kept run: cohort {self.results['cohort']}, profile {self.results['profile']}, "
-            f"seed {self.results['seed']}, "
+            f"Kept run: cohort {self.results.cohort}, profile {self.results.profile}, seed {self.results.seed}, "
             f"{self.provenance['device']}, torch {versions.get('torch', '–')}, scikit-learn "
             f"{versions.get('scikit-learn', '–')}, commit {self.provenance['commit']}."
         )
@@ -75,8 +74,7 @@ def kept_run(chapter: str, *, cohort: str = "real", profile: str = "default") ->
     folder = kept_dir(chapter, cohort=cohort, profile=profile)
     if not (folder / "results.json").is_file():
         return None
-    read = lambda name: json.loads((folder / name).read_text(encoding="utf-8"))  # noqa: E731
-    return KeptRun(folder, read("results.json"), read("provenance.json"))
+    return KeptRun(folder, read_results(folder / "results.json"), read_json(folder / "provenance.json"))
 
 
 def keep_run(chapter: str, *, cohort: str, profile: str) -> Path:

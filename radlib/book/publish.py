@@ -14,7 +14,9 @@ import pandas as pd
 from radlib.book.parameters import read_notebook
 from radlib.book.pdf import html_dir
 from radlib.book.registry import Chapter, chapters
+from radlib.book.results import read_results
 from radlib.book.run import gate
+from radlib.book.templates import environment
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, read_json, reading, write_text_if_changed
 from radlib.core.paths import project_root, run_dir, runs_root
@@ -39,7 +41,7 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
     out = (book or book_dir()) / "chapters"
     target = out / f"{chapter.name}.ipynb"
     executed = directory / "notebook.ipynb"
-    unmet = _json(directory / "results.json").get("unmet")
+    unmet = _unmet(directory)
     if not executed.is_file() or unmet:
         notebook = _absent(chapter, directory, cohort=cohort, profile=profile, unmet=unmet)
     else:
@@ -206,7 +208,7 @@ def status(*, cohort: str, profile: str) -> pd.DataFrame:
         provenance = _json(directory / "provenance.json") if done else {}
         timing = _json(directory / "timing.json") if done else {}
         memory = provenance.get("peak_memory_bytes")
-        unmet = _json(directory / "results.json").get("unmet")
+        unmet = _unmet(directory)
         rows.append({
             "chapter": f"[{chapter.title}](/chapters/{chapter.name})",
             "state": "the cohort lacks what it needs" if unmet else "ran" if done else "no whole run",
@@ -224,29 +226,20 @@ def status_page(*, cohort: str, profile: str) -> str:
 
     from radlib.book.provenance import describe
 
-    now = describe()
     frame = status(cohort=cohort, profile=profile)
-    packages = pd.DataFrame(sorted(now["versions"].items()), columns=["package", "version"])
-    memory = psutil.virtual_memory().total / 2**30
-    return "\n".join([
-        "# Status of this build",
-        "",
-        f"Cohort **{cohort}**, profile **{profile}**. Built on {now['platform']}, {now['device']}, "
-        f"{psutil.cpu_count()} CPU cores, {memory:.0f} GiB of memory, from commit `{now['commit']}`.",
-        "",
-        "```{table} Chapters: time, memory and origin of the run.",
-        ":name: tbl-status-chapters",
-        "",
-        to_markdown(as_text(frame, digits={"seconds": 0, "peak memory (GiB)": 2}, index=False)),
-        "```",
-        "",
-        "```{table} Versions.",
-        ":name: tbl-status-versions",
-        "",
-        to_markdown(packages),
-        "```",
-        "",
-    ])  # fmt: skip
+    now = describe()
+    return environment().get_template("status.md.j2").render(
+        cohort=cohort, profile=profile, now=now, cores=psutil.cpu_count(),
+        memory=psutil.virtual_memory().total / 2**30,
+        chapters=to_markdown(as_text(frame, digits={"seconds": 0, "peak memory (GiB)": 2}, index=False)),
+        packages=to_markdown(pd.DataFrame(sorted(now["versions"].items()), columns=["package", "version"])),
+    )  # fmt: skip
+
+
+def _unmet(directory: Path) -> str | None:
+    """What the cohort lacks, where a chapter could not run on it."""
+    file = directory / "results.json"
+    return read_results(file).unmet if file.is_file() else None
 
 
 def _json(path: Path) -> dict[str, Any]:

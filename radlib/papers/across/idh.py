@@ -387,7 +387,7 @@ def planted_table(traits: pd.DataFrame, truth: pd.Series, within: pd.Series) -> 
 
 def kept_sentences(kept: KeptRun, *, n_selected: int) -> list[str]:
     """What a kept run of the chapter found, in sentences whose numbers are its own."""
-    said = {name: kept.text(name) for name in kept.results["values"]}
+    said = {name: kept.text(name) for name in kept.results.values}
     permuted_auc = kept.table("permuted").query("metric == 'auc'")
     gaps = kept.table("number")
     sentences = [

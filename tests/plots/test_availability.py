@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from radlib.book.availability import LABEL_ITEMS, availability, availability_counts, availability_map
 from radlib.data.cohort import Cohort, participants_table
+from radlib.plots.availability import LABEL_ITEMS, availability, availability_counts, availability_map
 
 
 def cohort(**tables: pd.DataFrame) -> Cohort:

@@ -247,11 +247,12 @@ def train_zhang2021(work: Path) -> Callable[[int], object]:
 
 def train_li2017(work: Path) -> Callable[[int], object]:
     """The tumour CNN."""
-    from radlib.papers.li2017 import segmentation as seg
+    from radlib.papers.li2017.data import MODALITIES
+    from radlib.papers.li2017.study import Recipe, train_network
 
-    store = _store(work, modalities=seg.MODALITIES)
-    return lambda steps: seg.train_network(
-        store, store.ids, modalities=seg.MODALITIES, recipe=seg.Recipe(steps=steps, evaluations=1), seed=0, name="CNN"
+    store = _store(work, modalities=MODALITIES)
+    return lambda steps: train_network(
+        store, store.ids, modalities=MODALITIES, recipe=Recipe(steps=steps, evaluations=1), seed=0, name="CNN"
     )
 
 

@@ -27,6 +27,18 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
+n_train: int = 60  # patients who trained the network, as in the chapter on the tumour CNN
+n_runs: int = 5  # trainings of the network, as there
+grid: list[int] = [96, 96, 64]  # voxels of the common grid, as there
+spacing: float = 2.25  # edge of a voxel, mm, as there
+memory_mapped: bool = False  # images in files, for cohorts that do not fit into memory
+filters: list[int] = [16, 32]  # of the network's convolutions, as there
+neurons: list[int] = [16, 256]  # of its fully connected layers, as there
+steps: int = 240  # of its training, as there
+batch_size: int = 64  # as there
+learning_rate: float = 0.03  # as there
+schedule: str = "one_cycle"  # as there
+threshold: str = "natural"  # of its probability, as there
 n_encoder: int = 30  # patients from whom the dictionary is fitted (published)
 components: int = 64  # Gaussian components of a filter (published)
 n_scales: int = 10  # scales of every slice (published)
@@ -55,7 +67,8 @@ from radlib.features.fisher import save_mixtures
 from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017 import feature_figures as figures
 from radlib.papers.li2017 import features as deep
-from radlib.papers.li2017.segmentation import MODALITIES, find_network, load_network, network_input, segment
+from radlib.papers.li2017.segmentation import network_input, segment
+from radlib.papers.li2017.study import tumour_network
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)
 
@@ -67,13 +80,30 @@ report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=se
 # which, it does not say: all who lack the contrast-enhanced T1, and others drawn at random so that the classes have
 # the published sizes.
 
+# %% tags=["study"]
+from radlib.papers.li2017.data import MODALITIES
+from radlib.papers.li2017.study import Recipe, Setting, network_jobs
+from radlib.study.cohorts import Images, Source
+
+images = Images(
+    source=Source("huashan", cohort, profile, seed), modalities=MODALITIES,
+    grid=tuple(grid), spacing=spacing, memory_mapped=memory_mapped,
+)  # fmt: skip
+setting = Setting(images=images, n_train=n_train, seed=seed)
+recipe = Recipe(
+    filters=tuple(filters), steps=steps, batch_size=batch_size,
+    learning_rate=learning_rate, schedule=schedule, threshold=threshold,
+)  # fmt: skip
+options = {"neurons": neurons, "n_runs": n_runs}
+multiple = network_jobs(setting, recipe, arm="multiple", **options)
+flair_alone = network_jobs(setting, recipe, arm="conv6_wide", **options)
+
 # %%
 patients = open_cohort("huashan", cohort=cohort, profile=profile).complete("flair", "seg", "idh")
-both, about = load_network(find_network(report.directory, modalities=MODALITIES))
-single, _ = load_network(find_network(report.directory, modalities=MODALITIES[:1]))
-store = prepare(patients, modalities=MODALITIES, grid=about["grid"], spacing=about["spacing"])
+both, single = tumour_network(multiple[0].result()), tumour_network(flair_alone[0].result())
+store = prepare(patients, modalities=MODALITIES, grid=grid, spacing=spacing)
 store = network_input(store, both.scaling.kind, patch=both.network.patch)
-who = deep.choose_patients(patients.participants, trained=about["train"], n_encoder=n_encoder, seed=seed)
+who = deep.choose_patients(patients.participants, trained=setting.split().train, n_encoder=n_encoder, seed=seed)
 mutant = patients.participants["idh"] == "mutant"
 
 # %% tags=["hide-input"]
@@ -126,21 +156,21 @@ layers = both.network.layers
 last = both.network.conv_names[-1]
 
 # %%
-options = {"encoding": encoding, "seed": seed}
-mixtures = deep.fit_dictionaries(both, store, who.encoder, layers=layers, **options)
+fitting = {"encoding": encoding, "seed": seed}
+mixtures = deep.fit_dictionaries(both, store, who.encoder, layers=layers, **fitting)
 arms = {layer: (layer, mixtures[layer]) for layer in layers}
-sets, seconds = deep.encode(both, store, who.first, arms=arms, **options)
+sets, seconds = deep.encode(both, store, who.first, arms=arms, **fitting)
 
 # %%
-own = deep.fit_dictionaries(single, store, who.encoder_single, layers=[last], **options)[last]
-alone, _ = deep.encode(single, store, store.ids, arms={"single": (last, own)}, **options)
+own = deep.fit_dictionaries(single, store, who.encoder_single, layers=[last], **fitting)[last]
+alone, _ = deep.encode(single, store, store.ids, arms={"single": (last, own)}, **fitting)
 sets |= alone
 
 # %%
 if own_outlines:
     masks = {subject: segment(both, store, subject) for subject in track(who.first, description="outlines")}
-    theirs = deep.fit_dictionaries(both, store, who.encoder, layers=[last], masks=masks, **options)[last]
-    automatic, _ = deep.encode(both, store, who.first, arms={"predicted": (last, theirs)}, masks=masks, **options)
+    theirs = deep.fit_dictionaries(both, store, who.encoder, layers=[last], masks=masks, **fitting)[last]
+    automatic, _ = deep.encode(both, store, who.first, arms={"predicted": (last, theirs)}, masks=masks, **fitting)
     sets |= automatic
 
 # %%
@@ -180,7 +210,7 @@ if report.source == "simulated":
             layer=last,
             filter_number=int(best["filter"]),
             mixture=mixtures[last],
-            **options,
+            **fitting,
         ),
         caption="From a slice to features, with a simulated patient's own numbers (the counterpart of the lower half "
         "of Figure 5). Blue: first order, orange: second order.",
@@ -195,7 +225,7 @@ if report.source == "simulated":
 # and scikit-image.
 
 # %% tags=["hide-input"]
-((_, answers),) = deep.describe(both, store, [typical[True]], layers=[last], **options)
+((_, answers),) = deep.describe(both, store, [typical[True]], layers=[last], **fitting)
 agreement = deep.agreement_with_libraries(answers[last][0], mixtures[last])
 report.table(
     "libraries",
@@ -279,7 +309,7 @@ if report.source == "simulated":
         figures.show(both, store, subject, title=figures.CLASSES[status], layers=layers)
         for status, subject in typical.items()
     ]
-    theirs = [one[last][f].cpu() for _, one in deep.describe(both, store, typical.values(), layers=[last], **options)]
+    theirs = [one[last][f].cpu() for _, one in deep.describe(both, store, typical.values(), layers=[last], **fitting)]
 
 # %% tags=["hide-input"]
 if report.source == "simulated":

@@ -28,6 +28,18 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
+n_train: int = 60  # patients who trained the network, as in the chapter on the tumour CNN
+n_runs: int = 5  # trainings of the network, as there
+grid: list[int] = [96, 96, 64]  # voxels of the common grid, as there
+spacing: float = 2.25  # edge of a voxel, mm, as there
+memory_mapped: bool = False  # images in files, for cohorts that do not fit into memory
+filters: list[int] = [16, 32]  # of the network's convolutions, as there
+neurons: list[int] = [16, 256]  # of its fully connected layers, as there
+steps: int = 240  # of its training, as there
+batch_size: int = 64  # as there
+learning_rate: float = 0.03  # as there
+schedule: str = "one_cycle"  # as there
+threshold: str = "natural"  # of its probability, as there
 alpha: float = 0.05  # level of the t-test (published)
 C: float = 1.0  # box constraint of the SVM (published)
 feature_numbers: list[int] = [5, 10, 20, 50, 100, 200, 500]  # of the further selection
@@ -53,10 +65,11 @@ from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017 import prediction_arms as runs
 from radlib.papers.li2017 import prediction_results as results
 from radlib.papers.li2017.features import Encoding, FeatureSet, Patients
-from radlib.papers.li2017.prediction import Recipe, time_split
+from radlib.papers.li2017.prediction import Recipe as Classifier
+from radlib.papers.li2017.prediction import time_split
 from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
 from radlib.papers.li2017.prediction_results import estimate
-from radlib.papers.li2017.segmentation import MODALITIES, find_network, load_network
+from radlib.papers.li2017.study import tumour_network
 from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import roc_figure
 from radlib.stats.classification import difference
@@ -70,11 +83,29 @@ report = Report.start("idh_prediction", cohort=cohort, profile=profile, seed=see
 # The Fisher vectors come from the last chapter. Conventional radiomics are 671 features of intensity, shape, texture
 # and wavelets of FLAIR within the same outlines, as in the chapter on hand-crafted features.
 
+# %% tags=["study"]
+from radlib.papers.li2017.data import MODALITIES
+from radlib.papers.li2017.study import Recipe, Setting, network_jobs
+from radlib.study.cohorts import Images, Source
+
+images = Images(
+    source=Source("huashan", cohort, profile, seed), modalities=MODALITIES,
+    grid=tuple(grid), spacing=spacing, memory_mapped=memory_mapped,
+)  # fmt: skip
+setting = Setting(images=images, n_train=n_train, seed=seed)
+recipe = Recipe(
+    filters=tuple(filters), steps=steps, batch_size=batch_size,
+    learning_rate=learning_rate, schedule=schedule, threshold=threshold,
+)  # fmt: skip
+options = {"neurons": neurons, "n_runs": n_runs}
+multiple = network_jobs(setting, recipe, arm="multiple", **options)
+flair_alone = network_jobs(setting, recipe, arm="conv6_wide", **options)
+
 # %%
 patients = open_cohort("huashan", cohort=cohort, profile=profile).complete("flair", "seg", "idh")
 arrays = report.directory.parent / "fisher_features" / "arrays"
 who = Patients.load(arrays / "patients.json")
-both, about = load_network(find_network(report.directory, modalities=MODALITIES))
+both = tumour_network(multiple[0].result())
 layers, last = both.network.layers, both.network.conv_names[-1]
 extra = [name for name in ("predicted",) if (arrays / f"{name}.npz").is_file()]
 sets = {name: FeatureSet.load(arrays / f"{name}.npz") for name in (*layers, "single", *extra)}
@@ -111,8 +142,8 @@ report.sentence(
 # patients for the rest {cite}`efron1987bca`. All hold the fitted models fixed.
 
 # %%
-recipe = Recipe(alpha=alpha, C=C)
-options = {"n_folds": n_folds, "n_repeats": n_repeats, "seed": seed}
+machine = Classifier(alpha=alpha, C=C)
+folding = {"n_folds": n_folds, "n_repeats": n_repeats, "seed": seed}
 RADIOMICS, SINGLE, MULTIPLE = "radiomics", "DLR, FLAIR", "DLR, FLAIR + T1c"
 SECOND, FIRST = f"{SINGLE} (second cohort)", f"{SINGLE} (first cohort)"
 arms = [
@@ -128,8 +159,8 @@ main = arm(MULTIPLE, "table2.b.multiple", sets[last].rows(who.first), first)
 # %%
 found = {}
 for one in (*arms, main, *depth):
-    found |= runs.run_arm(one, recipe, **options)
-selected, curve, chosen = runs.run_selected(main, recipe, feature_numbers, seed=seed)
+    found |= runs.run_arm(one, machine, **folding)
+selected, curve, chosen = runs.run_selected(main, machine, feature_numbers, seed=seed)
 rules = runs.controls(patients, first, volume)
 found |= selected | rules
 
@@ -137,7 +168,7 @@ found |= selected | rules
 test_sizes = [(s, int(published(f"li2017.text.test_by_time.{k}").value))
               for s, k in (("mutant", "mutation"), ("wildtype", "wildtype"))]  # fmt: skip
 early, late = time_split(patients.participants.loc[first.index], test=test_sizes, seed=seed)
-found |= runs.run_time_split(main, early, late, recipe, feature_numbers, seed=seed)
+found |= runs.run_time_split(main, early, late, machine, feature_numbers, seed=seed)
 table = results.long_table(found, n_boot=n_boot, seed=seed)
 
 # %% [markdown]
@@ -255,7 +286,7 @@ report.table(
 # %%
 tables = {one.name: one.table for one in (main, arms[1], arms[0], *depth)}
 permutations = runs.shuffled(
-    tables, recipe, permutations=n_permutations, n_folds=n_folds, one_by_one=n_one_by_one, seed=seed
+    tables, machine, permutations=n_permutations, n_folds=n_folds, one_by_one=n_one_by_one, seed=seed
 )
 summary = results.shuffled_summary(permutations)
 
@@ -294,7 +325,7 @@ report.sentence(
 
 # %% tags=["hide-input"]
 n_late = (int(first[late].sum()), int((~first[late]).sum()))
-draws = runs.splits_at_random(main, n_test=n_late, recipe=recipe, draws=n_splits, seed=seed)
+draws = runs.splits_at_random(main, n_test=n_late, recipe=machine, draws=n_splits, seed=seed)
 low, high = draws["auc"].quantile([0.025, 0.975])
 report.value("splits_auc", draws["auc"].mean(), low=low, high=high, n=n_splits)
 report.sentence(
@@ -343,12 +374,12 @@ if n_null and report.source == "simulated":
         layer=last,
         encoding=Encoding.load(arrays / "encoding.json"),
         grid=tuple(null_grid),
-        like=about,
+        like={"grid": grid, "spacing": spacing},
         n=n_null,
         seed=seed + 1,
     )
     nobody = arm("no effect", "", vectors.values, status)
-    null = runs.run_arm(nobody, recipe, **options)
+    null = runs.run_arm(nobody, machine, **folding)
 
 # %% tags=["hide-input"]
 if null:
@@ -364,7 +395,7 @@ if null:
 if null:
     for protocol, key in ((AS_PUBLISHED, "null_published"), (LEAKAGE_FREE, "null_clean")):
         report.value(key, **estimate(nothing, "no effect", FOLDS, protocol, "auc").as_dict())
-    moved = runs.shuffled({"no effect": nobody.table}, recipe, permutations=n_permutations, n_folds=n_folds, seed=seed)
+    moved = runs.shuffled({"no effect": nobody.table}, machine, permutations=n_permutations, n_folds=n_folds, seed=seed)
     null_chance = results.chance_table(nothing, moved).iloc[0]
     report.sentence(
         f"Without an effect the AUC is {report.text('null_published')} as published and {report.text('null_clean')} "
@@ -382,7 +413,7 @@ if null:
 if patients.truth is not None:
     traits = planted_traits(patients)
     ideal = arm("planted traits", "", traits.loc[first.index].to_numpy(), first)
-    ceiling = results.long_table(runs.run_arm(ideal, recipe, **options), n_boot=n_boot, seed=seed)
+    ceiling = results.long_table(runs.run_arm(ideal, machine, **folding), n_boot=n_boot, seed=seed)
     report.value("ceiling", **estimate(ceiling, "planted traits", FOLDS, LEAKAGE_FREE, "auc").as_dict())
     report.table("planted", results.trait_table(traits.loc[first.index], first), index=False,
                  caption="AUC of each planted trait alone for IDH, first cohort (direction ignored).")  # fmt: skip

@@ -23,7 +23,7 @@ from radlib.features.deep import layer_maps, scaled_regions
 from radlib.features.fisher import Mixture, Place, fisher_vectors, number_of, place_of
 from radlib.papers.li2017.features import Encoding, FeatureSet, describe, tumour_slices
 from radlib.papers.li2017.prediction import Table
-from radlib.papers.li2017.segmentation_slices import TumourNetwork
+from radlib.papers.li2017.segmentation import TumourNetwork
 from radlib.plots.style import PALETTE
 
 CLASSES = {True: "mutant", False: "wild-type"}

@@ -25,7 +25,7 @@ from radlib.data.regions import region_mask
 from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling, case_descriptors
 from radlib.features.fisher import COMPONENTS, Mixture, Unit, fisher_vectors, fit_mixture
-from radlib.papers.li2017.segmentation_slices import TumourNetwork
+from radlib.papers.li2017.segmentation import TumourNetwork
 
 #: One dictionary for all filters of a layer, or one a filter.
 Dictionary = Literal["shared", "filter"]
@@ -359,6 +359,23 @@ def encode(
         for name, values in rows.items()
     }
     return sets, {**{stage: seconds / n for stage, seconds in spent.items()}, "cells": cells / n}
+
+
+def feature_times(model: TumourNetwork, store: ImageStore, subjects: Sequence[str], *, seed: int) -> dict[str, float]:
+    """Seconds a patient for the answers of the last convolution at the paper's ten scales, and for their Fisher vector.
+
+    Args:
+        model: the network.
+        store: what it wants.
+        subjects: patients with tumour; the first gives the dictionary, whose fit is not timed.
+        seed: of the dictionary.
+
+    Returns:
+        ``descriptors`` and ``encoding``, both with all tumour slices and cells, and ``cells`` a filter.
+    """
+    layer, encoding = model.network.conv_names[-1], Encoding(sampling=Sampling(where="box"))
+    fitted = fit_dictionaries(model, store, subjects[:1], layers=[layer], encoding=encoding, seed=seed)
+    return encode(model, store, subjects, arms={layer: (layer, fitted[layer])}, encoding=encoding, seed=seed)[1]
 
 
 # What is said about them

@@ -31,8 +31,7 @@ from radlib.papers.li2017.prediction import (
     repeated_folds,
     run_folds,
 )
-from radlib.papers.li2017.segmentation import network_input
-from radlib.papers.li2017.segmentation_slices import TumourNetwork
+from radlib.papers.li2017.segmentation import TumourNetwork, network_input
 from radlib.phantom.make import make
 from radlib.phantom.templates import load_template
 from radlib.phantom.templates.schema import MODALITY_ORDER, Scans

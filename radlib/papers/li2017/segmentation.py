@@ -1,252 +1,238 @@
-"""The tumour CNN of Li 2017: trained on patches, applied to whole slices, and what follows the network."""
+"""The tumour CNN of Li 2017 on whole slices, and the morphology that follows it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from scipy.ndimage import label, uniform_filter
+from torch import Tensor
 from torch.nn import functional
 
-from radlib.core.errors import MissingDataError
-from radlib.core.seeds import named_seed, rng
-from radlib.data.cohort import Cohort
-from radlib.data.regions import region_mask
-from radlib.data.splits import Split, hold_out
+from radlib.core.device import pick_device
+from radlib.core.errors import RadlibError
 from radlib.data.store import ImageStore
-from radlib.papers.li2017.networks import Padding, TumourCNN
-from radlib.papers.li2017.patches import Normalisation, PatchSampler, Scaling, fit_scaling, without_local_mean
-from radlib.papers.li2017.segmentation_slices import Mask, TumourNetwork, post_process, tumour_probability
+from radlib.papers.li2017.data import Mask, Normalisation, Scaling, truth_of, without_local_mean
+from radlib.papers.li2017.networks import TumourCNN
 from radlib.stats.segmentation import dice, ppv, sensitivity
-from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
-from radlib.training.supervised import Fitted, fit
-from radlib.training.weights import load_weights, read_metadata, save_weights
-
-MODALITIES: tuple[str, ...] = ("flair", "t1ce")
-"""Those of the first cohort; the network for one modality takes the first."""
+from radlib.training.inference import predict_slices
+from radlib.training.settings import Precision
 
 METRICS: tuple[str, ...] = ("dice", "ppv", "sensitivity")
 """As the paper evaluates a segmentation."""
 
-
-def first_cohort(cohort: Cohort) -> list[str]:
-    """Patients with FLAIR, contrast-enhanced T1 and a segmentation: the paper's first cohort.
-
-    Raises:
-        MissingDataError: if there are fewer than three.
-    """
-    whole = cohort.participants[[*MODALITIES, "seg"]].notna().all(axis=1)
-    ids = [str(subject) for subject in cohort.participants.index[whole]]
-    if len(ids) < 3:
-        raise MissingDataError(
-            f"{len(ids)} patient(s) of cohort {cohort.name!r} have FLAIR, contrast-enhanced T1 and a segmentation",
-            remedy="describe a cohort with at least three",
-        )
-    return ids
-
-
-def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
-    """Training and test patients of the first cohort, each with its share of the IDH classes where they are known.
-
-    Args:
-        cohort: with at least three patients of the first cohort.
-        n_train: training patients, 60 of 119 in the paper.
-        seed: the shuffle.
-
-    Raises:
-        MissingDataError: if nobody would be left to test.
-    """
-    ids = first_cohort(cohort)
-    if not 0 < n_train < len(ids):
-        raise MissingDataError(
-            f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side"
-        )
-    return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
+Output = Literal["bicubic", "dense"]
+"""How the pixels between those with a score get theirs: by interpolation, as in the paper, or from the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Sizes and hyper-parameters of one training.
+class TumourNetwork:
+    """A trained network with all that is needed to apply it.
 
     Attributes:
-        convolutions, filters, neurons, patch, dropout, padding: of the network.
-        tumour_share: of the patches.
-        normalisation: of the patches, see :mod:`radlib.papers.li2017.patches`.
-        steps, batch_size: length.
-        learning_rate, momentum, weight_decay, schedule, clip_norm: of SGD.
-        evaluations: how often loss and accuracy on unseen patches are measured.
-        smoothing: edge of the 3D box that smooths the segmentation, voxels.
-        precision: of training and inference.
+        network: in evaluation mode.
+        modalities: its channels.
+        scaling: of its input.
+        threshold: probability from which on a pixel is tumour.
+        smoothing: edge of the 3D box that smooths its segmentation, voxels; 1 for none.
+        tumour_share: of the patches that it was trained on.
+        precision: of inference.
     """
 
-    convolutions: int = 6
-    filters: tuple[int, int] = (16, 32)
-    neurons: int = 256
-    patch: int = 33
-    dropout: float = 0.5
-    padding: Padding = "valid"
-    tumour_share: float = 0.4
-    normalisation: Normalisation = "training"
-    steps: int = 240
-    batch_size: int = 64
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "one_cycle"
-    clip_norm: float | None = 1.0
-    evaluations: int = 8
+    network: TumourCNN
+    modalities: tuple[str, ...]
+    scaling: Scaling
+    threshold: float = 0.5
     smoothing: int = 3
+    tumour_share: float = 0.4
     precision: Precision = "auto"
 
-    def network(self, modalities: int) -> TumourCNN:
-        """A new network, its weights drawn from torch's generator."""
-        return TumourCNN(
-            modalities, self.convolutions, filters=self.filters, neurons=self.neurons, patch=self.patch,
-            dropout=self.dropout, padding=self.padding,
-        )  # fmt: skip
+
+# Whole slices
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """One training: the network, its course, and on whom."""
-
-    model: TumourNetwork
-    fitted: Fitted
-    recipe: Recipe
-    train: tuple[str, ...]
-    seed: int
-
-
-def train_network(
-    store: ImageStore,
-    train: Sequence[str],
+def coarse_probability(
+    network: TumourCNN,
+    scaling: Scaling,
+    slices: Tensor,
     *,
-    modalities: Sequence[str],
-    recipe: Recipe,
-    seed: int,
-    name: str,
-    monitor: Sequence[str] = (),
-    start: TumourNetwork | None = None,
-    folder: Path | None = None,
-) -> Training:
-    """Train the CNN on patches by SGD with cross-entropy.
+    patchwise: bool | None = None,
+    shift: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """Tumour probability of every fourth pixel of slices, that of the patch around the pixel.
+
+    The slices are padded with 0, as patches are at the border, and run through the network at once. With ``valid``
+    padding of its convolutions that is exactly what the patches give one by one.
 
     Args:
-        store: images, standardised within the brain, without local means where the recipe says ``local``.
-        train: patients to learn from.
-        modalities: channels.
-        recipe: sizes and hyper-parameters.
-        seed: of weights, patches and dropout. Networks with the same seed and patch see the same patches.
-        name: shown with the progress.
-        monitor: other patients, on whose patches loss and accuracy are shown; they decide nothing.
-        start: a network to go on with, with its weights and scaling; it is left as it is.
-        folder: for checkpoints.
+        network: in evaluation mode.
+        scaling: of its input.
+        slices: ``(B, C, H, W)``, 0 outside the brain; cut from a larger slice only where it is 0 beyond the cut.
+        patchwise: cut every patch out and run it by itself, which takes tens of times as long; patches without brain
+            in their middle are not run and get 0. None does so where the scaling is ``patch``, which needs it.
+        shift: first pixel, along both axes.
+
+    Returns:
+        ``(B, 1, h, w)``; cell ``(i, j)`` is pixel ``(4 i, 4 j) + shift``. The last cells may lie beyond the slice, so
+        that every pixel from the first on lies between cells.
+
+    Raises:
+        RadlibError: if a network with the scaling ``patch`` is to be run on whole slices.
     """
-    options = {"modalities": modalities, "patch": recipe.patch, "tumour_share": recipe.tumour_share}
-    sampler = PatchSampler(store, train, **options)  # type: ignore[arg-type]
-    scaling = fit_scaling(sampler, kind=recipe.normalisation, seed=seed) if start is None else start.scaling
-    unseen: tuple[Tensor, Tensor] | None = None
-    if len(monitor):
-        unseen = PatchSampler(store, monitor, **options).draw(256, rng(seed, "monitor"))  # type: ignore[arg-type]
+    by_patch = scaling.kind == "patch" if patchwise is None else patchwise
+    if scaling.kind == "patch" and not by_patch:
+        raise RadlibError(
+            "patches were normalised by their own means: a whole slice has no input in common with them",
+            remedy="run the network patch by patch, or train it with the normalisation 'training' or 'local'",
+        )
+    geometry = network.geometry("output")
+    stride = geometry.stride
+    before = [round(geometry.offset) - start for start in shift]  # more than is there cuts off, by negative padding
+    cells, after = [], []
+    for edge, pad, start in zip(slices.shape[2:], before, shift, strict=True):
+        cells.append(-(-(edge - 1 - start) // stride) + 1)
+        length = pad + edge
+        while network.map_edge("output", length) < cells[-1]:
+            length += 1
+        after.append(length - pad - edge)
+    padded = functional.pad(slices, (before[1], after[1], before[0], after[0]))
+    if by_patch:
+        return _patch_by_patch(network, scaling, padded, stride)[:, :, : cells[0], : cells[1]]
+    taken = scaling(padded).contiguous(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
+    return _tumour(network(taken))[:, :, : cells[0], : cells[1]]
 
-    def batch(step: int, _: np.random.Generator) -> dict[str, Tensor]:
-        patches, classes = sampler.draw(recipe.batch_size, rng(seed, "patches", step))
-        return {"patches": scaling(patches), "classes": classes}
 
-    def loss(network: nn.Module, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        scores = network(data["patches"]).flatten(1).float()
-        right = (scores.argmax(dim=1) == data["classes"]).float().mean()
-        return {"loss": functional.cross_entropy(scores, data["classes"]), "accuracy": right}
+def slice_probability(network: TumourCNN, scaling: Scaling, slices: Tensor, *, output: Output = "bicubic") -> Tensor:
+    """Tumour probability of every pixel of slices.
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        assert unseen is not None
-        device = next(network.parameters()).device
-        losses = loss(network, {"patches": scaling(unseen[0]).to(device), "classes": unseen[1].to(device)})
-        return {key: float(value) for key, value in losses.items()}
+    Args:
+        network, scaling, slices: as in :func:`coarse_probability`.
+        output: ``bicubic`` interpolates between the pixels with a score; ``dense`` runs the network once for every
+            shift by less than its stride, so that every pixel has a score of its own.
 
-    torch.manual_seed(named_seed(seed, "weights"))
-    network = recipe.network(len(modalities))
-    if start is not None:
-        network.load_state_dict(start.network.state_dict())
-    fitted = fit(
-        network, batch=batch, loss=loss, seed=seed, name=name, folder=folder,
-        optimizer=OptimizerSettings(
-            kind="sgd", learning_rate=recipe.learning_rate, momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay, schedule=recipe.schedule,  # type: ignore[arg-type]
-        ),
-        validate=None if unseen is None else validate,
-        loop=LoopSettings(
-            steps=recipe.steps, log_every=max(1, recipe.steps // 40), clip_norm=recipe.clip_norm,
-            validate_every=max(1, recipe.steps // recipe.evaluations), checkpoint_every=max(200, recipe.steps // 20),
-            precision=recipe.precision, channels_last=True,
-        ),
-        identity={
-            **asdict(recipe), "modalities": list(modalities), "train": list(train), "from scratch": start is None,
-        },
+    Returns:
+        ``(B, 1, H, W)``, 0 to 1.
+    """
+    height, width = slices.shape[2:]
+    stride = network.geometry("output").stride
+    if output == "dense":
+        dense = slices.new_zeros((len(slices), 1, height, width), dtype=torch.float32)
+        for down in range(min(stride, height)):
+            for right in range(min(stride, width)):
+                place = dense[:, :, down::stride, right::stride]
+                coarse = coarse_probability(network, scaling, slices, shift=(down, right))
+                place.copy_(coarse[:, :, : place.shape[2], : place.shape[3]])
+        return dense
+    return enlarge(coarse_probability(network, scaling, slices), stride=stride)[:, :, :height, :width]
+
+
+def enlarge(coarse: Tensor, *, stride: int) -> Tensor:
+    """Bicubic interpolation that keeps cell ``(i, j)`` as pixel ``stride * (i, j)``, cut to 0 to 1.
+
+    Args:
+        coarse: ``(B, 1, h, w)``.
+        stride: pixels between two cells.
+
+    Returns:
+        ``(B, 1, (h - 1) * stride + 1, (w - 1) * stride + 1)``.
+    """
+    size = [(edge - 1) * stride + 1 for edge in coarse.shape[2:]]
+    return functional.interpolate(coarse, size=size, mode="bicubic", align_corners=True).clamp(0, 1)
+
+
+def _tumour(scores: Tensor) -> Tensor:
+    return scores.float().softmax(dim=1)[:, 1:]
+
+
+def _patch_by_patch(network: TumourCNN, scaling: Scaling, padded: Tensor, stride: int, *, at_once: int = 512) -> Tensor:
+    windows = padded.unfold(2, network.patch, stride).unfold(3, network.patch, stride)
+    images, _, height, width = windows.shape[:4]
+    middle = network.patch // 2
+    inside = torch.nonzero((windows[..., middle, middle] != 0).any(dim=1))
+    out = padded.new_zeros((images, 1, height, width), dtype=torch.float32)
+    for part in inside.split(at_once):
+        image, row, column = part.unbind(dim=1)
+        patches = windows[image, :, row, column]
+        out[image, 0, row, column] = _tumour(network(scaling(patches))).flatten()
+    return out
+
+
+def tumour_probability(model: TumourNetwork, image: Tensor, *, output: Output = "bicubic") -> Tensor:
+    """Tumour probability of every voxel of a volume, axial slice by slice; 0 outside the brain.
+
+    Args:
+        model: the network.
+        image: ``(C, X, Y, Z)`` with the channels of the model.
+        output: as in :func:`slice_probability`.
+
+    Returns:
+        ``(X, Y, Z)`` float32 on the CPU; all 0 for an image without brain.
+    """
+    brain = (image != 0).any(dim=0).cpu()
+    out = torch.zeros(brain.shape)
+    if not brain.any():
+        return out
+    box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in torch.nonzero(brain, as_tuple=True))
+    model.network.to(pick_device()).eval()
+    found = predict_slices(
+        lambda slices: slice_probability(model.network, model.scaling, slices, output=output),
+        image[(slice(None), *box)], activation=None, precision=model.precision,
     )  # fmt: skip
-    model = TumourNetwork(
-        network=network, modalities=tuple(modalities), scaling=scaling, smoothing=recipe.smoothing,
-        tumour_share=recipe.tumour_share, precision=recipe.precision,
-    )  # fmt: skip
-    return Training(model=model, fitted=fitted, recipe=recipe, train=tuple(train), seed=seed)
+    out[box] = found[0]
+    return out * brain
 
 
-# Application
+# What follows the network
 
 
-def image_of(model: TumourNetwork, store: ImageStore, subject: str) -> Tensor:
-    """The channels of a subject that a network takes, ``(C, X, Y, Z)``."""
-    return store.images[store.rows([subject])[0], store.channels(model.modalities)]
+def prior_threshold(*, trained: float, natural: float) -> float:
+    """The probability from which tumour is the likelier class, for a network trained on another share of tumour.
 
-
-def segment(model: TumourNetwork, store: ImageStore, subject: str) -> Mask:
-    """The tumour of one subject of a store, ``(X, Y, Z)`` bool: probability above one half, post-processed.
+    A network trained on patches of which ``trained`` are tumour overrates tumour where only ``natural`` of the brain
+    is. By Bayes' rule the odds are too high by ``trained / (1 - trained) * (1 - natural) / natural``.
 
     Args:
-        model: a trained network.
-        store: what the network wants as input, see :func:`network_input`.
-        subject: whose.
+        trained: share of tumour patches in training, between 0 and 1.
+        natural: share of tumour in the brain.
     """
-    image = image_of(model, store, subject)
-    brain = (image != 0).any(dim=0).cpu().numpy()
-    found = tumour_probability(model, image).numpy() > 0.5
-    return post_process(found, smoothing=model.smoothing, brain=brain)
+    odds = trained / (1 - trained) * (1 - natural) / natural
+    return odds / (1 + odds)
 
 
-def truth_of(store: ImageStore, subject: str) -> Mask:
-    """The reference: whole tumour, ``(X, Y, Z)`` bool."""
-    return region_mask(store.labels[store.rows([subject])[0]].cpu().numpy(), "wt")
+def largest_per_slice(mask: Mask) -> Mask:
+    """The largest connected region (8 neighbours) of every axial slice of ``(X, Y, Z)``; of equal ones the first."""
+    out = np.zeros(mask.shape, dtype=bool)
+    for z in np.flatnonzero(mask.any(axis=(0, 1))):
+        regions, count = label(mask[:, :, z], structure=np.ones((3, 3)))
+        sizes = np.bincount(regions.ravel(), minlength=count + 1)
+        out[:, :, z] = regions == 1 + int(sizes[1:].argmax())
+    return out
 
 
-def score_mask(predicted: Mask, truth: Mask) -> dict[str, float]:
-    """DSC, PPV and sensitivity of one subject; PPV is NaN for an empty prediction, sensitivity for an empty truth."""
-    return {"dice": dice(predicted, truth), "ppv": ppv(predicted, truth), "sensitivity": sensitivity(predicted, truth)}
+def box_smoothed(mask: Mask, *, size: int) -> Mask:
+    """Where more than half of the box of ``size`` voxels a side is in the mask; beyond the volume nothing is."""
+    return np.asarray(uniform_filter(mask.astype(np.float64), size=size, mode="constant") > 0.5)
 
 
-def score_network(
-    model: TumourNetwork, store: ImageStore, subjects: Sequence[str], *, keep: dict[str, Mask] | None = None
-) -> pd.DataFrame:
-    """One row a subject: ``subject``, ``dice``, ``ppv``, ``sensitivity``, ``seconds``.
+def post_process(mask: Mask, *, smoothing: int, brain: Mask) -> Mask:
+    """The paper's morphology: largest region of each slice, then a 3D box filter; nothing outside the brain."""
+    return box_smoothed(largest_per_slice(mask), size=smoothing) & brain
 
-    Args:
-        model, store, subjects: what to apply to whom.
-        keep: where the masks are put, by subject.
-    """
-    rows = []
-    for subject in subjects:
-        start = time.monotonic()
-        mask = segment(model, store, subject)
-        seconds = time.monotonic() - start
-        rows.append({"subject": subject, **score_mask(mask, truth_of(store, subject)), "seconds": seconds})
-        if keep is not None:
-            keep[subject] = mask
-    return pd.DataFrame(rows)
+
+def seen_on_grid(mask: Mask, *, stride: int) -> Mask:
+    """A mask ``(X, Y, Z)`` known on every ``stride``-th pixel of its slices, interpolated bicubically in between."""
+    x, y = mask.shape[:2]
+    padded = functional.pad(torch.from_numpy(mask).float(), (0, 0, 0, -y % stride + 1, 0, -x % stride + 1))
+    grid = enlarge(padded[::stride, ::stride].movedim(2, 0)[:, None], stride=stride)[:, 0, :x, :y]
+    return np.asarray(grid.movedim(0, 2).numpy() > 0.5)
+
+
+# Subjects of a store
 
 
 def network_input(store: ImageStore, normalisation: Normalisation, *, patch: int) -> ImageStore:
@@ -254,62 +240,66 @@ def network_input(store: ImageStore, normalisation: Normalisation, *, patch: int
     return without_local_mean(store, patch=patch) if normalisation == "local" else store
 
 
-# Weights
+def segment(model: TumourNetwork, store: ImageStore, subject: str) -> Mask:
+    """The tumour of one subject of a store (of :func:`network_input`), post-processed: ``(X, Y, Z)`` bool."""
+    image = store.subject(subject).take(model.modalities)
+    brain = (image != 0).any(dim=0).cpu().numpy()
+    found = tumour_probability(model, image).numpy() > model.threshold
+    return post_process(found, smoothing=model.smoothing, brain=brain)
 
 
-def save_training(path: Path, training: Training, *, store: ImageStore, test: Sequence[str] = ()) -> Path:
-    """Write a trained network with all that :func:`load_network` needs, and on whom it was trained.
+def score_rows(subject: str, predicted: Mask, truth: Mask, **columns: object) -> list[dict[str, object]]:
+    """DSC, PPV and sensitivity of one subject, long; PPV is NaN for an empty prediction, sensitivity for no tumour."""
+    values = {
+        "dice": dice(predicted, truth),
+        "ppv": ppv(predicted, truth),
+        "sensitivity": sensitivity(predicted, truth),
+    }
+    return [
+        {"subject": subject, "group": "all", "metric": metric, "value": value, **columns}
+        for metric, value in values.items()
+    ]
 
-    Args:
-        path: ends in ``.safetensors``.
-        training: what to keep.
-        store: for the grid and spacing.
-        test: patients that the training did not see.
+
+def score_network(model: TumourNetwork, store: ImageStore, subjects: Sequence[str], **columns: object) -> pd.DataFrame:
+    """Long scores of subjects: ``subject, group, metric, value`` and further columns as they are given."""
+    rows: list[dict[str, object]] = []
+    for subject in subjects:
+        rows += score_rows(subject, segment(model, store, subject), truth_of(store, subject), **columns)
+    return pd.DataFrame(rows)
+
+
+class Equality(NamedTuple):
+    """A whole slice against its patches.
+
+    - ``difference``: largest difference of the probabilities, 0 to 1.
+    - ``patches``: compared.
+    - ``whole``, ``one_by_one``: seconds.
     """
-    model = training.model
-    save_weights(
-        path, model.network,
-        metadata={
-            "network": model.network.settings, "modalities": list(model.modalities),
-            "scaling": model.scaling.as_dict(), "smoothing": model.smoothing, "tumour_share": model.tumour_share,
-            "precision": model.precision, "grid": list(store.grid), "spacing": store.spacing,
-            "normalise": store.normalisation, "train": list(training.train), "test": list(test),
-            "seed": training.seed, "steps": training.recipe.steps,
-        },
-    )  # fmt: skip
-    return path
+
+    difference: float
+    patches: int
+    whole: float
+    one_by_one: float
 
 
-def load_network(path: Path) -> tuple[TumourNetwork, dict[str, Any]]:
-    """A network that :func:`save_training` wrote, in evaluation mode, and the header of the file."""
-    about = read_metadata(path)
-    network = TumourCNN(**about["network"])
-    load_weights(path, network)
-    scaling = about["scaling"]
-    model = TumourNetwork(
-        network=network.eval(),
-        modalities=tuple(about["modalities"]),
-        scaling=Scaling(kind=scaling["kind"], mean=tuple(scaling["mean"]), std=tuple(scaling["std"])),
-        smoothing=int(about["smoothing"]),
-        tumour_share=float(about["tumour_share"]),
-        precision=about["precision"],
-    )
-    return model, about
-
-
-def find_network(run_directory: Path, *, modalities: Sequence[str]) -> Path:
-    """The weights that the chapter on the tumour CNN left for these modalities.
-
-    Args:
-        run_directory: of any chapter of the same cohort and profile; that chapter's lies beside it.
-        modalities: ``("flair",)`` or ``("flair", "t1ce")``.
+def compare_with_patches(model: TumourNetwork, store: ImageStore, subject: str) -> Equality:
+    """Run the slice with most tumour at once and patch by patch, in full precision, and compare.
 
     Raises:
-        MissingDataError: if that chapter has not run.
+        RadlibError: for a network whose patches were each normalised by themselves.
     """
-    path = run_directory.parent / "tumour_cnn" / "weights" / f"{'_'.join(modalities)}.safetensors"
-    if not path.is_file():
-        raise MissingDataError(
-            f"there is no trained network for {', '.join(modalities)}", file=path, remedy="run the chapter tumour_cnn"
-        )
-    return path
+    if model.scaling.kind == "patch":
+        raise RadlibError("this network can only be run patch by patch", remedy="choose another normalisation")
+    device = pick_device()
+    made = model.network.to(device).eval()
+    z = int(truth_of(store, subject).sum(axis=(0, 1)).argmax())
+    slices = store.subject(subject).take(model.modalities)[None, :, :, :, z].to(device)
+    found, seconds = [], []
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        for patchwise in (False, True):
+            start = time.monotonic()
+            found.append(coarse_probability(made, model.scaling, slices, patchwise=patchwise).cpu())
+            seconds.append(time.monotonic() - start)
+    run = found[1] > 0  # patches without brain in their middle are not run
+    return Equality(float((found[0] - found[1])[run].abs().max()), int(run.sum()), *seconds)

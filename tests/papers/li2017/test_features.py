@@ -13,6 +13,7 @@ from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling
 from radlib.features.fisher import fisher_vectors
 from radlib.papers.li2017 import feature_figures as figures
+from radlib.papers.li2017.data import Scaling
 from radlib.papers.li2017.features import (
     Encoding,
     FeatureSet,
@@ -26,9 +27,8 @@ from radlib.papers.li2017.features import (
     tumour_slices,
 )
 from radlib.papers.li2017.networks import TumourCNN
-from radlib.papers.li2017.patches import Scaling
 from radlib.papers.li2017.prediction import Recipe, Table, leave_one_out, predict
-from radlib.papers.li2017.segmentation_slices import TumourNetwork
+from radlib.papers.li2017.segmentation import TumourNetwork
 from radlib.stats.roc import auc
 
 

@@ -1,40 +1,39 @@
-"""Segmentation of Li 2017: whole slices equal patches, what follows the network, training and weights."""
+"""Segmentation of Li 2017: whole slices equal patches, and what follows the network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import RadlibError
 from radlib.data.store import ImageStore
-from radlib.papers.li2017 import segmentation as seg
+from radlib.papers.li2017.data import MODALITIES, Scaling
 from radlib.papers.li2017.networks import TumourCNN
-from radlib.papers.li2017.patches import Scaling
-from radlib.papers.li2017.segmentation_slices import (
+from radlib.papers.li2017.segmentation import (
     TumourNetwork,
     box_smoothed,
     coarse_probability,
+    compare_with_patches,
     enlarge,
     largest_per_slice,
     post_process,
     prior_threshold,
+    score_network,
+    seen_on_grid,
+    segment,
     slice_probability,
     tumour_probability,
 )
-
-RECIPE = seg.Recipe(filters=(4, 4), neurons=8, steps=30, batch_size=32, evaluations=2, precision="32-true")
 
 
 def model(convolutions: int = 6, *, kind: str = "training", **options: object) -> TumourNetwork:
     torch.manual_seed(1)
     network = TumourCNN(2, convolutions, filters=(4, 6), neurons=8, **options).eval()  # type: ignore[arg-type]
     scaling = Scaling(kind=kind, mean=(0.3, -0.2), std=(1.5, 0.7))  # type: ignore[arg-type]
-    return TumourNetwork(network=network, modalities=seg.MODALITIES, scaling=scaling, precision="32-true")
+    return TumourNetwork(network=network, modalities=MODALITIES, scaling=scaling, precision="32-true")
 
 
 def store_of(n: int = 4, *, grid: tuple[int, int, int] = (40, 36, 6)) -> ImageStore:
@@ -48,7 +47,7 @@ def store_of(n: int = 4, *, grid: tuple[int, int, int] = (40, 36, 6)) -> ImageSt
         labels[row, x : x + 14, y : y + 12, 1:5] = (2, 1, 4, 2)[row % 4]
         images[row, :, x : x + 14, y : y + 12, 1:5] += 3
     return ImageStore(
-        ids=tuple(f"s{row}" for row in range(n)), modalities=seg.MODALITIES, spacing=2.0,
+        ids=tuple(f"s{row}" for row in range(n)), modalities=MODALITIES, spacing=2.0,
         images=torch.from_numpy(images), labels=torch.from_numpy(labels),
         present=torch.ones((n, 2), dtype=torch.bool), has_labels=torch.ones(n, dtype=torch.bool),
         affines=np.stack([np.eye(4)] * n), normalisation="none",
@@ -169,71 +168,35 @@ def test_threshold_for_another_share_of_tumour() -> None:
     assert prior_threshold(trained=0.4, natural=0.04) == pytest.approx(16 / 17)
 
 
-# Training
+def test_a_mask_on_the_grid_of_the_network() -> None:
+    mask = np.zeros((9, 10, 2), dtype=bool)
+    mask[3:6, 3:6, 0] = True  # of every fourth pixel only (4, 4) lies in it
+    # Cubic convolution weighs it by 0.88 a pixel away and by 0.59 two away: over one half but for two away along both.
+    want = np.zeros_like(mask)
+    want[2:7, 2:7, 0] = True
+    want[[2, 2, 6, 6], [2, 6, 2, 6], 0] = False
+    np.testing.assert_array_equal(seen_on_grid(mask, stride=4), want)
+    np.testing.assert_array_equal(seen_on_grid(mask, stride=1), mask)
+    mask[4, 4, 0] = False
+    assert not seen_on_grid(mask, stride=4).any()
 
 
-def test_training_finds_a_bright_square_and_weights_come_back(tmp_path: Path) -> None:
-    store = store_of()
-    recipe = replace(RECIPE, steps=80, learning_rate=0.05, neurons=16, dropout=0.2)
-    run = seg.train_network(
-        store, ["s0", "s1", "s2"], modalities=seg.MODALITIES, recipe=recipe, seed=0, name="test", monitor=["s3"]
-    )
-    losses = run.fitted.history.query("part == 'training'")["loss"]
-    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
-    assert run.fitted.history.query("part == 'validation'")["accuracy"].iloc[-1] > 0.9
-    kept: dict[str, np.ndarray] = {}
-    scores = seg.score_network(run.model, store, ["s3"], keep=kept)
-    assert scores.loc[0, "dice"] > 0.6
-    truth = seg.truth_of(store, "s3")
-    assert scores.loc[0, "sensitivity"] == pytest.approx((kept["s3"] & truth).sum() / truth.sum())
-    assert scores.loc[0, "ppv"] == pytest.approx((kept["s3"] & truth).sum() / kept["s3"].sum())
-
-    path = seg.save_training(tmp_path / "flair_t1ce.safetensors", run, store=store, test=["s3"])
-    again, about = seg.load_network(path)
-    assert again.scaling == run.model.scaling
-    assert about["train"] == ["s0", "s1", "s2"]
-    np.testing.assert_array_equal(seg.segment(again, store, "s3"), kept["s3"])
+def test_the_threshold_decides_and_scores_are_long() -> None:
+    store, made = store_of(1), model()
+    probability = tumour_probability(made, store.images[0]).numpy()
+    cut = replace(made, threshold=float(np.median(probability[probability > 0])), smoothing=1)
+    truth = store.labels[0].numpy() > 0
+    found = segment(cut, store, "s0")
+    np.testing.assert_array_equal(found, largest_per_slice(probability > cut.threshold))
+    scores = score_network(cut, store, ["s0"]).set_index("metric")["value"]
+    assert scores["sensitivity"] == pytest.approx((found & truth).sum() / truth.sum())
+    assert scores["ppv"] == pytest.approx((found & truth).sum() / found.sum())
+    assert not segment(replace(made, threshold=1.0), store, "s0").any()
 
 
-def test_a_training_repeats_and_one_can_go_on_with_another() -> None:
-    store = store_of()
-    recipe = replace(RECIPE, steps=3)
-    options = {"modalities": ("flair",), "recipe": recipe, "seed": 3, "name": "test"}
-    one, two = (seg.train_network(store, ["s0", "s1"], **options) for _ in range(2))  # type: ignore[arg-type]
-    for a, b in zip(one.model.network.parameters(), two.model.network.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
-    before = {key: value.clone() for key, value in one.model.network.state_dict().items()}
-    on = seg.train_network(store, ["s2"], start=one.model, **options)  # type: ignore[arg-type]
-    assert on.model.scaling == one.model.scaling
-    assert all(torch.equal(value, before[key]) for key, value in one.model.network.state_dict().items())
-    moved = max(float((v.detach() - before[k]).abs().max()) for k, v in on.model.network.state_dict().items())
-    assert 0 < moved < 0.2
-
-
-def test_weights_of_the_chapter_are_found_or_missed(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError, match="run the chapter tumour_cnn"):
-        seg.find_network(tmp_path / "fisher_features", modalities=("flair",))
-    path = tmp_path / "tumour_cnn" / "weights" / "flair_t1ce.safetensors"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert seg.find_network(tmp_path / "fisher_features", modalities=seg.MODALITIES) == path
-
-
-def test_the_first_cohort_is_divided_within_classes() -> None:
-    from radlib.data.cohort import Cohort
-
-    table = pd.DataFrame(
-        {
-            "flair": ["f"] * 20, "t1ce": ["c"] * 15 + [None] * 5, "seg": ["s"] * 20,
-            "idh": ["mutant", "mutant", "wildtype"] * 6 + ["mutant", "mutant"],
-        },
-        index=[f"p{n}" for n in range(20)],
-    )  # fmt: skip
-    cohort = Cohort(name="made", source="user", root=Path(), participants=table)
-    split = seg.divide(cohort, n_train=9, seed=0)
-    assert len(split.train) == 9
-    assert len(split.test) == 6
-    assert {*split.train, *split.test} == {f"p{n}" for n in range(15)}
-    assert sum(table.loc[list(split.train), "idh"] == "wildtype") == 3
-    with pytest.raises(RadlibError, match="15 training patients out of 15"):
-        seg.divide(cohort, n_train=15, seed=0)
+def test_a_slice_and_its_patches_are_compared() -> None:
+    same = compare_with_patches(model(), store_of(1), "s0")
+    assert same.patches > 10
+    assert same.difference < 1e-5
+    with pytest.raises(RadlibError, match="only be run patch by patch"):
+        compare_with_patches(model(kind="patch"), store_of(1), "s0")

@@ -1,4 +1,4 @@
-"""Training patches of Li 2017: where they are cut, and how their grey values are normalised.
+"""Data of Li 2017: its cohorts, training patches, and how grey values are normalised.
 
 The paper removes the mean grey level of the patches and normalises grey values and variance; whole images are then run
 through the network "with the parameters of the training phase". Three readings, which differ in the mean only:
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -24,13 +25,80 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.paths import data_root
 from radlib.core.seeds import rng
+from radlib.data.cohort import Cohort
+from radlib.data.readers.segmented import real_subjects
 from radlib.data.regions import region_mask
+from radlib.data.splits import Split, hold_out
 from radlib.data.store import ImageStore
+
+MODALITIES: tuple[str, ...] = ("flair", "t1ce")
+"""Those of the first cohort; the network for one modality takes the first."""
+
+Mask = npt.NDArray[np.bool_]
 
 Normalisation = Literal["training", "local", "patch"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("training", "local", "patch")
+
+
+# Patients
+
+
+def first_cohort(cohort: Cohort) -> list[str]:
+    """Patients with FLAIR, contrast-enhanced T1 and a segmentation: the paper's first cohort.
+
+    Raises:
+        MissingDataError: if there are fewer than three.
+    """
+    whole = cohort.participants[[*MODALITIES, "seg"]].notna().all(axis=1)
+    ids = [str(subject) for subject in cohort.participants.index[whole]]
+    if len(ids) < 3:
+        raise MissingDataError(
+            f"{len(ids)} patient(s) of cohort {cohort.name!r} have FLAIR, contrast-enhanced T1 and a segmentation",
+            remedy="describe a cohort with at least three",
+        )
+    return ids
+
+
+def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
+    """Training and test patients of the first cohort, each with its share of the IDH classes where they are known.
+
+    Args:
+        cohort: with at least three patients of the first cohort.
+        n_train: training patients, 60 of 119 in the paper.
+        seed: the shuffle.
+
+    Raises:
+        MissingDataError: if nobody would be left to test.
+    """
+    ids = first_cohort(cohort)
+    if not 0 < n_train < len(ids):
+        raise MissingDataError(
+            f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side"
+        )
+    return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
+
+
+def truth_of(store: ImageStore, subject: str) -> Mask:
+    """The reference: whole tumour, ``(X, Y, Z)`` bool."""
+    return region_mask(store.subject(subject).labels.cpu().numpy(), "wt")
+
+
+def flair_of(store: ImageStore, subject: str) -> npt.NDArray[np.float32]:
+    """FLAIR ``(X, Y, Z)``, 0 outside the brain."""
+    image: npt.NDArray[np.float32] = store.subject(subject).image("flair").cpu().numpy()
+    return image
+
+
+def natural_share(store: ImageStore, subjects: Sequence[str]) -> float:
+    """Share of the brain's voxels that are tumour, all patients together."""
+    tumour = sum(int(truth_of(store, subject).sum()) for subject in subjects)
+    return tumour / sum(int((flair_of(store, subject) != 0).sum()) for subject in subjects)
+
+
+# Patches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,3 +220,33 @@ def without_local_mean(store: ImageStore, *, patch: int) -> ImageStore:
         mean = uniform_filter(volumes, size=(1, patch, patch, 1), mode="constant")
         out[row] = np.where(volumes != 0, volumes - mean, 0)
     return replace(store, images=torch.from_numpy(out).to(store.device))
+
+
+# Real subjects
+
+
+@dataclass(frozen=True)
+class RealSubjects:
+    """Segmented real subjects with T1c and FLAIR and no T2 under the data root, at most ``most``."""
+
+    most: int
+
+    @cached_property
+    def cohort(self) -> Cohort | None:
+        """The subjects; None without a data root, or if there is nobody.
+
+        Raises:
+            RadlibError: if a file that is there cannot be read.
+        """
+        root = data_root()
+        return None if root is None else real_subjects(root, most=self.most).get(("t1ce", "flair"))
+
+    @property
+    def key(self) -> str:
+        """A digest of tables and files."""
+        return "" if self.cohort is None else self.cohort.fingerprint()
+
+    @property
+    def fingerprint(self) -> str:
+        """As :attr:`key`: real data have no code."""
+        return self.key

@@ -9,7 +9,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
-from radlib.papers.li2017.patches import PatchSampler, Scaling, fit_scaling, without_local_mean
+from radlib.papers.li2017.data import PatchSampler, Scaling, fit_scaling, without_local_mean
 
 MODALITIES = ("flair", "t1ce")
 

@@ -1,0 +1,170 @@
+"""Tables of the chapters on Li 2017, made from the scores of their studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+
+from radlib.core.titles import METRIC_TITLES
+from radlib.data.cohort import Cohort
+from radlib.data.published import published
+from radlib.data.splits import Split
+from radlib.data.store import ImageStore
+from radlib.papers.li2017.data import first_cohort, truth_of
+from radlib.papers.li2017.networks import TumourCNN
+from radlib.papers.li2017.segmentation import METRICS
+from radlib.papers.li2017.study import VARIANTS, Recipe
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import contrasts, estimates
+from radlib.study.studies import Study
+
+# Segmentation
+
+
+def cohort_table(cohort: Cohort, split: Split, store: ImageStore) -> pd.DataFrame:
+    """Table 1 of the paper for the patients at hand: everybody, the first cohort, and its two sides.
+
+    Returns:
+        One row a characteristic and IDH status; a column a group of patients, the paper's first cohort last.
+    """
+    table = cohort.participants
+    groups = {
+        "all": list(cohort.ids), "first cohort": first_cohort(cohort), "training": list(split.train),
+        "test": list(split.test),
+    }  # fmt: skip
+    voxel = store.spacing**3 / 1000
+    volume = {subject: voxel * int(truth_of(store, subject).sum()) for subject in store.ids}
+    rows = []
+    for status, column in (("", "total"), ("mutant", "mutation"), ("wildtype", "wildtype")):
+        label = {"": "all", "mutant": "IDH mutant", "wildtype": "IDH wild-type"}[status]
+        chosen = {
+            name: [subject for subject in ids if not status or table.loc[subject, "idh"] == status]
+            for name, ids in groups.items()
+        }
+        cells = {
+            ("patients", "samples"): {name: f"{len(ids)}" for name, ids in chosen.items()},
+            ("female", "female"): {name: f"{(table.loc[ids, 'sex'] == 'F').sum()}" for name, ids in chosen.items()},
+            ("age (years)", "age"): {name: _spread(table.loc[ids, "age"]) for name, ids in chosen.items()},
+            ("tumour volume (ml)", "volume"): {
+                name: _spread(pd.Series([volume[s] for s in ids if s in volume], dtype=float))
+                if all(s in volume for s in ids) else "" for name, ids in chosen.items()
+            },
+        }  # fmt: skip
+        for (title, key), values in cells.items():
+            printed = published(f"li2017.table1.first.{key}.{column}").printed
+            rows.append({"": title, "IDH": label, **values, "published, first cohort": printed})
+    return pd.DataFrame(rows)
+
+
+def _spread(values: pd.Series) -> str:
+    known = values.astype(float).dropna()
+    return f"{known.mean():.1f} ± {known.std():.1f}" if len(known) > 1 else ""
+
+
+def layer_table(recipe: Recipe, *, modalities: int) -> pd.DataFrame:
+    """The layers of the network at the size of this run and at the published size, on a patch."""
+    with torch.device("meta"):
+        here, there = recipe.network(modalities), TumourCNN(modalities, recipe.convolutions, patch=recipe.patch)
+    rows = []
+    for name in (*here.layers, "output"):
+        geometry, edge = here.geometry(name), here.map_edge(name, recipe.patch)
+        kernel = here.weights[name].kernel_size[0]  # type: ignore[index]
+        rows.append({
+            "layer": name, "kernel": f"{kernel} x {kernel}", "filters": here.channels(name),
+            "filters, published": there.channels(name), "map of a patch": f"{edge} x {edge}",
+            "pixels between cells": geometry.stride, "field (pixels)": geometry.field,
+            "smallest image": geometry.minimum,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def training_table(study: Study) -> pd.DataFrame:
+    """Parameters of every variant here and at the published size, and how its trainings went (means of the runs)."""
+    rows = []
+    for arm, variant in VARIANTS.items():
+        with torch.device("meta"):
+            paper = TumourCNN(len(variant.modalities), variant.convolutions, neurons=(256, 4096)[variant.wide])
+        unseen = study.history.query("arm == @arm and part == 'validation'").groupby("run")
+        last, before = unseen.nth(-1).set_index("run"), unseen.nth(-3 if len(unseen.nth(-3)) else 0).set_index("run")
+        notes = pd.DataFrame([found.notes for found in study.results(arm)])
+        rows.append({
+            "network": study.titles[arm], "thousand parameters": notes["parameters"][0] / 1e3,
+            "at the published size": sum(parameter.numel() for parameter in paper.parameters()) / 1e3,
+            "loss on unseen patches": last["loss"].mean(),
+            "its change in the last quarter": (last["loss"] - before["loss"]).mean(),
+            "accuracy on unseen patches": last["accuracy"].mean(),
+            "training (s)": notes["training_seconds"].mean(), "steps a second": notes["steps_per_second"].mean(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def beside(
+    scores: pd.DataFrame, titles: Mapping[str, str], *, reference: str, first: str, n_boot: int, seed: int,
+    metrics: Sequence[str] = METRICS,
+) -> pd.DataFrame:  # fmt: skip
+    """Arms beside one of them, on the same subjects: means, and paired differences from it.
+
+    Args:
+        scores: long.
+        titles: of the arms.
+        reference: the arm that the others are compared with.
+        first: what the first column is called.
+        n_boot, seed: of the bootstrap.
+        metrics: to compare.
+    """
+    arms = [arm for arm in titles if (scores["arm"] == arm).any()]
+    means = estimates(scores, metrics=metrics, arms=arms, n_boot=1, seed=seed)
+    pairs = [(arm, reference) for arm in arms if arm != reference]
+    gaps = contrasts(scores, pairs, metrics=metrics, n_boot=n_boot, seed=seed)
+    rows = []
+    for arm in arms:
+        own, gap = means[means["arm"] == arm].set_index("metric"), gaps[gaps["first"] == arm].set_index("metric")
+        rows.append({
+            first: titles[arm], "patients": int(own["n"].max()),
+            **{METRIC_TITLES[metric]: own.at[metric, "value"] for metric in metrics},
+            **{
+                f"{METRIC_TITLES[metric]}, difference": "" if arm == reference or gap.at[metric, "n"] == 0 else
+                format_interval(*gap.loc[metric, ["value", "low", "high"]]) for metric in metrics
+            },
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def readable(found: pd.DataFrame, *, first: str = "arm") -> pd.DataFrame:
+    """Estimates or contrasts to read: a row an arm (the column ``first``), a column a metric, with patients."""
+    rows = []
+    for name, part in found.groupby(first, sort=False):
+        cells = part.set_index("metric")
+        rows.append({first: name, "patients": int(part["n"].max())} | {
+            METRIC_TITLES.get(metric, metric): format_interval(*cells.loc[metric, ["value", "low", "high"]])
+            for metric in cells.index
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def time_table(stages: Mapping[str, tuple[str, float, float]]) -> pd.DataFrame:
+    """Seconds of every stage of the paper's network beside the published ones.
+
+    Args:
+        stages: entry ``text.<stage>_time`` of the paper to title, seconds here, and seconds of the printed unit.
+    """
+    rows = []
+    for stage, (name, seconds, _) in stages.items():
+        entry = published(f"li2017.text.{stage}_time")
+        rows.append({"stage": name, "here (s)": seconds, "published": f"{entry.printed} {entry.unit}"})
+    return pd.DataFrame(rows)
+
+
+def real_table(scores: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Scores on real subjects: mean, lowest and highest DSC, mean PPV and sensitivity of every method."""
+    rows = []
+    for (method, learnt), part in scores.groupby(["method", "learnt"], sort=False):
+        wide = part.pivot(index="subject", columns="metric", values="value")
+        rows.append({
+            "method": titles[str(method)], "learnt from": learnt, "subjects": len(wide), "DSC": wide["dice"].mean(),
+            "lowest": wide["dice"].min(), "highest": wide["dice"].max(), "PPV": wide["ppv"].mean(),
+            "sensitivity": wide["sensitivity"].mean(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,62 @@
+"""Tables and pictures of Li 2017."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from radlib.papers.li2017 import figures, tables
+from radlib.papers.li2017.study import Recipe
+
+
+def scores(shifts: dict[str, float]) -> pd.DataFrame:
+    """Scores of 20 patients in two runs: the patient's own, plus the arm's shift, plus a little of the run."""
+    own = np.random.default_rng(1).uniform(0.3, 0.8, 20)
+    return pd.DataFrame([
+        {"arm": arm, "run": run, "subject": f"s{k}", "group": "all", "metric": metric,
+         "value": np.nan if metric == "ppv" and k == 3 else own[k] + shift + 0.01 * run}
+        for arm, shift in shifts.items() for run in range(2) for k in range(20) for metric in ("dice", "ppv")
+    ])  # fmt: skip
+
+
+def test_arms_beside_one() -> None:
+    found = tables.beside(
+        scores({"a": 0.0, "b": 0.1}), {"a": "A", "b": "B", "none": "C"}, reference="a", first="step", n_boot=50, seed=0,
+        metrics=("dice", "ppv"),
+    )  # fmt: skip
+    assert found["step"].tolist() == ["A", "B"]
+    assert found["Dice, difference"].tolist() == ["", "0.100 (0.100 to 0.100)"]
+    assert found["PPV, difference"].iloc[1] == "0.100 (0.100 to 0.100)"
+
+
+def test_estimates_to_read() -> None:
+    found = pd.DataFrame(
+        [{"arm": "A", "metric": m, "value": 0.5, "low": 0.4, "high": 0.6, "n": 3} for m in ("dice", "auc")]
+    )
+    assert tables.readable(found).loc[0].to_dict() == {
+        "arm": "A", "patients": 3, "Dice": "0.500 (0.400 to 0.600)", "AUC": "0.500 (0.400 to 0.600)",
+    }  # fmt: skip
+
+
+def test_real_subjects_by_method() -> None:
+    rows = [
+        {"method": "a", "learnt": "x", "subject": f"s{k}", "metric": metric, "value": 0.1 * k}
+        for k in range(3) for metric in ("dice", "ppv", "sensitivity")
+    ]  # fmt: skip
+    found = tables.real_table(pd.DataFrame(rows), {"a": "A"}).loc[0]
+    assert found[["method", "subjects"]].tolist() == ["A", 3]
+    np.testing.assert_allclose(found[["DSC", "lowest", "highest"]].astype(float), [0.1, 0.0, 0.2])
+
+
+def test_sizes_of_the_published_network() -> None:
+    table = tables.layer_table(Recipe(), modalities=2).set_index("layer")
+    assert table.loc["conv6", "filters, published"] == 128
+    assert table.loc["fc7", "filters, published"] == table.loc["fc8", "filters, published"] == 4096
+    assert table.loc["conv6", "smallest image"] == 21
+    assert table.loc["fc7", "kernel"] == "3 x 3"
+    assert table.loc["output", "map of a patch"] == "1 x 1"
+
+
+def test_typical_patients_are_chosen_by_rank() -> None:
+    table = pd.DataFrame({"subject": [f"s{k}" for k in range(11)], "value": np.linspace(0, 1, 11)})
+    assert figures.typical_patients(table) == ["s1", "s5", "s9"]

@@ -35,7 +35,7 @@ import pandas as pd
 
 from radlib.book.report import Report
 from radlib.core.seeds import rng
-from radlib.data.published import published, published_values
+from radlib.data.published import published
 from radlib.data.readers.brats import read_brats
 from radlib.data.sources import open_all
 from radlib.papers.across import baseline_tables as tables
@@ -53,7 +53,6 @@ report = Report.start("cohorts", cohort=cohort, profile=profile, seed=seed)
 # %%
 opened, absent = open_all(cohort=cohort, profile=profile)
 real_tables = report.source == "real"
-needs_tables = "needs the real tables: run with cohort='real' and RADLIB_DATA at the folder that holds them"
 
 # %% tags=["remove-input"]
 if not real_tables:
@@ -162,16 +161,9 @@ if idh is not None and real_tables:
     cells = tables.beside_published(table1a, prefix="ge2020.table1a")
     report.table("ge-cells", cells.drop(columns="key"), index=False, digits=0,
                  caption="Ge 2020, Table 1(a), cell by cell: published, and counted in the real tables.")  # fmt: skip
-    for cell in cells.itertuples():
-        report.record(cell.key, float(cell[5]), n=len(idh), unit="patients", note="Counted in the real tables.")
+    report.measured("genotypes", table1a.rename_axis("arm").reset_index().melt("arm", var_name="group").assign(
+        metric="patients", n=len(idh), low=None, high=None))  # fmt: skip
     report.sentence(f"{int(cells['equal'].sum())} of {len(cells)} cells are equal.")
-
-# %% tags=["remove-input"]
-for key in published_values("ge2020"):
-    if key.startswith("ge2020.table1a.") and key.endswith((".scans", ".slices")):
-        report.missing(key, "needs the BraTS-TCGA images; the tables have no scans")
-    elif key.startswith("ge2020.table1a.") and not (real_tables and idh is not None):
-        report.missing(key, needs_tables)
 
 # %% [markdown]
 # ### What "wild-type" contains
@@ -222,9 +214,6 @@ report.table(
     caption="Li 2017, Table 1: p-values as printed and as recomputed from the numbers printed beside them. "
     "The last column names the tests that give the printed value.",
 )  # fmt: skip
-for row in p_values.itertuples():
-    # ledger: one value a key, by the first of the customary tests
-    report.record(row.key, row.p, n=row.n, note=f"Recomputed from the printed numbers: {row[8]}.")
 
 # %% tags=["hide-input"]
 shares = tables.li2017_shares()
@@ -233,8 +222,6 @@ report.table(
     "li-shares", wrong.drop(columns=["key", "agrees"]), index=False, digits=2,
     caption="Li 2017, Table 1: percentages that their counts do not give.",
 )  # fmt: skip
-for row in shares.itertuples():
-    report.record(row.key, row.recomputed, n=row.of, unit="%", note="Recomputed from the printed counts.")
 
 # %% tags=["hide-input"]
 pooled = tables.li2017_pooled()
@@ -243,11 +230,6 @@ report.table(
     caption="Li 2017, Table 1: means and standard deviations of all patients, as printed and as they follow from both "
     "groups. Low and high bound what the rounding of print allows.",
 )  # fmt: skip
-for row in pooled[pooled["statistic"] == "mean"].itertuples():
-    report.record(row.key, row.recomputed, low=row.low, high=row.high, note="Recomputed from the printed groups.")
-for key, entry in published_values("li2017").items():
-    if key.startswith("li2017.table1.") and not any(key == done["key"] for done in report.ledger):
-        report.missing(key, f"{entry.unit or 'it'}: the patients of Huashan Hospital are not public")
 
 # %% tags=["remove-input"]
 unexplained = p_values[p_values["explained by"] == ""]
@@ -290,10 +272,10 @@ if rembrandt is not None:
 # %% tags=["remove-input"]
 if rembrandt is not None and real_tables:
     first = divisions.iloc[0]
-    reading = "Clinical table, grade II against III and IV; the paper does not say which of these patients it used."
-    for name, column in (("", "all"), (".hgg", "HGG"), (".lgg", "LGG")):
-        key = f"mehra2022.text.patients{name}"
-        report.record(key, int(first[column]), n=int(first["all"]), unit="patients", note=reading)
+    report.measured("counts", pd.DataFrame([
+        {"arm": "rembrandt", "metric": "patients", "group": column.lower(), "value": int(first[column]),
+         "low": None, "high": None, "n": int(first["all"])} for column in ("all", "HGG", "LGG")
+    ]))  # fmt: skip
     scored = int(rembrandt.radiomics.notna().any(axis=1).sum())
     possible = divisions.loc[divisions["could hold the published"], "definition"].tolist()
     report.sentence(
@@ -303,9 +285,6 @@ if rembrandt is not None and real_tables:
         "LGG, perhaps for want of images; the table does not say which. "
         f"VASARI scores {{cite}}`gutman2013vasari` exist for {scored} patients, by three radiologists each."
     )
-else:
-    for name in ("", ".hgg", ".lgg"):
-        report.missing(f"mehra2022.text.patients{name}", needs_tables)
 
 # %% [markdown]
 # ### Islam 2020: patients with images, genes and survival
@@ -314,10 +293,11 @@ else:
 gbm = opened.get("tcga-gbm")
 if gbm is not None and real_tables:
     deaths = int(gbm.participants["event"].sum())
-    report.record("islam2020.text.genes", gbm.expression.shape[1], n=len(gbm), unit="genes")
     with_mri = published("islam2020.text.expression_and_mri_patients")
-    counted = "Patients with expression, published radiomic features and survival; the paper counts those with MRI."
-    report.record(with_mri.key, len(gbm), n=len(gbm), unit="patients", note=counted)
+    report.measured("counts", pd.DataFrame([
+        {"arm": "tcga-gbm", "metric": metric, "group": "all", "value": value, "low": None, "high": None, "n": len(gbm)}
+        for metric, value in (("genes", gbm.expression.shape[1]), ("patients", len(gbm)))
+    ]))  # fmt: skip
     report.sentence(
         f"{len(gbm)} patients have radiomic features, {gbm.expression.shape[1]} genes and survival ({deaths} deaths); "
         f"the paper counts {with_mri.printed} with MRI and genes. The published radiomic features exist for fewer "
@@ -325,8 +305,6 @@ if gbm is not None and real_tables:
     )
 else:
     report.sentence("The counts of Islam 2020 need the real tables.")
-    for name in ("genes", "expression_and_mri_patients"):
-        report.missing(f"islam2020.text.{name}", needs_tables)
 
 # %% [markdown]
 # ### Simulated subjects

@@ -233,8 +233,10 @@ report.table("best", best, index=False, digits=0,
 # ## Agreement with the papers
 
 # %% tags=["remove-input"]
-report.record("islam2020.figure5", float(hc.family_71().loc["all", "all"]), unit="features", n=1,
-              note="box counting is drawn for a simulated subject; the value is the number of features")  # fmt: skip
+report.measured("families", pd.DataFrame([
+    {"arm": "islam71", "metric": "features", "group": "all", "value": hc.family_71().loc["all", "all"],
+     "low": None, "high": None, "n": 1},
+]))  # fmt: skip
 
 # %% tags=["remove-input"]
 show_agreement(report)

@@ -43,9 +43,9 @@ missed_share: float = 0.035  # simulated mutants with a status who are overlooke
 # %% tags=["hide-input"]
 import json
 
-import numpy as np
 import pandas as pd
 
+from radlib.book.agreement import show_agreement
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
 from radlib.book.scores import keep_scores
@@ -537,8 +537,8 @@ elif report.source != "real":
 
 # %% tags=["remove-input"]
 if kept is not None:
-    for slug in [slug for slug in ("group-known", "group-lgg", "group-gbm") if slug in kept.results["tables"]]:
-        caption = kept.results["tables"][slug]["caption"]
+    for slug in [slug for slug in ("group-known", "group-lgg", "group-gbm") if slug in kept.results.tables]:
+        caption = kept.results.tables[slug]["caption"]
         report.table(f"{slug}-real", kept.table(slug), index=False, caption=f"{caption} Kept run on real patients.")
     report.table("number-real", kept.table("number"), index=False, caption="AUC by number of features, kept run.")
     report.table("permuted-real", kept.table("permuted"), index=False, caption="Shuffled labels, kept run.")
@@ -556,35 +556,18 @@ if kept is not None:
 # hand is LGG (grades II and III, many sites).
 
 # %% tags=["hide-input"]
-rows = []
-for metric in ("accuracy", "sensitivity", "specificity"):
-    key = f"ge2020.table2.prop_a.{metric}"
-    if (CONTROL, "collection rule") in left_out:
-        found = idh.estimate_of(tables["leave-one-out"], CONTROL, "collection rule", metric)
-        note = "Not the network: the rule 'LGG means mutant' on the cohort that the paper describes."
-        rows.append(idh.agreement_row(key, found, protocol=CONTROL, note=note))
-    found = idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, metric)
-    # A control as well: it is another method on the paper's patients, and does not decide what the network can do.
-    note = "Not the network: conventional radiomics on the cohort that the paper describes, leakage-free folds."
-    rows.append(idh.agreement_row(key, found, protocol=CONTROL, note=note))
-
-# %% tags=["hide-input"]
+# Controls: other methods on the paper's patients do not decide what its network can do.
+everyone = {"collection_rule": tables["leave-one-out"].query("model == 'collection rule'"),
+            "svm": tables["repeated folds"].query("protocol == @LEAKAGE_FREE and model == @SVM")}  # fmt: skip
+for arm, found in everyone.items():
+    report.measured("all", idh.measured_of(found, arm=arm), protocol=CONTROL)
 if "LGG" in predictions_by_group:
-    lgg_table = by_group_loo[by_group_loo["group"] == questions["LGG"].name]
-    note = "Other patients: LGG of grades II and III from many sites, other features, leave-one-out."
-    for metric in ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc"):
-        for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
-            found = idh.estimate_of(lgg_table, protocol, SVM, metric)
-            rows.append(idh.agreement_row(f"li2017.table2.a.radiomics.{metric}", found, protocol=protocol, note=note))
-for row in rows:
-    if np.isfinite(row["here"]):
-        report.record(row["published"], row["here"], **{k: row[k] for k in ("low", "high", "n", "protocol", "note")})
-report.table(
-    "agreement",
-    pd.DataFrame(rows),
-    index=False,
-    caption="Published values and what was found here, in the unit of the paper.",
-)
+    lgg = by_group_loo[by_group_loo["group"] == questions["LGG"].name].query("model == @SVM")
+    for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
+        report.measured("lgg", idh.measured_of(lgg.query("protocol == @protocol"), arm="svm"), protocol=protocol)
+
+# %% tags=["remove-input"]
+show_agreement(report)
 
 # %% [markdown]
 # ## Choices the papers leave open

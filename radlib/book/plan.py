@@ -10,6 +10,7 @@ from typing import Any
 
 from radlib.book.parameters import declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter, chapters
+from radlib.book.registry import chapter as registered
 from radlib.core.errors import RadlibError
 from radlib.study.jobs import Job
 from radlib.study.studies import Study, in_order
@@ -53,6 +54,24 @@ def plan(
                 file=chapter.source, remedy="let the cell import and make what it needs, from parameters alone",
             ) from error  # fmt: skip
     return {one.name: one for one in namespace.values() if isinstance(one, Study)}
+
+
+def study_of(
+    chapter: str, study: str, *, cohort: str, profile: str, seed: int, overrides: dict[str, Any] | None = None
+) -> Study:
+    """A study of another chapter, for chapters that build on its jobs.
+
+    Args:
+        chapter, study: their names.
+        cohort, profile, seed, overrides: as for :func:`plan`; the other chapter has the profile's parameters.
+
+    Raises:
+        RadlibError: if the chapter has no such study.
+    """
+    found = plan(registered(chapter), cohort=cohort, profile=profile, seed=seed, overrides=overrides)
+    if study not in found:
+        raise RadlibError(f"chapter {chapter!r} has no study {study!r}", remedy=f"it has {', '.join(found) or 'none'}")
+    return found[study]
 
 
 def plans(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from radlib.book.provenance import describe
-from radlib.book.results import Measured, Results, measured_rows
+from radlib.book.results import Measured, Results, Source, measured_rows, source_of
 from radlib.core.device import peak_memory_bytes
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
@@ -84,11 +84,9 @@ class Report:
         return report
 
     @property
-    def source(self) -> Literal["simulated", "real", "user"]:
+    def source(self) -> Source:
         """Where the data come from; the ledger keeps the three apart."""
-        if self.cohort in ("simulated", "real"):
-            return self.cohort  # type: ignore[return-value]
-        return "user"
+        return source_of(self.cohort)
 
     # --- what a chapter shows -------------------------------------------------------------------------------------
 

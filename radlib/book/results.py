@@ -18,6 +18,11 @@ REQUIRED = ("arm", "metric", "group", "value", "low", "high", "n")
 Source = Literal["simulated", "real", "user"]
 
 
+def source_of(cohort: str) -> Source:
+    """Where the data of a cohort come from: a name, or the path of a reader's own description."""
+    return cohort if cohort in ("simulated", "real") else "user"  # type: ignore[return-value]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,7 +74,6 @@ class Results(_Strict):
     figures: dict[str, dict[str, str]] = Field(default_factory=dict)
     pages: dict[str, dict[str, str]] = Field(default_factory=dict)
     measured: tuple[Measured, ...] = ()
-    papers: tuple[str, ...] = ()
     unmet: str | None = None
     jobs: dict[str, list[str]] = Field(default_factory=dict)
     ledger: list[dict[str, Any]] = Field(default_factory=list)  # of chapters that still record

@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 
 from radlib.book.parameters import COMMON, declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter
+from radlib.book.results import Results, read_results, source_of
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, read_json, write_json
+from radlib.core.files import atomic_path, write_json
 from radlib.core.paths import cohort_slug, project_root, run_dir
 
 #: Threads of a chapter's kernel and of its jobs. Results are equal bit for bit only for an equal number of threads.
@@ -201,17 +202,17 @@ def _leave_unmet(chapter: Chapter, path: Path, parameters: dict[str, Any], *, un
     """The run directory of a chapter whose needs the cohort does not meet."""
     for name in chapter.needs:
         before = run_dir(cohort=parameters["cohort"], profile=parameters["profile"], chapter=name) / "results.json"
-        if before.is_file() and (why := read_json(before).get("unmet")):
+        if before.is_file() and (why := read_results(before).unmet):
             unmet += f" It reads what the chapter {name} leaves, which could not run on this cohort: {why}"
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_markdown_cell(f"# {chapter.title}\n\n{unmet}", id="unmet")]
     nbformat.write(notebook, path)
     directory = run_dir(cohort=parameters["cohort"], profile=parameters["profile"], chapter=chapter.name)
-    write_json(directory / "results.json", {
-        "chapter": chapter.name, "cohort": cohort_slug(parameters["cohort"]), "profile": parameters["profile"],
-        "seed": parameters["seed"], "papers": list(chapter.papers), "unmet": unmet, "ledger": [], "missing": [],
-        "values": {}, "tables": {}, "figures": {}, "pages": {},
-    })  # fmt: skip
+    results = Results(
+        chapter=chapter.name, cohort=cohort_slug(parameters["cohort"]), source=source_of(parameters["cohort"]),
+        profile=parameters["profile"], seed=parameters["seed"], unmet=unmet,
+    )  # fmt: skip
+    write_json(directory / "results.json", results.model_dump())
 
 
 def last_line(error: Exception) -> str:

@@ -159,13 +159,13 @@ class Result:
         """Load weights into a network of the same architecture; returns their metadata."""
         from radlib.training.weights import load_weights
 
-        return load_weights(self._file(f"weights/{name}.safetensors"), network)
+        return load_weights(self.path(f"weights/{name}.safetensors"), network)
 
     def state(self, name: str) -> dict[str, torch.Tensor]:
         """Weights as a ``state_dict`` of float32."""
         from safetensors.torch import load_file
 
-        file = self._file(f"weights/{name}.safetensors")
+        file = self.path(f"weights/{name}.safetensors")
         with reading(file, remedy="delete the folder; the job is computed again"):
             state = load_file(file)
         return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
@@ -174,7 +174,7 @@ class Result:
         """Arrays by name."""
         from safetensors.numpy import load_file
 
-        file = self._file(f"arrays/{name}.safetensors")
+        file = self.path(f"arrays/{name}.safetensors")
         with reading(file, remedy="delete the folder; the job is computed again"):
             found: dict[str, np.ndarray] = load_file(file)
         return found
@@ -197,10 +197,10 @@ class Result:
                 )  # fmt: skip
 
     def _parquet(self, file: str) -> pd.DataFrame:
-        with reading(self._file(file), remedy="delete the folder; the job is computed again"):
-            return pd.read_parquet(self._file(file))
+        with reading(self.path(file), remedy="delete the folder; the job is computed again"):
+            return pd.read_parquet(self.path(file))
 
-    def _file(self, file: str) -> Path:
+    def path(self, file: str) -> Path:
         """A file of the result; a kept one without it is computed here once more."""
         if self.has(file) or self.origin == "here":
             return self.folder / file

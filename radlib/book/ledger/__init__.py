@@ -1,23 +1,13 @@
 """The ledger: every published number beside what this book measured, and whether the two agree.
 
-:func:`collect` reads the results of runs and the kept results, :func:`judge` applies the rules of the verdict,
-:func:`ledger_frame` gives all of it as one table, :func:`ledger_page` and :func:`claims_page` as pages of the book.
+:func:`collect` joins what the manifests declare with the results of runs and the kept results, :func:`judge` applies
+the rules of the verdict, :func:`ledger_frame` gives all of it as one table, :func:`ledger_page` and
+:func:`claims_page` as pages of the book.
 """
 
 from radlib.book.ledger.collect import collect
-from radlib.book.ledger.frame import claims, ledger_frame
+from radlib.book.ledger.frame import ledger_frame
 from radlib.book.ledger.page import claims_page, ledger_page
-from radlib.book.ledger.verdict import VERDICTS, Entry, Judgement, Result, judge
+from radlib.book.ledger.verdict import VERDICTS, Entry, Result, judge
 
-__all__ = [
-    "VERDICTS",
-    "Entry",
-    "Judgement",
-    "Result",
-    "claims",
-    "claims_page",
-    "collect",
-    "judge",
-    "ledger_frame",
-    "ledger_page",
-]
+__all__ = ["VERDICTS", "Entry", "Result", "claims_page", "collect", "judge", "ledger_frame", "ledger_page"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from radlib.book.ledger.verdict import Entry, Judgement, Result, declared, judge
+from radlib.book.ledger.verdict import Entry, Result, Verdict, declared, judge
 from radlib.book.results import Results, read_results
 from radlib.data.published import Evidence, evidence, published_values
 
@@ -35,8 +35,8 @@ def collect(runs: Path, published: Path) -> list[Entry]:
         said = evidence()[key]
         results = tuple(result for run in found for result in results_of(key, said, run))
         drawn = tuple(dict.fromkeys(one for run in found for one in _drawn(said, run.results)))
-        judgement = declared(said) or _judge_measured(key, said, results, drawn, found)
-        entries.append(Entry(value, said, results, drawn, judgement.verdict, judgement.reason))
+        verdict, reason = declared(said) or _judge_measured(key, said, results, drawn, found)
+        entries.append(Entry(value, said, results, drawn, verdict, reason))
     return entries
 
 
@@ -91,10 +91,10 @@ def _drawn(said: Evidence, results: Results) -> Iterator[tuple[str, str]]:
 
 def _judge_measured(
     key: str, said: Evidence, results: Sequence[Result], drawn: Sequence[tuple[str, str]], runs: Sequence[Run]
-) -> Judgement:
+) -> tuple[Verdict, str]:
     value = published_values()[key]
     if said.drawn and not results:
-        return Judgement("drawn") if drawn else Judgement("not yet", _lacking(said, runs))
+        return ("drawn", "") if drawn else ("not yet", _lacking(said, runs))
     return judge(value, results, missing="" if results else _lacking(said, runs))
 
 

@@ -1,15 +1,13 @@
-"""The ledger as tables."""
+"""The ledger as one table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from radlib.book.ledger.collect import collect
-from radlib.book.ledger.verdict import VERDICTS, Entry
-from radlib.data.published import PAPERS
+from radlib.book.ledger.verdict import Entry
 
 OF_ENTRY = ("key", "paper", "kind", "table", "row", "column", "where", "caption", "printed")
 OF_RESULT = ("place", "source", "profile", "protocol", "value", "low", "high", "n", "note", "chapter", "kept")
@@ -29,24 +27,6 @@ def ledger_frame(runs: Path, published: Path) -> pd.DataFrame:
     rows = [row for entry in collect(runs, published) for row in _rows(entry)]
     frame = pd.DataFrame(rows).rename(columns={"value": "measured"})
     return frame.astype({"published_n": "Int64", "n": "Int64"})
-
-
-def claims(runs: Path, published: Path) -> pd.DataFrame:
-    """How many entries of each paper have which verdict.
-
-    Returns:
-        One row a paper (the index), one column a verdict, and ``contradictions``: entries on which the paper
-        disagrees with itself.
-    """
-    entries = collect(runs, published)
-    rows = {paper: _counts([one for one in entries if one.published.paper == paper]) for paper in PAPERS}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("paper")
-
-
-def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    verdicts = [entry.verdict for entry in entries]
-    counts = {str(verdict): verdicts.count(verdict) for verdict in VERDICTS}
-    return {**counts, "contradictions": sum(entry.published.contradiction for entry in entries)}
 
 
 def _rows(entry: Entry) -> list[dict[str, object]]:

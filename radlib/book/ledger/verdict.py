@@ -91,14 +91,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A verdict and what led to it."""
-
-    verdict: Verdict
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Entry:
     """A published entry, what the manifest says of it, everything that was measured or drawn for it, and the verdict.
 
@@ -114,22 +106,22 @@ class Entry:
     reason: str
 
 
-def declared(evidence: Evidence) -> Judgement | None:
-    """The verdict on an entry that no study measures or draws; None where one is to."""
+def declared(evidence: Evidence) -> tuple[Verdict, str] | None:
+    """The verdict and its reason on an entry that no study measures or draws; None where one is to."""
     if evidence.setting is not None:
         text = evidence.setting
         if not isinstance(text, str):
             text = f"parameter {text.parameter} of {text.chapter}, profile {text.profile}"
-        return Judgement("setting", text)
+        return "setting", text
     if evidence.in_print:
-        return Judgement("in print", evidence.in_print)
+        return "in print", evidence.in_print
     if evidence.quoted:
-        return Judgement("quoted", evidence.quoted)
-    return Judgement("not measured", evidence.not_measured) if evidence.not_measured else None
+        return "quoted", evidence.quoted
+    return ("not measured", evidence.not_measured) if evidence.not_measured else None
 
 
-def judge(published: PublishedValue, results: Sequence[Result], *, missing: str = "") -> Judgement:
-    """The verdict on an entry that studies measure.
+def judge(published: PublishedValue, results: Sequence[Result], *, missing: str = "") -> tuple[Verdict, str]:
+    """The verdict on an entry that studies measure, and what led to it.
 
     Args:
         published: the entry.
@@ -137,31 +129,31 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
         missing: why there is no result.
     """
     if not results:
-        return Judgement("not yet", missing)
+        return "not yet", missing
     if not any(result.source == "real" for result in results):
         if any(result.source == "simulated" for result in results):
-            return Judgement("simulated only")
-        return Judgement("not yet", "measured on a reader's own cohort only")
+            return "simulated only", ""
+        return "not yet", "measured on a reader's own cohort only"
     hindrances = {result: _hindrance(published, result) for result in results if result.source == "real"}
     comparable = [result for result, hindrance in hindrances.items() if not hindrance]
     if not comparable:
-        return Judgement("not yet", next(iter(hindrances.values())))
+        return "not yet", next(iter(hindrances.values()))
     fair = deciding([result for result in comparable if result.fair])
     literal = deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
     nearest = fair or literal
     if nearest is None:
         if any(result.source == "simulated" for result in results):
-            return Judgement("simulated only", "on real data only controls were run")
-        return Judgement("not yet", "only controls were run")
+            return "simulated only", "on real data only controls were run"
+        return "not yet", "only controls were run"
     if published.number is None:
-        return Judgement("shown")
+        return "shown", ""
     if fair and not (side := _side(published, fair)):
-        return Judgement("reproduced")
+        return "reproduced", ""
     if literal and not _side(published, literal):
         if fair:
-            return Judgement("only as published", f"the leakage-free result lies {side} the published value")
-        return Judgement("not yet", "in the interval of the paper's own protocol; not run leakage-free yet")
-    return Judgement("not reproduced", f"our result lies {_side(published, nearest)} the published value")
+            return "only as published", f"the leakage-free result lies {side} the published value"
+        return "not yet", "in the interval of the paper's own protocol; not run leakage-free yet"
+    return "not reproduced", f"our result lies {_side(published, nearest)} the published value"
 
 
 def _hindrance(published: PublishedValue, result: Result) -> str:

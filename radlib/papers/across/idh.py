@@ -17,7 +17,6 @@ from radlib.book.kept import KeptRun
 from radlib.core.errors import MissingDataError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
-from radlib.data.published import published
 from radlib.stats.binary import (
     SVM,
     Question,
@@ -412,25 +411,10 @@ def kept_sentences(kept: KeptRun, *, n_selected: int) -> list[str]:
     return sentences
 
 
-def agreement_row(key: str, estimate: Estimate, *, protocol: str, note: str) -> dict[str, object]:
-    """A published number beside an estimate, in the unit of the paper.
-
-    Returns:
-        ``published`` (the key), ``printed``, ``protocol``, ``here, low, high, n`` and ``note``.
-    """
-    number = published(key)
-    scale = 100 if number.unit == "%" else 1
-    here, low, high = (scale * x for x in (estimate.value, estimate.low, estimate.high))
-    return {
-        "published": key,
-        "printed": number.printed,
-        "protocol": protocol,
-        "here": here,
-        "low": low,
-        "high": high,
-        "n": estimate.n,
-        "note": note,
-    }
+def measured_of(table: pd.DataFrame, *, arm: str) -> pd.DataFrame:
+    """Rows of :func:`~radlib.stats.binary.results_table` of one model and protocol, for ``Report.measured``."""
+    chosen = table[table["value"].notna()].assign(arm=arm, group="all")
+    return chosen[["arm", "metric", "group", "value", "low", "high", "n"]]
 
 
 def estimate_of(table: pd.DataFrame, protocol: str, model: str, metric: str) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from radlib.book.kept import KeptRun
-from radlib.data.published import published
+from radlib.book.results import Results
 from radlib.papers.across import idh
 from radlib.stats.binary import (
     SVM,
@@ -21,7 +20,6 @@ from radlib.stats.binary import (
     permutation_summary,
     protocol_gaps,
 )
-from radlib.stats.intervals import Estimate
 from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
 
 
@@ -120,13 +118,13 @@ def test_refit_without_noise_agrees_with_the_truth() -> None:
     assert np.array_equal(table["by label"], table["by truth"])
 
 
-def test_agreement_is_in_the_unit_of_the_paper() -> None:
-    estimate = Estimate(0.5, 0.4, 0.6, 20, "wilson")
-    percent = idh.agreement_row("ge2020.table2.prop_a.accuracy", estimate, protocol="control", note="why")
-    assert published("ge2020.table2.prop_a.accuracy").unit == "%"
-    assert (percent["here"], percent["low"], percent["high"], percent["n"]) == (50, 40, 60, 20)
-    share = idh.agreement_row("li2017.table2.a.radiomics.auc", estimate, protocol="control", note="why")
-    assert share["here"] == 0.5
+def test_measured_rows_are_those_with_a_value() -> None:
+    table = pd.DataFrame({"model": "SVM", "metric": ["auc", "mcc"], "value": [0.5, np.nan], "low": 0.4, "high": 0.6,
+                          "n": 20, "interval": "wilson"})  # fmt: skip
+    found = idh.measured_of(table, arm="svm")
+    assert found.to_dict("records") == [
+        {"arm": "svm", "metric": "auc", "group": "all", "value": 0.5, "low": 0.4, "high": 0.6, "n": 20}
+    ]
 
 
 def test_kept_sentences_quote_the_kept_run(tmp_path: Path) -> None:
@@ -141,7 +139,7 @@ def test_kept_sentences_quote_the_kept_run(tmp_path: Path) -> None:
     pd.DataFrame(
         {"group": "all 9", "protocol": PERMUTED, "metric": ["auc", "mcc"], "value": 0.51, "low": 0.4, "high": 0.6}
     ).to_csv(tmp_path / "tables/permuted.csv", index=False)
-    kept = KeptRun(tmp_path, json.loads(json.dumps({"values": values})), {})
+    kept = KeptRun(tmp_path, Results(chapter="idh_tables", values=values), {})
     sentences = idh.kept_sentences(kept, n_selected=100)
     text = " ".join(sentences)
     assert all(f"<{name}>" in text for name in names)

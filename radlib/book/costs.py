@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from statsmodels.regression.linear_model import OLS, RegressionResults
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, first_problem
 
 REMEDY = "run `python benchmarks/costs.py`"
 
@@ -121,13 +121,9 @@ def read_costs(file: Path | str) -> Costs:
         return Costs.model_validate_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RadlibError("the measured costs are not there", file=file, remedy=REMEDY) from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        where = ""
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            where = f": {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+    except ValueError as error:
         raise RadlibError(
-            f"the measured costs are wrong{where}", file=file, remedy=f"delete the file and {REMEDY}"
+            f"the measured costs are wrong: {first_problem(error)}", file=file, remedy=f"delete the file and {REMEDY}"
         ) from error
 
 

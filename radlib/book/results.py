@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, first_problem
 
 REQUIRED = ("arm", "metric", "group", "value", "low", "high", "n")
 """Columns that a frame of measured values has."""
@@ -89,10 +89,8 @@ def read_results(file: Path) -> Results:
     try:
         return Results.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise RadlibError(
-            f"not the results of a chapter ({': '.join(part for part in (place, first['msg']) if part)})",
+            f"not the results of a chapter ({first_problem(error)})",
             file=file,
             remedy="remove the file, or run the chapter again",
         ) from error

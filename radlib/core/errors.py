@@ -28,3 +28,15 @@ class RadlibError(ValueError):
 
 class MissingDataError(RadlibError):
     """A data set, modality or column that the work at hand needs is not there."""
+
+
+def first_problem(error: ValueError) -> str:
+    """The first problem that a model of pydantic found, with its place: ``rows.3.n: Input should be ...``.
+
+    Another ValueError, such as that of a file that is no text, is given in its own words.
+    """
+    found = getattr(error, "errors", None)
+    if found is None:
+        return str(error)
+    first = found()[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, first_problem
 from radlib.core.paths import manifests_dir
 from radlib.data.published.declared import Evidence, spoken_of
 from radlib.data.published.schema import PAPERS, Paper, PublishedValue, Remark
@@ -42,10 +42,9 @@ def load_paper(key: str, *, folder: Path | None = None) -> Paper:
     except yaml.YAMLError as error:
         raise RadlibError(f"not YAML: {error}", file=path, remedy="mend the syntax") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        given = error.errors()[0].get("input")
         raise RadlibError(
-            f"{place}: {first['msg']} (got {first.get('input')!r:.80})",
+            f"{first_problem(error)} (got {given!r:.80})",
             file=path,
             remedy="follow the schema in radlib.data.published.schema",
         ) from error

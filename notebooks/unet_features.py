@@ -48,54 +48,91 @@ import torch
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.core.seeds import named_seed
-from radlib.data.sources import open_cohort
-from radlib.data.splits import hold_out, k_fold
-from radlib.data.store import prepare
-from radlib.papers.mehra2022 import results
-from radlib.papers.mehra2022 import segmentation as seg
-from radlib.papers.mehra2022.networks import FeatureUNet, adapt_input
-from radlib.stats.paired import paired_difference
+from radlib.papers.mehra2022 import figures, tables
+from radlib.papers.mehra2022.networks import FeatureUNet
+from radlib.papers.mehra2022.study import adapted, fold_of, open_flair
+from radlib.papers.mehra2022.unet import slice_table
+from radlib.study.estimates import contrasts, estimates, standard_table
 
 report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed)
+
+# %% [markdown]
+# ## Study
+#
+# One network learns from four modalities. It is adapted to FLAIR and fine-tuned in the
+# paper's division of the patients, nine to one, and once for every fold, so that no
+# network has seen the patients whose features it makes. A fold has fewer training slices
+# than the published division; its network takes as many epochs over them.
+
+# %% tags=["study"]
+from radlib.papers.mehra2022.study import CROPPED, Part, pretraining, tuning
+from radlib.papers.mehra2022.unet import UNetRecipe
+from radlib.study.cohorts import Images, Source
+from radlib.study.studies import Study
+
+four = Images(source=Source("brats2017", cohort, profile), grid=tuple(grid), spacing=spacing)
+flair = Images(
+    source=Source("rembrandt", cohort, profile), modalities=("flair",),
+    grid=tuple(grid), spacing=spacing,
+)  # fmt: skip
+recipe = UNetRecipe(
+    widths=tuple(widths), steps=pretrain_steps, batch_size=batch_size,
+    learning_rate=pretrain_rate,
+)  # fmt: skip
+tuned = UNetRecipe(
+    widths=tuple(widths), steps=tune_steps, batch_size=batch_size,
+    learning_rate=tune_rate,
+)  # fmt: skip
+start = pretraining(images=four, n_test=n_pretest, recipe=recipe, seed=seed)
+parts = [Part(fold=fold, n_folds=n_folds, test_share=test_share, seed=seed) for fold in (None, *range(n_folds))]
+further = (block, block + CROPPED, *extra_blocks)  # of the first fold
+jobs = [
+    tuning(
+        images=flair, start=start, part=part, recipe=tuned, seed=seed,
+        blocks=further if part.fold == 0 else (block,), per_subject=slices_per_patient,
+    )
+    for part in parts
+]  # fmt: skip
+study = Study("features", {"published": jobs[0], "fold": jobs[1:]})
+
+# %%
+report.study(study)
 
 # %% [markdown]
 # ## Data
 
 # %%
-first = open_cohort("brats2017", cohort=cohort, profile=profile).complete("t1", "t1ce", "t2", "flair", "seg")
-second = open_cohort("rembrandt", cohort=cohort, profile=profile).complete("flair", "seg", "grade_group")
-four = prepare(first, grid=grid, spacing=spacing)
-flair = prepare(second, modalities=("flair",), grid=grid, spacing=spacing)
-grade = second.participants["grade_group"]
-
-# %% tags=["hide-input"]
-published_split = hold_out(second.ids, test=test_share, seed=seed, stratify=grade)
-table = seg.slice_table(flair, second.ids, per_subject=slices_per_patient or None)
-counts = results.division_table(published_split, table, grade)
+store = open_flair(flair)
+grade = flair.source.open().participants["grade_group"]
+split = parts[0].split(flair.source.open().complete("flair", "seg", "grade_group"))
+table = slice_table(store, store.ids, per_subject=slices_per_patient or None)
+division = tables.division_table(split, table, grade)
+counts = division[(division["metric"] != "hgg_share") & (division["group"] != "all")]
+counts = counts.assign(of=counts["group"].str.upper() + " " + counts["metric"])
 report.table(
     "division",
-    counts,
+    counts.pivot_table(index="arm", columns="of", values="value", sort=False),
     digits=0,
-    caption="The published division, nine to one within each grade: patients and slices with tumour.",
+    caption="The published division, nine to one within each grade: patients and slices "
+    "with tumour, at most `slices_per_patient` of each.",
 )
 
 # %% tags=["hide-input"]
 if report.source == "simulated":
     largest = table.groupby("subject")["area"].max()
-    shown = {
-        g: str(largest[grade[grade == g].index].sort_values().index[len(grade[grade == g]) // 2])
-        for g in ("HGG", "LGG")
+    middle = {
+        g: str(largest[of.index].sort_values().index[len(of) // 2])
+        for g, of in grade[grade.isin(["HGG", "LGG"])].groupby(grade)
     }
     report.figure(
         "grades",
-        results.grade_figure(flair, shown),
+        figures.grade_figure(store, middle),
         caption="A simulated subject of each grade, with median tumour (the counterpart of Figure 4).",
         alt="Two FLAIR slices with the tumour outlined.",
     )
     report.figure(
         "augmented",
-        results.augmentation_figure(flair, shown["HGG"], seed=seed),
+        figures.augmentation_figure(store, middle["HGG"], seed=seed),
         caption="A slice and augmented versions (the counterpart of Figure 5).",
         alt="Five slices: the original, and four turned, shifted and deformed ones.",
     )
@@ -110,111 +147,85 @@ if report.source == "simulated":
 # with probabilities in place of counts. The network for four modalities is adapted to FLAIR by keeping the first
 # kernels of that channel, scaled to the size that all had together. The seven augmentations of the paper's Table 1
 # move image and mask alike.
-
-# %%
-recipe = seg.UNetRecipe(widths=tuple(widths), steps=pretrain_steps, batch_size=batch_size, learning_rate=pretrain_rate)
-tuning = seg.UNetRecipe(widths=tuple(widths), steps=tune_steps, batch_size=batch_size, learning_rate=tune_rate)
-folder = report.directory / "checkpoints"
-
-# %%
-torch.manual_seed(named_seed(seed, "weights"))
-start = FeatureUNet(4, widths=widths)
-held = hold_out(first.ids, test=min(n_pretest, len(first) // 3), seed=seed)
-pretrained = seg.train_unet(
-    start,
-    four,
-    modalities=four.modalities,
-    train=held.train,
-    validate=held.test,
-    recipe=recipe,
-    seed=seed,
-    name="four modalities",
-    folder=folder / "pretrained",
-)
-
-# %%
-before = adapt_input(pretrained.network, channel=four.channels(["flair"])[0])
-tuned = adapt_input(pretrained.network, channel=four.channels(["flair"])[0])
-fine = seg.train_unet(
-    tuned,
-    flair,
-    modalities=("flair",),
-    train=published_split.train,
-    validate=published_split.test,
-    recipe=tuning,
-    seed=seed,
-    name="published division",
-    folder=folder / "published",
-)
-
-# %% [markdown]
+#
 # ## Results
 
 # %% tags=["hide-input"]
+first = study.result("published")
 report.figure(
     "training",
-    results.score_figure(fine.history),
-    caption="Fine-tuning: loss and scores of training and "
-    "held-out slices; the line is at the best IOU of the latter (the counterpart of Figure 6).",
+    figures.score_figure(first.history),
+    caption="Fine-tuning: loss and scores of training and held-out slices; the line is at "
+    "the best IOU of the latter (the counterpart of Figure 6).",
     alt="Two panels of curves over the steps.",
 )
 report.figure(
     "pretraining",
-    results.score_figure(pretrained.history),
+    figures.score_figure(start.result().history),
     caption="The same for the first training, on four modalities.",
     alt="Two panels of curves over the steps.",
 )
+report.beginning(study)
+
+# %% [markdown]
+# The paper chose its epoch on the test set. The best value over training is *as
+# published*; the last step was chosen by nobody.
 
 # %% tags=["hide-input"]
-best = results.best_scores(fine.history)
-last = results.final_scores(
-    tuned, flair, {"training": published_split.train, "validation": published_split.test}, modalities=("flair",)
-)
+best, last = tables.best_scores(first.history), first.table("last")
 report.table(
     "table2",
-    pd.concat({"best over training, as published": best, "last step": last}, names=["", "slices"]).reset_index(),
-    index=False,
-    digits=3,
+    pd.concat({"best over training, as published": best, "last step": last}, names=["", "row"]).reset_index(
+        "row", drop=True
+    ),
     caption="Scores of the fine-tuned network, pooled over slices (the counterpart of Table 2).",
 )
+n_slices = {part: first.notes[f"{part}_slices"] for part in ("training", "test")}
+for arm, scores, protocol in (
+    ("best_step", best, "as published"), ("last_step", last, "leakage-free"),
+):  # fmt: skip
+    rows = tables.table2_rows(scores, arm=arm, slices=n_slices)
+    report.measured("tuning", rows, protocol=protocol)
+report.measured("division", division)
 
 # %% tags=["hide-input"]
-tested = published_split.test
-scores = {
-    name: seg.score_subjects(net, flair, tested, modalities=("flair",)).set_index("subject")
-    for name, net in (("before fine-tuning", before), ("after fine-tuning", tuned))
-}
-means = {name: results.subject_means(part, seed=seed) for name, part in scores.items()}
-change = paired_difference(
-    *(scores[name]["hard_dice"] for name in ("after fine-tuning", "before fine-tuning")), seed=seed
-)
+stages = study.scores.query("arm == 'published'").assign(arm=lambda rows: rows["stage"])
+means = estimates(stages.assign(group=stages["metric"], metric="mean"), seed=seed)
+change = contrasts(stages, [("after", "before")], metrics=["hard_dice"], seed=seed).iloc[0]
 report.table(
     "tuning",
-    pd.DataFrame(
-        {name: {results.SCORES[k]: results.said(v) for k, v in part.items()} for name, part in means.items()}
-    ).T,
-    caption=f"Held-out patients ({len(tested)}): mean over patients, with intervals over patients.",
+    standard_table(
+        means.assign(metric=means["group"].map(figures.SCORES), group="all"),
+        titles={"before": "before fine-tuning", "after": "after fine-tuning"},
+    ),
+    index=False,
+    caption=f"Held-out patients ({change['n']}): mean over patients, with intervals over patients.",
 )
-report.value("tuning_gain", change.value, low=change.low, high=change.high, n=change.n)
+gain = {key: change[key] for key in ("value", "low", "high", "n")}
+report.value("tuning_gain", **gain)
 report.sentence(f"Fine-tuning changes the hard Dice of held-out patients by {report.text('tuning_gain')}.")
 
 # %% tags=["hide-input"]
+network = FeatureUNet(1, widths=widths)
+first.load("network", network)
+network.eval()
 if report.source == "simulated":
-    example = min(tested, key=lambda s: scores["before fine-tuning"]["hard_dice"].get(s, 1.0))
+    dice = stages.query("stage == 'before' and metric == 'hard_dice'").set_index("subject")
+    example = str(dice["value"].idxmin())
     report.figure(
         "before-after",
-        results.before_after_figure({"before": before, "after": tuned}, flair, example, modalities=("flair",)),
+        figures.before_after_figure({"before": adapted(start, recipe).eval(), "after": network}, store, example),
         caption="The held-out simulated subject that was segmented worst before "
         "fine-tuning (the counterpart of Figures 3 and 7).",
         alt="Three slices with outlines.",
     )
-    row = flair.rows([example])[0]
-    place = int((flair.labels[row] > 0).sum(dim=(0, 1)).argmax())
+    one = store.subject(example)
+    z = int((one.labels > 0).sum(dim=(0, 1)).argmax())
     with torch.no_grad():
-        maps = tuned.maps(flair.take_slices(torch.tensor([[row, place]]))[0].to(next(tuned.parameters()).device))
+        maps = network.maps(one.image("flair")[None, None, ..., z])
     report.figure(
         "maps",
-        results.maps_figure({name: block[0].cpu() for name, block in maps.items()}),
+        figures.maps_figure({name: found[0] for name, found in maps.items()}),
         caption="The strongest maps behind each block, with their size (the counterpart of Figure 8).",
         alt="Columns of small grey maps, one column a block.",
     )
@@ -222,42 +233,20 @@ if report.source == "simulated":
 # %% [markdown]
 # ## Features for the next chapter
 #
-# The network is fine-tuned once for each fold on the other folds' patients; then the features of all patients are
-# taken. Each file is written in pieces and read in pieces, so that the size of the cohort does not matter: the paper
-# could not hold the maps of its third decoding block, $120 \times 120 \times 128$ a slice, in memory.
-
-# %%
-folds = k_fold(second.ids, n_folds=n_folds, seed=seed, stratify=grade)
-arrays = report.directory / "arrays"
-published_features = seg.extract_features(
-    arrays / f"{block}_published",
-    tuned,
-    flair,
-    table,
-    modalities=("flair",),
-    block=block,
-    identity={"seed": seed, "test": list(published_split.test), "recipe": repr(tuning)},
-)
-
-# %%
-sizes = seg.fold_features(
-    pretrained.network,
-    flair,
-    table,
-    folds,
-    channel=four.channels(["flair"])[0],
-    recipe=tuning,
-    seed=seed,
-    block=block,
-    extra_blocks=extra_blocks,
-    arrays=arrays,
-    checkpoints=folder,
-)
+# The features of all patients are written in pieces and read in pieces, so that the size
+# of the cohort does not matter: the paper could not hold the maps of its third decoding
+# block, $120 \times 120 \times 128$ a slice, in memory.
 
 # %% tags=["hide-input"]
+sizes = []
+for part, found in zip(parts, [job.result() for job in jobs], strict=True):
+    for name in found.job.inputs["blocks"]:
+        features = fold_of(found, name).features
+        shape = " x ".join(map(str, features.array.shape[1:]))
+        sizes.append((part.title, name, len(features), shape, features.array.nbytes / 1e6))
 report.table(
     "files",
-    pd.DataFrame(sizes),
+    pd.DataFrame(sizes, columns=["patients", "features", "slices", "of a slice", "on disk (MB)"]),
     index=False,
     digits={"slices": 0, "on disk (MB)": 1},
     caption="Features on disk, as 16-bit numbers.",
@@ -265,43 +254,6 @@ report.table(
 
 # %% [markdown]
 # ## Agreement with the paper
-#
-# What was measured stands beside the paper's tables and figures in the [ledger](/generated/ledger): the best step as
-# *as published*, the last as *leakage-free*.
-
-# %% tags=["remove-input"]
-n_slices = {
-    "training": int(counts.loc["training", ["HGG slices", "LGG slices"]].sum()),
-    "validation": int(counts.loc["test", ["HGG slices", "LGG slices"]].sum()),
-}
-for part in ("training", "validation"):
-    for key in ("iou", "soft_dice_loss", "hard_dice"):
-        report.record(
-            f"mehra2022.table2.{part}.{key}",
-            best.loc[part, key],
-            n=n_slices[part],
-            protocol="as published",
-            note="best over training",
-        )
-        report.record(
-            f"mehra2022.table2.{part}.{key}",
-            last.loc[part, key],
-            n=n_slices[part],
-            protocol="leakage-free",
-            note="last step",
-        )
-
-# %% tags=["remove-input"]
-for number in (1, 3, 4, 5, 6, 7, 8):
-    report.record(
-        f"mehra2022.figure{number}",
-        means["after fine-tuning"]["hard_dice"].value,
-        n=len(tested),
-        note="redrawn; the value is the hard Dice of held-out patients",
-    )
-
-# %% tags=["remove-input"]
-results.record_counts(report, counts, n_slices=len(table), n_patients=len(second))
 
 # %% tags=["remove-input"]
 show_agreement(report)
@@ -316,6 +268,7 @@ show_agreement(report)
 # | mask | whole tumour | the output is one binary map |
 # | alpha and sigma on smaller slices | scaled with the slice | the same shape of deformation |
 # | normalisation | within the brain of each image | scanners have no common unit |
+# | epochs of a fold's network | those of the published division | the paper has one division |
 #
 # ## Limits
 #

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -93,7 +94,7 @@ class Images:
     normalise: Literal["zscore", "minmax", "none"] = "zscore"  # written out: jobs read it at run time
     memory_mapped: bool = field(default=False, metadata=NOT_DECIDING)
 
-    def open(self, ids: tuple[str, ...] | None = None) -> ImageStore:
+    def open(self, ids: Sequence[str] | None = None) -> ImageStore:
         """The images of ``ids`` (all where None), on the device where they fit; read once in a process."""
         return _images(self, tuple(ids) if ids is not None else None)
 

@@ -115,12 +115,15 @@ def _at(values: Floats, runs: list[int], ids: list[str], wanted: list[int], subj
 
 CLASS_METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 
+WITHIN_CLASSES = ("auc", "sensitivity", "specificity", "balanced_accuracy")
+"""Metrics that are defined with patients of both classes only."""
+
 
 def class_estimates(
     predictions: pd.DataFrame, *, metrics: Sequence[str] = CLASS_METRICS, arms: Sequence[str] | None = None,
     n_boot: int = 1000, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """Metrics of a classifier: the mean over runs, with an interval over runs and, within classes, over patients.
+    """Metrics of a classifier: the mean over runs, with an interval over runs and patients.
 
     Args:
         predictions: ``arm, run, subject, truth, predicted, score``; ``truth`` and ``predicted`` are boolean.
@@ -181,8 +184,12 @@ def _crossed_classes(
         return Estimate(float("nan"), n=0)
     random = rng(seed, "crossed classes", len(patients))
     weights = np.ones((n_boot + 1, len(patients)))
+    # Within classes where a metric needs both; elsewhere a resample may hold more of one class, as another sample would.
+    classes = (
+        patients["truth"].to_numpy(dtype=bool) if metric in WITHIN_CLASSES else np.zeros(len(patients), dtype=bool)
+    )
     for value in (False, True):
-        members = np.flatnonzero(patients["truth"].to_numpy(dtype=bool) == value)
+        members = np.flatnonzero(classes == value)
         if len(members):
             weights[1:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), n_boot)
     by_run = np.vstack([np.ones(len(runs)), random.multinomial(len(runs), [1 / len(runs)] * len(runs), n_boot)])

@@ -174,7 +174,9 @@ class FeatureDiscriminator(nn.Module):
 
 
 class FeatureClassifier(nn.Module):
-    """Two blocks of convolution, batch norm and max-pooling, two fully connected layers, dropout 0.5 (section 4.2.4).
+    """Two blocks of convolution, batch norm and max-pooling, two fully connected layers (section 4.2.4).
+
+    Dropout of 0.5 lies before and behind the first fully connected layer.
 
     Args:
         channels, size: of the features.
@@ -193,8 +195,9 @@ class FeatureClassifier(nn.Module):
             size = max(1, size // 2)
         self.blocks = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Sequential(
-            nn.Linear(width * size * size, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(hidden, classes)
-        )
+            nn.Dropout(0.5), nn.Linear(width * size * size, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5),
+            nn.Linear(hidden, classes),
+        )  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, channels, size, size)`` to class logits ``(B, classes)``."""

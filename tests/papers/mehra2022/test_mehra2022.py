@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ import torch
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.features.streamed import FeatureFile, extract
-from radlib.papers.mehra2022 import folds as study
-from radlib.papers.mehra2022 import grade as gr
+from radlib.papers.mehra2022 import acgan as gr
+from radlib.papers.mehra2022 import study, tables
 from radlib.papers.mehra2022.augment import Augmentation, augment
-from radlib.papers.mehra2022.results import slice_estimate
-from radlib.papers.mehra2022.segmentation import hard_dice, intersection_over_union, soft_dice_loss
+from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
+from radlib.papers.mehra2022.networks import FeatureGenerator
 from radlib.stats.generated import frechet_distance, memorised, precision_recall
 
 # Equations
@@ -134,11 +135,11 @@ def test_generation_depends_on_the_class() -> None:
     assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
 
-@pytest.mark.parametrize("arm", ["weighted loss", "oversampling", "interpolation"])
+@pytest.mark.parametrize("arm", ["weighted_loss", "oversampling", "interpolation"])
 def test_rivals_help_the_rare_class(arm: str) -> None:
     features, labels = toy(120, seed=0)
     keep = torch.nonzero((labels == 1) | (torch.arange(120) < 12))[:, 0]  # 6 of class 0, 60 of class 1
-    network = gr.run_arm(arm, features[keep], labels[keep], n_more=54, recipe=TINY, seed=0)  # type: ignore[arg-type]
+    network, _ = gr.run_arm(arm, features[keep], labels[keep], n_more=54, recipe=TINY, seed=0)  # type: ignore[arg-type]
     test, truth = toy(40, seed=3)
     assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
@@ -158,13 +159,15 @@ def test_added_samples_balance_the_classes_and_stay_between_neighbours() -> None
 
 
 def test_patients_are_the_means_of_their_slices() -> None:
-    slices = pd.DataFrame({"arm": "a", "subject": ["p", "p", "q"], "truth": [1, 1, 0], "probability": [0.9, 0.3, 0.6]})
-    table = gr.patient_level(slices).set_index("subject")
-    assert table.loc["p", ["probability", "predicted", "slices"]].tolist() == [pytest.approx(0.6), 1, 2]
-    assert table.loc["q", "predicted"] == 1
-    found = slice_estimate(slices, n_boot=50)
-    assert (found["total"].value, found["total"].n) == (pytest.approx(1 / 3), 3)
-    assert found["hgg"].value == pytest.approx(1 / 2)
+    slices = pd.DataFrame({"arm": "a", "run": 0, "subject": ["p", "p", "q"], "truth": [True, True, False],
+                           "predicted": [True, False, True], "score": [0.9, 0.3, 0.6]})  # fmt: skip
+    table = tables.patient_level(slices).set_index("subject")
+    assert table.loc["p", ["score", "predicted", "slices"]].tolist() == [pytest.approx(0.6), True, 2]
+    assert table.loc["q", "predicted"]
+    found = tables.slice_estimates(slices, n_boot=50).set_index("group")
+    assert (found.loc["total", "value"], found.loc["total", "n"]) == (pytest.approx(1 / 3), 3)
+    assert found.loc["hgg", "value"] == pytest.approx(1 / 2)
+    assert found.loc["balanced", "value"] == pytest.approx(1 / 4)
 
 
 # Quality
@@ -193,18 +196,51 @@ def test_precision_recall_and_copies() -> None:
 
 
 @pytest.mark.parametrize(("low_grade", "trained"), [(["a"], 0), (["a", "b"], 2)])
-def test_a_fold_without_a_class_to_learn_is_named(tmp_path: Path, low_grade: list[str], trained: int) -> None:
+def test_a_fold_without_a_class_to_learn_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low_grade: list[str], trained: int
+) -> None:
     table = pd.DataFrame({"subject": list("aabbccdd"), "row": range(8)})
-    extract(
-        tmp_path / "block_fold0",
-        table,
-        lambda rows: torch.zeros(len(rows), 3),
-        identity={"test": ["a"]},
-    )
-    grade = pd.Series({subject: int(subject not in low_grade) for subject in "abcd"})
+    extract(tmp_path / "arrays" / "block", table, lambda rows: torch.zeros(len(rows), 3), identity={})
+    grade = pd.Series({subject: "LGG" if subject in low_grade else "HGG" for subject in "abcd"}, name="grade_group")
+    cohort = SimpleNamespace(participants=grade.to_frame())
+    monkeypatch.setattr(study, "graded", lambda _: cohort)
+    part = SimpleNamespace(split=lambda _: SimpleNamespace(test=("a",)), title="fold 1")
+    inputs = {"images": SimpleNamespace(source=None), "part": part}
+    result = SimpleNamespace(job=SimpleNamespace(inputs=inputs), path=lambda file: tmp_path / file)
     if trained:
-        (fold,) = study.load_folds(tmp_path, block="block", grade=grade)
+        fold = study.fold_of(result, "block")  # type: ignore[arg-type]
         assert int((fold.labels[fold.train] == 0).sum()) == trained
+        assert fold.test.tolist() == [0, 1]
         return
     with pytest.raises(MissingDataError, match="fold 1 have 0 slices of LGG and 6 of HGG"):
-        study.load_folds(tmp_path, block="block", grade=grade)
+        study.fold_of(result, "block")  # type: ignore[arg-type]
+
+
+def test_only_recognised_features_are_added() -> None:
+    class Judge(torch.nn.Module):
+        """Recognises class 1 where the first value is above the others, and class 0 never."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            sure = (x[:, 0].flatten(1).mean(1) > x[:, 1].flatten(1).mean(1)).float()
+            return sure, torch.stack([torch.full_like(sure, -1.0), sure], dim=1)
+
+    torch.manual_seed(0)
+    generator, judge = FeatureGenerator(2, 4, width=4, noise=3), Judge()
+    made, labels = gr.recognised(generator, judge, torch.tensor([1] * 20 + [0] * 5), seed=0)
+    assert labels.tolist() == [1] * len(made)
+    assert (judge(made)[0] == 1).all()
+    assert len(made) > 10
+
+
+def test_the_two_parts_of_a_division_are_those_of_the_cohort() -> None:
+    ids = [f"s{k}" for k in range(20)]
+    cohort = SimpleNamespace(ids=ids, participants=pd.DataFrame({"grade_group": ["HGG", "LGG"] * 10}, index=ids))
+    folds = [study.Part(fold=k, n_folds=4).split(cohort) for k in range(4)]  # type: ignore[arg-type]
+    assert sorted(subject for fold in folds for subject in fold.test) == sorted(ids)
+    published = study.Part(test_share=0.2).split(cohort)  # type: ignore[arg-type]
+    assert len(published.test) == 4
+    assert set(published.train).isdisjoint(published.test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from radlib.core.device import pick_device
 from radlib.core.seeds import named_seed
-from radlib.data.splits import Split
 from radlib.data.store import ImageStore
 from radlib.features.streamed import FeatureFile, extract
 from radlib.papers.mehra2022.augment import Augmentation, augment
-from radlib.papers.mehra2022.networks import FeatureUNet, adapt_input
+from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
+from radlib.papers.mehra2022.networks import FeatureUNet
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import Fitted, fit
@@ -43,28 +43,6 @@ class UNetRecipe:
     augmented: bool = True
     evaluations: int = 10
     precision: Precision = "auto"
-
-
-# Equations (3) to (5)
-
-
-def soft_dice_loss(logits: Tensor, masks: Tensor, *, epsilon: float = 1e-5) -> Tensor:
-    """Equation (3): ``1 - (2 TP + eps) / ((TP + FP) + (TP + FN) + eps)`` with probabilities, over the whole batch."""
-    p, t = logits.float().sigmoid(), masks.float()
-    return 1 - (2 * (p * t).sum() + epsilon) / (p.sum() + t.sum() + epsilon)
-
-
-def hard_dice(predicted: Tensor, masks: Tensor) -> float:
-    """Equation (4), over all pixels given; 1 where both are empty."""
-    total = float(predicted.sum() + masks.sum())
-    return 2 * float((predicted * masks).sum()) / total if total else 1.0
-
-
-def intersection_over_union(predicted: Tensor, masks: Tensor) -> float:
-    """Equation (5), over all pixels given; 1 where both are empty."""
-    both = float((predicted * masks).sum())
-    union = float(predicted.sum() + masks.sum()) - both
-    return both / union if union else 1.0
 
 
 # Training
@@ -124,7 +102,6 @@ def train_unet(
             steps=recipe.steps, log_every=max(1, recipe.steps // 40), precision=recipe.precision,
             validate_every=max(1, recipe.steps // recipe.evaluations), checkpoint_every=max(50, recipe.steps // 5),
         ),
-        identity={**asdict(recipe), "modalities": list(modalities), "train": list(train)},
     )  # fmt: skip
 
 
@@ -146,7 +123,7 @@ def score_slices(network: nn.Module, store: ImageStore, index: Tensor, take: Seq
 
 
 def score_subjects(
-    network: FeatureUNet, store: ImageStore, subjects: Sequence[str], *, modalities: Sequence[str]
+    network: nn.Module, store: ImageStore, subjects: Sequence[str], *, modalities: Sequence[str]
 ) -> pd.DataFrame:
     """The three metrics of each subject's tumour slices, one row a subject."""
     network.eval()
@@ -170,30 +147,20 @@ def slice_table(store: ImageStore, subjects: Sequence[str], *, per_subject: int 
 
 
 def extract_features(
-    path: Path,
-    network: FeatureUNet,
-    store: ImageStore,
-    table: pd.DataFrame,
-    *,
-    modalities: Sequence[str],
-    block: str,
-    identity: dict[str, object],
-    crop_to_mask: bool = False,
+    path: Path, network: FeatureUNet, store: ImageStore, table: pd.DataFrame, *, block: str, crop_to_mask: bool = False
 ) -> FeatureFile:
-    """Stream the features of slices behind one block to disk.
+    """Stream the FLAIR features of slices behind one block to disk.
 
     Args:
         path: of the file, without suffix.
-        network: trained.
+        network: trained, for FLAIR alone.
         store, table: images and slices.
-        modalities: the channels.
         block: such as ``encoder5``.
-        identity: what else decides the features.
         crop_to_mask: leave only the predicted tumour in the image first (the authors' future work).
     """
     device = pick_device()
     network.to(device).eval()
-    take = store.channels(modalities)
+    take = store.channels(["flair"])
     index = torch.from_numpy(table[["row", "position"]].to_numpy(dtype=np.int64).copy())
 
     def compute(rows: np.ndarray) -> Tensor:
@@ -203,58 +170,4 @@ def extract_features(
                 images = images * (network(images) > 0)
             return network.features(images, block)
 
-    return extract(path, table, compute, identity={**identity, "block": block, "cropped": crop_to_mask})
-
-
-def fold_features(
-    pretrained: FeatureUNet,
-    store: ImageStore,
-    table: pd.DataFrame,
-    folds: Sequence[Split],
-    *,
-    channel: int,
-    recipe: UNetRecipe,
-    seed: int,
-    block: str,
-    extra_blocks: Sequence[str],
-    arrays: Path,
-    checkpoints: Path | None,
-) -> pd.DataFrame:
-    """Fine-tune once a fold on its training patients, and take everybody's features with that network.
-
-    Args:
-        pretrained: the network for several modalities.
-        store, table: FLAIR images and their slices.
-        folds: patient-level.
-        channel: of FLAIR among the modalities of ``pretrained``.
-        recipe, seed: of the fine-tuning.
-        block: whose features are taken in every fold, as ``<block>_fold<k>``; in the first also from images with
-            nothing but the predicted tumour, as ``<block>_cropped_fold0``.
-        extra_blocks: further ones, in the first fold.
-        arrays: the folder for features.
-        checkpoints: the folder for checkpoints.
-
-    Returns:
-        One row a file: its name, slices, shape of a slice's features, megabytes.
-    """
-    rows = []
-    for number, fold in enumerate(folds):
-        network = adapt_input(pretrained, channel=channel)
-        train_unet(
-            network, store, modalities=("flair",), train=fold.train, validate=(), recipe=recipe, seed=seed,
-            name=fold.name, folder=None if checkpoints is None else checkpoints / f"fold{number}",
-        )  # fmt: skip
-        wanted = [(block, False)]
-        if number == 0:
-            wanted += [(block, True), *((extra, False) for extra in extra_blocks)]
-        for name, cropped in wanted:
-            path = arrays / f"{name}{'_cropped' if cropped else ''}_fold{number}"
-            made = extract_features(
-                path, network, store, table, modalities=("flair",), block=name, crop_to_mask=cropped,
-                identity={"seed": seed, "test": list(fold.test), "recipe": repr(recipe)},
-            )  # fmt: skip
-            rows.append({
-                "features": path.name, "slices": len(made), "of a slice": " x ".join(map(str, made.array.shape[1:])),
-                "on disk (MB)": made.array.nbytes / 1e6,
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+    return extract(path, table, compute, identity={"block": block, "cropped": crop_to_mask})

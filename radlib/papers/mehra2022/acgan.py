@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed, rng
+from radlib.papers.mehra2022.losses import class_likelihood, source_likelihood
 from radlib.papers.mehra2022.networks import (
     FeatureClassifier,
     FeatureDiscriminator,
@@ -28,7 +29,13 @@ from radlib.training.supervised import fit
 CLASSES = ("LGG", "HGG")
 """Class 0 and class 1."""
 
-Rival = Literal["baseline", "weighted loss", "oversampling", "interpolation", "acgan"]
+Arm = Literal["baseline", "weighted_loss", "oversampling", "interpolation", "acgan"]
+
+TITLES: dict[str, str] = {
+    "baseline": "baseline", "weighted_loss": "weighted loss", "oversampling": "oversampling",
+    "interpolation": "interpolation", "acgan": "acgan", "linear": "linear", "shuffled": "shuffled labels",
+}  # fmt: skip
+"""Arms as tables call them, controls behind them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +63,14 @@ class GradeRecipe:
     precision: Precision = "auto"
 
 
-# Equations (1) and (2)
-
-
-def source_likelihood(real: Tensor, fake: Tensor) -> Tensor:
-    """Equation (1): ``L_S = E[log P(S = real | X_real)] + E[log P(S = fake | X_fake)]``, from logits of being real."""
-    return -functional.softplus(-real.float()).mean() - functional.softplus(fake.float()).mean()
-
-
-def class_likelihood(real: Tensor, fake: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
-    """Equation (2): ``L_C = E[log P(C = c | X_real)] + E[log P(C = c | X_fake)]``, from class logits."""
-    return -functional.cross_entropy(real.float(), real_labels) - functional.cross_entropy(fake.float(), fake_labels)
-
-
 def train_acgan(
-    features: Tensor, labels: Tensor, *, recipe: GradeRecipe, seed: int, name: str = "ACGAN"
+    features: Tensor,
+    labels: Tensor,
+    *,
+    recipe: GradeRecipe,
+    seed: int,
+    name: str = "ACGAN",
+    folder: Path | None = None,
 ) -> tuple[FeatureGenerator, Trained]:
     """Train an ACGAN on features.
 
@@ -83,6 +83,7 @@ def train_acgan(
         recipe: sizes and hyper-parameters.
         seed: of weights, batches and noise.
         name: shown with the progress.
+        folder: for checkpoints.
 
     Returns:
         The generator (of features divided by their scale: see :func:`generate`) and its training, whose history has the
@@ -127,9 +128,9 @@ def train_acgan(
             Player(name="discriminator", trains=("discriminator",), loss=judged, optimizer=optimizer),
             Player(name="generator", trains=("generator",), loss=made_better, optimizer=optimizer),
         ],
-        batch=batch, shared=shared, seed=named_seed(seed, name), name=name,
+        batch=batch, shared=shared, seed=named_seed(seed, name), name=name, folder=folder,
         loop=LoopSettings(steps=recipe.gan_steps, log_every=max(1, recipe.gan_steps // 50), precision=recipe.precision,
-                          ema=0.99),
+                          ema=0.99, checkpoint_every=max(50, recipe.gan_steps // 10)),
     )  # fmt: skip
     return generator, trained
 
@@ -144,6 +145,41 @@ def generate(generator: FeatureGenerator, labels: Tensor, *, seed: int) -> Tenso
             generator(z.to(device), c.to(device)) for z, c in zip(noise.split(256), labels.split(256), strict=True)
         ]
         return torch.cat(parts).float().cpu() * generator.scale.cpu()
+
+
+def assigned(judge: nn.Module, made: Tensor, scale: Tensor) -> Tensor:
+    """The class that the discriminator gives to each synthetic feature."""
+    device = next(judge.parameters()).device
+    judge.eval()
+    with torch.no_grad():
+        parts = [judge((part / scale.cpu()).to(device))[1].argmax(1).cpu() for part in made.split(256)]
+    return torch.cat(parts)
+
+
+def recognised(
+    generator: FeatureGenerator, judge: nn.Module, labels: Tensor, *, seed: int, rounds: int = 20
+) -> tuple[Tensor, Tensor]:
+    """Synthetic features of the classes ``labels`` whose class the discriminator recognises (section 4.2.4).
+
+    Args:
+        generator, judge: of one ACGAN.
+        labels: ``(N,)`` classes wanted.
+        seed: of the noise.
+        rounds: attempts at each feature.
+
+    Returns:
+        Features and their classes, in the order of ``labels``; those that no attempt brings are left out.
+    """
+    made = generate(generator, labels, seed=seed)
+    right = assigned(judge, made, generator.scale) == labels
+    for attempt in range(1, rounds):
+        wrong = torch.nonzero(~right)[:, 0]
+        if not len(wrong):
+            break
+        again = generate(generator, labels[wrong], seed=named_seed(seed, "attempt", attempt))
+        made[wrong] = again
+        right[wrong] = assigned(judge, again, generator.scale) == labels[wrong]
+    return made[right], labels[right]
 
 
 def interpolated(features: Tensor, labels: Tensor, wanted: Tensor, *, seed: int, neighbours: int = 5) -> Tensor:
@@ -249,54 +285,45 @@ def balanced_labels(labels: Tensor, n: int) -> Tensor:
 
 
 def run_arm(
-    arm: Rival,
+    arm: Arm,
     features: Tensor,
     labels: Tensor,
     *,
     n_more: int,
     recipe: GradeRecipe,
     seed: int,
-    generator: FeatureGenerator | None = None,
+    gan: tuple[FeatureGenerator, nn.Module] | None = None,
     linear: bool = False,
-) -> nn.Module:
+) -> tuple[nn.Module, int]:
     """A classifier trained on real features, helped in one of five ways.
 
     Args:
-        arm: ``baseline``; ``weighted loss`` and ``oversampling`` by inverse class frequency; ``interpolation`` and
+        arm: ``baseline``; ``weighted_loss`` and ``oversampling`` by inverse class frequency; ``interpolation`` and
             ``acgan`` with ``n_more`` further samples (:func:`balanced_labels`).
         features, labels: the training slices.
         n_more: how many samples are added.
         recipe, seed: of the training.
-        generator: of ``acgan``.
+        gan: generator and discriminator of ``acgan``; what the discriminator does not recognise is not added.
         linear: the linear classifier.
+
+    Returns:
+        The classifier, and how many samples were added.
     """
     counts = torch.bincount(labels, minlength=len(CLASSES)).float()
     inverse = (counts.sum() / (len(CLASSES) * counts.clamp(min=1))).tolist()
-    common: dict[str, Any] = {"recipe": recipe, "seed": seed, "linear": linear, "name": f"classifier, {arm}"}
+    common: dict[str, Any] = {"recipe": recipe, "seed": seed, "linear": linear, "name": f"classifier, {TITLES[arm]}"}
     if arm == "baseline":
-        return train_classifier(features, labels, **common)
-    if arm == "weighted loss":
-        return train_classifier(features, labels, class_weights=inverse, **common)
+        return train_classifier(features, labels, **common), 0
+    if arm == "weighted_loss":
+        return train_classifier(features, labels, class_weights=inverse, **common), 0
     if arm == "oversampling":
-        return train_classifier(features, labels, sample_weights=np.array([inverse[int(c)] for c in labels]), **common)
+        drawn = np.array([inverse[int(c)] for c in labels])
+        return train_classifier(features, labels, sample_weights=drawn, **common), 0
     more = balanced_labels(labels, n_more)
     if arm == "interpolation":
         made = interpolated(features, labels, more, seed=seed)
-    elif arm == "acgan":
-        if generator is None:
-            raise RadlibError("the arm 'acgan' needs a generator", remedy="train one with train_acgan")
-        made = generate(generator, more, seed=seed)
+    elif gan is not None:
+        made, more = recognised(*gan, more, seed=seed)
     else:
-        raise RadlibError(f"unknown arm {arm!r}")
-    return train_classifier(torch.cat([features, made]), torch.cat([labels, more]), **common)
-
-
-def patient_level(slices: pd.DataFrame) -> pd.DataFrame:
-    """One row a patient (and arm): mean probability of the slices, and the class above one half.
-
-    Args:
-        slices: ``arm``, ``subject``, ``truth`` (1 for HGG), ``probability``.
-    """
-    grouped = slices.groupby(["arm", "subject"], sort=False)
-    table = grouped.agg(truth=("truth", "first"), probability=("probability", "mean"), slices=("truth", "size"))
-    return table.assign(predicted=(table["probability"] > 0.5).astype(int)).reset_index()
+        raise RadlibError("the arm 'acgan' needs a generator", remedy="train one with train_acgan")
+    return train_classifier(torch.cat([features, made]), torch.cat([labels, more]), **common), len(more)

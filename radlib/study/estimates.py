@@ -184,10 +184,8 @@ def _crossed_classes(
         return Estimate(float("nan"), n=0)
     random = rng(seed, "crossed classes", len(patients))
     weights = np.ones((n_boot + 1, len(patients)))
-    # Within classes where a metric needs both; elsewhere a resample may hold more of one class, as another sample would.
-    classes = (
-        patients["truth"].to_numpy(dtype=bool) if metric in WITHIN_CLASSES else np.zeros(len(patients), dtype=bool)
-    )
+    # Within classes where a metric needs both; elsewhere a resample may hold more of one class, as a new sample would.
+    classes = patients["truth"].to_numpy(dtype=bool) & (metric in WITHIN_CLASSES)
     for value in (False, True):
         members = np.flatnonzero(classes == value)
         if len(members):

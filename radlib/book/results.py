@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +108,8 @@ def measured_rows(study: str, frame: pd.DataFrame, *, protocol: str | None = Non
         RadlibError: if a column lacks or is unknown, a value or ``n`` is not finite, or half an interval is given. The
             message names the row.
     """
+    from radlib.stats.protocols import PROTOCOLS  # sklearn is not needed to read results
+
     known = set(Measured.model_fields) - {"study"}
     frame = frame.rename(columns={"first": "arm", "second": "minus"})
     if lacking := [name for name in REQUIRED if name not in frame]:
@@ -133,18 +134,11 @@ def measured_rows(study: str, frame: pd.DataFrame, *, protocol: str | None = Non
             ) from error
         if (row.low is None) != (row.high is None):
             raise RadlibError(f"study {study!r}, {name}: half an interval, {row.low} to {row.high}")
-        rows.append(row)
-    _check_protocols(study, rows)
-    return rows
-
-
-def _check_protocols(study: str, rows: Iterable[Measured]) -> None:
-    from radlib.stats.protocols import PROTOCOLS
-
-    for row in rows:
         if row.protocol not in ("", *PROTOCOLS):
-            raise RadlibError(f"study {study!r}: {row.protocol!r} is no protocol",
+            raise RadlibError(f"study {study!r}, {name}: {row.protocol!r} is no protocol",
                               remedy=f"choose one of {', '.join(PROTOCOLS)}")  # fmt: skip
+        rows.append(row)
+    return rows
 
 
 def _absent(value: Any) -> bool:

@@ -277,7 +277,7 @@ def train_mehra2022(work: Path) -> Callable[[int], object]:
     """The U-Net on four modalities."""
     from radlib.data.cohort import MODALITIES
     from radlib.papers.mehra2022.networks import FeatureUNet
-    from radlib.papers.mehra2022.segmentation import UNetRecipe, train_unet
+    from radlib.papers.mehra2022.unet import UNetRecipe, train_unet
 
     store = _store(work, grid=(64, 64, 48), spacing=3.375)
 

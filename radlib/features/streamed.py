@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path, write_json
+from radlib.core.files import atomic_path, reading, write_json
 from radlib.core.progress import track
 
 
@@ -28,8 +28,9 @@ class FeatureFile:
         state = _state(self.path)
         if state is None or state["done"] < state["rows"]:
             raise RadlibError("these features are not complete", file=self.path, remedy="extract them again")
-        self.array: np.ndarray = np.load(self.path.with_suffix(".npy"), mmap_mode="r")
-        self.table = pd.read_csv(self.path.with_suffix(".tsv"), sep="\t", dtype={"subject": str})
+        with reading(self.path.with_suffix(".npy"), remedy="extract them again"):
+            self.array: np.ndarray = np.load(self.path.with_suffix(".npy"), mmap_mode="r")
+            self.table = pd.read_csv(self.path.with_suffix(".tsv"), sep="\t", dtype={"subject": str})
         if len(self.table) != len(self.array):
             raise RadlibError("features and table do not belong together", file=self.path, remedy="extract them again")
 

@@ -20,9 +20,9 @@ from radlib.book.report import Report
 from radlib.book.scores import TASKS, keep_scores, read_scores
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import read_json, reading
+from radlib.features.streamed import FeatureFile
 from radlib.papers.ge2020.data import SliceSet
 from radlib.papers.li2017.features import FeatureSet, Patients
-from radlib.papers.mehra2022.folds import load_folds
 
 
 def write_everything() -> None:
@@ -140,8 +140,8 @@ def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
     for name in ("b_fold1.npy", "b_fold1.tsv"):
         (tmp_path / name).write_bytes(b"no array")
     (tmp_path / "b_fold1.json").write_text(json.dumps({"done": 2, "rows": 2, "identity": {"test": ["a"]}}))
-    with pytest.raises(RadlibError, match=r"b_fold1\.npy.*run the chapter unet_features again"):
-        load_folds(tmp_path, block="b", grade=pd.Series({"a": 1}))
+    with pytest.raises(RadlibError, match=r"b_fold1\.npy.*extract them again"):
+        FeatureFile(tmp_path / "b_fold1")
 
 
 @pytest.mark.parametrize(

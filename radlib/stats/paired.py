@@ -125,6 +125,8 @@ def crossed_mean(
         return Estimate(float("nan"), n=n)
     filled = np.where(known, values, 0.0)
     point = float(np.mean(filled.sum(axis=(1, 2)) / known.sum(axis=(1, 2))))
+    if n < 2:  # one subject says nothing of others
+        return Estimate(point, n=n)
     by_run = random.multinomial(runs, [1 / runs] * runs, size=n_boot)
     by_subject = random.multinomial(subjects, [1 / subjects] * subjects, size=n_boot)
     total = np.einsum("br,grs,bs->bg", by_run, filled, by_subject)

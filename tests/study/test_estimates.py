@@ -46,6 +46,12 @@ def test_the_interval_allows_for_trainings() -> None:
     assert found["high"].iloc[0] == pytest.approx(0.8)
 
 
+def test_one_subject_has_no_interval() -> None:
+    found = estimates(long({"a": np.full((1, 3, 1), 0.5)}), n_boot=20).iloc[0]
+    assert (found["value"], found["n"]) == (0.5, 1)
+    assert found[["low", "high"]].isna().all()
+
+
 def test_only_common_runs_and_subjects_are_compared() -> None:
     a, b = np.ones((1, 3, 4)), np.zeros((1, 2, 4))
     scores = long({"a": a, "b": b})

@@ -25,10 +25,11 @@ WHERE = $(if $(CLUSTER),--workflow-profile workflow/profiles/$(CLUSTER) $(MOST_T
 SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 	--nolock --rerun-incomplete --rerun-triggers code mtime params --keep-going --quiet rules \
 	--config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) fanout=$(FANOUT) --
-RUN_TESTS = $(BIN)/python -m pytest -n auto
+# worksteal: a process runs the tests of a file one after the other, so that what they share is made once.
+RUN_TESTS = $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf chapters cohorts chapter notebooks lab test lint lock clean
+.PHONY: help install book pdf chapters cohorts chapter notebooks lab test test-fast lint lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +79,9 @@ lab: notebooks ## Open JupyterLab
 
 test: $(STAMP) ## Run all tests, with RADLIB_DATA on real data too
 	$(RUN_TESTS)
+
+test-fast: $(STAMP) ## Run what takes seconds: no training, no other process, no real data, no browser
+	$(RUN_TESTS) -m "not slow and not data and not browser"
 
 lint: $(STAMP) ## ruff, mypy, and the arrows between the rooms
 	$(BIN)/ruff check .

@@ -55,15 +55,8 @@ from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.plots.statistics import plot_importance
 from radlib.plots.style import PALETTE
 from radlib.stats import explain, multiclass, survival
-from radlib.stats.protocols import (
-    AS_PUBLISHED,
-    CONTROL,
-    LEAKAGE_FREE,
-    PERMUTED,
-    PUBLISHED_PERMUTED,
-    RepeatedFolds,
-    permutation_p_value,
-)
+from radlib.stats.intervals import permutation_p_value
+from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED, RepeatedFolds
 from radlib.stats.stability import named_frequencies, selection_matrix
 
 report = Report.start("survival_tcga", cohort=cohort, profile=profile, seed=seed)

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side, a process a core: threads of their own would only wait for each other. Processes that tests
+# start inherit it.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -33,32 +33,14 @@ from radlib.features.roi import Layout, Levels, bounding_box, grow
 from radlib.features.settings import FeatureSettings
 
 _SHAPE = [
-    "MeshVolume",
-    "VoxelVolume",
-    "SurfaceArea",
-    "SurfaceVolumeRatio",
-    "Sphericity",
-    "Maximum3DDiameter",
-    "Maximum2DDiameterSlice",
-    "Maximum2DDiameterColumn",
-    "Maximum2DDiameterRow",
-    "MajorAxisLength",
-    "MinorAxisLength",
-    "LeastAxisLength",
-    "Elongation",
-    "Flatness",
-]
+    "MeshVolume", "VoxelVolume", "SurfaceArea", "SurfaceVolumeRatio", "Sphericity", "Maximum3DDiameter",
+    "Maximum2DDiameterSlice", "Maximum2DDiameterColumn", "Maximum2DDiameterRow", "MajorAxisLength",
+    "MinorAxisLength", "LeastAxisLength", "Elongation", "Flatness",
+]  # fmt: skip
 _SHAPE2D = [
-    "MeshSurface",
-    "PixelSurface",
-    "Perimeter",
-    "PerimeterSurfaceRatio",
-    "Sphericity",
-    "MaximumDiameter",
-    "MajorAxisLength",
-    "MinorAxisLength",
-    "Elongation",
-]
+    "MeshSurface", "PixelSurface", "Perimeter", "PerimeterSurfaceRatio", "Sphericity", "MaximumDiameter",
+    "MajorAxisLength", "MinorAxisLength", "Elongation",
+]  # fmt: skip
 _FIRST_ORDER = {
     "10Percentile": "percentile_10",
     "90Percentile": "percentile_90",

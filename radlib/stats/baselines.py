@@ -78,11 +78,6 @@ class ColumnRule(ClassifierMixin, BaseEstimator):
         return (X[self.column] == self.value).to_numpy(dtype=bool)
 
 
-def collection_rule() -> ColumnRule:
-    """ "The collection is LGG, so the tumour is IDH mutant." """
-    return ColumnRule("collection", "LGG")
-
-
 def age_model(*, C: float = 1.0) -> Pipeline:
     """Logistic regression on age; a missing age becomes the training median. See :func:`clinical_model`."""
     return clinical_model(["age"], C=C)
@@ -127,7 +122,7 @@ def clinical_rules(clinical: pd.DataFrame) -> dict[str, BaseEstimator]:
     has_age = age is not None and age.nunique() > 1
     rules: dict[str, BaseEstimator] = {}
     if has_collection:
-        rules["collection rule"] = collection_rule()
+        rules["collection rule"] = ColumnRule("collection", "LGG")
     if has_age:
         rules["age model"] = age_model()
     if has_collection and has_age:

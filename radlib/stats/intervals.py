@@ -122,6 +122,62 @@ def bootstrap(
     return Estimate(value, float(low), float(high), n, label)
 
 
+def mean_estimate(
+    values: ArrayLike, *, method: ResamplingMethod = "bca", n_boot: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """The mean over patients, ``(n,)`` with NaN where undefined, with its bootstrap interval; ``n`` of the defined."""
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return Estimate(float("nan"), n=0)
+    return bootstrap(
+        lambda weights: weights @ known / weights.sum(axis=1), np.zeros(len(known)), method=method, n_boot=n_boot,
+        level=level, seed=seed,
+    )  # fmt: skip
+
+
+def permutation_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """The mean of a result over permutations, with the t interval of that mean (permutations are independent).
+
+    ``n`` counts permutations. One permutation has no interval, none gives NaN throughout.
+    """
+    check_level(level)
+    found = np.asarray(values, dtype=float)
+    if found.size < 2:
+        return Estimate(float(found[0]) if found.size else float("nan"), n=int(found.size), method="t, permutations")
+    half = stats.t.ppf((1 + level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
+    mean = float(found.mean())
+    return Estimate(mean, float(mean - half), float(mean + half), int(found.size), "t, permutations")
+
+
+def permutation_p_value(observed: float, permuted: ArrayLike) -> float:
+    """(1 + permutations at least as good) / (1 + permutations) (Phipson and Smyth 2010). Larger is better."""
+    null = np.asarray(permuted, dtype=float)
+    return float((1 + np.count_nonzero(null >= observed)) / (1 + null.size))
+
+
+def corrected_resampled_interval(
+    fold_values: ArrayLike, *, n_train: float, n_test: float, level: float = 0.95
+) -> Estimate:
+    """The interval of Nadeau and Bengio (2003) over fold results: variance (1/J + n_test/n_train) s^2, J - 1 degrees.
+
+    Args:
+        fold_values: (J,) results of all folds of all repeats; NaN is left out. Fewer than two give no interval.
+        n_train: subjects of a training fold (mean).
+        n_test: subjects of a test fold (mean).
+        level: coverage.
+    """
+    check_level(level)
+    values = np.asarray(fold_values, dtype=float)
+    values = values[np.isfinite(values)]
+    J = values.size
+    if J < 2:
+        return Estimate(float(values[0]) if J else float("nan"), n=J, method="Nadeau-Bengio")
+    half = stats.t.ppf((1 + level) / 2, J - 1) * np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
+    mean = float(values.mean())
+    return Estimate(mean, float(mean - half), float(mean + half), J, "Nadeau-Bengio")
+
+
 def resample_weights(strata: ArrayLike, *, n_boot: int, seed: int = 0) -> Floats:
     """How often each patient is drawn: ``(n_boot, n)``, each stratum's weights adding up to its size."""
     groups = np.asarray(strata)

@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, bootstrap, proportion
-from radlib.stats.protocols import permutation_interval
+from radlib.stats.intervals import Estimate, bootstrap, permutation_interval, proportion
 
 FloatArray = npt.NDArray[np.float64]
 

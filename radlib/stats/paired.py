@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, bootstrap
+from radlib.stats.intervals import Estimate, mean_estimate
 
 
 def paired_difference(
@@ -45,13 +45,7 @@ def paired_difference(
     differences = a - b
     if clusters is not None:
         differences = pd.Series(differences).groupby(pd.Series(list(clusters)), sort=False).mean().to_numpy(dtype=float)
-    differences = differences[np.isfinite(differences)]
-    if not len(differences):
-        return Estimate(float("nan"), n=0)
-    return bootstrap(
-        lambda weights: weights @ differences / weights.sum(axis=1),
-        np.zeros(len(differences)), n_boot=n_boot, level=level, seed=seed,
-    )  # fmt: skip
+    return mean_estimate(differences, n_boot=n_boot, level=level, seed=seed)
 
 
 def compare(

@@ -22,8 +22,8 @@ Intervals. Repeated folds reuse the same subjects, so their results are not inde
 is far too narrow. The book resamples **patients**, each with all its out-of-fold predictions, and averages the
 statistic over the repeats (:func:`radlib.stats.intervals.bootstrap`). That holds the fitted models fixed: it
 speaks of other patients under the models at hand, not of other training sets.
-:func:`corrected_resampled_interval` is a second view, the interval of Nadeau and Bengio (Machine Learning 52, 2003,
-section 3) over fold results, which allows for the training sets but trusts a t distribution.
+:func:`radlib.stats.intervals.corrected_resampled_interval` is a second view, the interval of Nadeau and Bengio (Machine
+Learning 52, 2003, section 3) over fold results, which allows for the training sets but trusts a t distribution.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
@@ -44,7 +43,6 @@ from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
 from radlib.data.splits import Labels, Split, k_fold, leave_one_group_out, leave_one_out
-from radlib.stats.intervals import Estimate, check_level
 
 AS_PUBLISHED = "as published"
 LEAKAGE_FREE = "leakage-free"
@@ -319,48 +317,6 @@ def three_protocols(
 def permutation_order(n: int, *, permutation: int, seed: int = 0) -> IntArray:
     """Whose label each of ``n`` subjects gets in one permutation of :func:`three_protocols`."""
     return rng(seed, "permutation", permutation).permutation(n)
-
-
-def permutation_interval(values: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
-    """The mean of a result over permutations, with the t interval of that mean (permutations are independent).
-
-    ``n`` counts permutations. One permutation has no interval, none gives NaN throughout.
-    """
-    check_level(level)
-    found = np.asarray(values, dtype=float)
-    if found.size < 2:
-        return Estimate(float(found[0]) if found.size else float("nan"), n=int(found.size), method="t, permutations")
-    half = stats.t.ppf((1 + level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
-    mean = float(found.mean())
-    return Estimate(mean, float(mean - half), float(mean + half), int(found.size), "t, permutations")
-
-
-def permutation_p_value(observed: float, permuted: npt.ArrayLike) -> float:
-    """(1 + permutations at least as good) / (1 + permutations) (Phipson and Smyth 2010). Larger is better."""
-    null = np.asarray(permuted, dtype=float)
-    return float((1 + np.count_nonzero(null >= observed)) / (1 + null.size))
-
-
-def corrected_resampled_interval(
-    fold_values: npt.ArrayLike, *, n_train: float, n_test: float, level: float = 0.95
-) -> Estimate:
-    """The interval of Nadeau and Bengio over fold results: variance (1/J + n_test/n_train) s^2, J - 1 degrees.
-
-    Args:
-        fold_values: (J,) results of all folds of all repeats; NaN is left out. Fewer than two give no interval.
-        n_train: subjects of a training fold (mean).
-        n_test: subjects of a test fold (mean).
-        level: coverage.
-    """
-    check_level(level)
-    values = np.asarray(fold_values, dtype=float)
-    values = values[np.isfinite(values)]
-    J = values.size
-    if J < 2:
-        return Estimate(float(values[0]) if J else float("nan"), n=J, method="Nadeau-Bengio")
-    half = stats.t.ppf((1 + level) / 2, J - 1) * np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
-    mean = float(values.mean())
-    return Estimate(mean, float(mean - half), float(mean + half), J, "Nadeau-Bengio")
 
 
 def _check_input(X: pd.DataFrame, y: pd.Series) -> None:

@@ -23,7 +23,7 @@ from scipy.spatial import KDTree
 
 from radlib.core.errors import RadlibError
 from radlib.data.regions import REGIONS, region_mask
-from radlib.stats.intervals import Estimate, bootstrap
+from radlib.stats.intervals import Estimate, mean_estimate
 
 METRICS: tuple[str, ...] = ("dice", "sensitivity", "specificity", "ppv", "hd95")
 
@@ -152,13 +152,8 @@ def subject_mean(
     table: pd.DataFrame, metric: str, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Estimate:
     """The mean of a metric over subjects, each counting once, with its bootstrap interval; undefined ones left out."""
-    means = table.groupby("subject", sort=False)[metric].mean().dropna().to_numpy(dtype=float)
-    if not len(means):
-        return Estimate(float("nan"), n=0)
-    return bootstrap(
-        lambda weights: weights @ means / weights.sum(axis=1),
-        np.zeros(len(means)), n_boot=n_boot, level=level, seed=seed,
-    )  # fmt: skip
+    means = table.groupby("subject", sort=False)[metric].mean()
+    return mean_estimate(means, n_boot=n_boot, level=level, seed=seed)
 
 
 def _pair(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Mask, Mask]:

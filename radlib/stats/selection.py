@@ -9,7 +9,6 @@ and starts each fit from the dual variables of the last one. The support is scik
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Literal
 
 import numpy as np
@@ -25,26 +24,6 @@ from radlib.core.errors import RadlibError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-
-#: Orders of elimination by a digest of everything they depend on. Studies that differ in one of several tables of
-#: features eliminate the same genes in the same folds again. An order of 1,740 genes takes 14 kB.
-_ORDERS: dict[bytes, IntArray] = {}
-_MOST_ORDERS = 2000
-
-
-def _remembered_order(data: FloatArray, *rest: Any) -> IntArray:
-    """:func:`_eliminate`, once for each input."""
-    digest = hashlib.sha256(repr([(part.shape, part.dtype.str) for part in (data, *rest[:4])]).encode())
-    for part in (data, *rest[:4]):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(repr(rest[4:]).encode())
-    key = digest.digest()
-    if key not in _ORDERS:
-        if len(_ORDERS) >= _MOST_ORDERS:
-            _ORDERS.pop(next(iter(_ORDERS)))
-        _ORDERS[key] = _eliminate(data, *rest)
-    return _ORDERS[key]
 
 
 class LinearRFE(SelectorMixin, BaseEstimator):
@@ -100,7 +79,7 @@ class LinearRFE(SelectorMixin, BaseEstimator):
             )
         data, target = validate_data(self, X, y, dtype=np.float64, y_numeric=self.machine == "svr")
         rows, signs, linear, sizes = self._machines(np.asarray(target))
-        order = _remembered_order(
+        order = _eliminate(
             np.ascontiguousarray(data.T), rows, signs, linear, sizes,
             float(self.C), min(int(self.n_features_to_select), data.shape[1]), int(self.step), float(self.tol),
         )  # fmt: skip

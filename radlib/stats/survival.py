@@ -20,11 +20,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, bootstrap
+from radlib.stats.intervals import Estimate, bootstrap, mean_estimate
 from radlib.stats.protocols import Splitter, out_of_fold
 
 FloatArray = npt.NDArray[np.float64]
@@ -84,11 +84,6 @@ def survival_classes(
 # penalty C = 1 and the tube epsilon = 0.1 do not depend on the unit of time.
 
 
-def svm_classifier(*, C: float = 1.0) -> SVC:
-    """Linear support vector classifier, one against one."""
-    return SVC(kernel="linear", C=C)
-
-
 def svm_regressor(*, C: float = 1.0, epsilon: float = 0.1) -> TransformedTargetRegressor:
     """Linear support vector regression of days; ``epsilon`` in standard deviations of the training days."""
     return TransformedTargetRegressor(SVR(kernel="linear", C=C, epsilon=epsilon), transformer=StandardScaler())
@@ -133,16 +128,8 @@ def mean_squared_error(
         The mean over patients and repeats with its bootstrap interval over patients; NaN without a death.
     """
     died = rows[rows["subject"].map(event).to_numpy() == 1]
-    if len(died) == 0:
-        return Estimate(float("nan"))
-    squared = ((died["true"] - died["predicted"]) ** 2).groupby(died["subject"]).mean().to_numpy()
-    return bootstrap(
-        lambda weights: (weights @ squared) / weights.sum(axis=1),
-        np.zeros(len(squared)),
-        level=level,
-        n_boot=n_boot,
-        seed=seed,
-    )
+    squared = ((died["true"] - died["predicted"]) ** 2).groupby(died["subject"]).mean()
+    return mean_estimate(squared, level=level, n_boot=n_boot, seed=seed)
 
 
 def concordance(

@@ -112,6 +112,13 @@ chapters:
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs chapters starts kernels, or Snakemake."""
+    for item in items:
+        if item.path.name in ("test_chapter_run.py", "test_chapter_studies.py", "test_chapter_workflow.py"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def training_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``project``, whose first chapter has three trainings of six steps and writes each into ``steps.txt``."""

@@ -59,6 +59,7 @@ def test_an_exact_line_is_found_and_never_below_zero() -> None:
     assert fit_line(SIZES, [400 - n for n in SIZES], logarithmic=False).at(1000) == pytest.approx((0, 0, 0))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     random = np.random.default_rng(3)
     exponents = predictions = 0
@@ -180,6 +181,7 @@ def test_the_kept_measurements_make_the_page() -> None:
     assert costs_page(costs).count("```{table}") == 5
 
 
+@pytest.mark.slow
 def test_a_measured_process_reports_sane_numbers_and_is_not_measured_twice(tmp_path: Path) -> None:
     file = tmp_path / "costs.json"
     command = [

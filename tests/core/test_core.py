@@ -80,6 +80,7 @@ def test_track_yields_everything_and_reports_in_a_log(capsys: pytest.CaptureFixt
     assert "steps: 3/3" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_needs_no_torch() -> None:
     code = (
         "import sys, radlib.cli; sys.exit('torch' in sys.modules or 'pandas' in sys.modules or 'numpy' in sys.modules)"
@@ -95,6 +96,7 @@ def _seconds(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
+@pytest.mark.slow
 def test_a_named_error_is_a_message_not_a_traceback() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "radlib.cli", "chapter", "run", "no_such_chapter"], capture_output=True, text=True

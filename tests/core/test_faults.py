@@ -70,6 +70,7 @@ def killed_at(write: int, *, after: bool, work: Callable[[], None]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before the rename", "after the rename"])
 def test_a_writer_killed_at_any_write_leaves_whole_files_and_resumes_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, capsys: pytest.CaptureFixture[str]
@@ -144,6 +145,7 @@ def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
         FeatureFile(tmp_path / "b_fold1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

@@ -43,6 +43,7 @@ def test_one_row_a_subject_and_the_settings_inside(cohort: Cohort, tmp_path: Pat
     assert not list(tmp_path.glob("*.parts"))
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same(cohort: Cohort, tmp_path: Path) -> None:
     one = extract_cohort(cohort, preset="islam71", out=tmp_path / "one.parquet")
     two = extract_cohort(cohort, preset="islam71", out=tmp_path / "two.parquet", jobs=2)

@@ -36,6 +36,7 @@ def test_the_phantom_of_the_package_is_that_of_the_standard() -> None:
     assert spacing == SPACING
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "rows"), [("A", 346), ("B", 346), ("C", 210)])
 def test_ct_phantom_meets_every_reference_value(real_data: Path, name: str, rows: int) -> None:
@@ -125,6 +126,7 @@ def test_differences_table_names_a_reason_for_every_difference() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_conformity_table_counts_every_reference_value(real_data: Path) -> None:
     table = conformity_table(real_data)

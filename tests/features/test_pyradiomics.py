@@ -24,6 +24,7 @@ def test_every_baseline_value(real_data: Path, name: str) -> None:
     assert feature.startswith(f"{name}_")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_baseline_table_counts_every_value(real_data: Path) -> None:
     table = baseline_table(real_data)

@@ -53,6 +53,7 @@ def test_impossible_grids(shape: tuple[int, int, int], spacing: float, message: 
         Grid(shape, (spacing,) * 3)
 
 
+@pytest.mark.slow
 def test_atlas_is_the_template_of_nilearn() -> None:
     from nilearn import datasets
 
@@ -69,6 +70,7 @@ def test_atlas_is_the_template_of_nilearn() -> None:
     assert torch.allclose(maps[:2], maps[:2].flip(1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_tissue_fractions_fill_the_brain_and_nothing_else() -> None:
     tissue = tissue_on(head(), SMALL.axes(), spacing=SMALL.spacing)
     total = tissue.fractions.sum(0)
@@ -78,6 +80,7 @@ def test_tissue_fractions_fill_the_brain_and_nothing_else() -> None:
     assert 1150 < float(tissue.brain.sum()) * SMALL.voxel_ml < 1850
 
 
+@pytest.mark.slow
 def test_a_head_is_the_same_at_every_resolution() -> None:
     coarse = tissue_on(head(), SMALL.axes(), spacing=SMALL.spacing)
     grid = Grid.fitting((96, 96, 64))

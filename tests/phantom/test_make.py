@@ -47,6 +47,7 @@ def again(out: Path, **options: object) -> Cohort:
     return make("brats2017", out=out, **{**defaults, **options})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_layout(made: Path) -> None:
     cohort = Cohort.load(made)
     cohort.validate()

@@ -168,6 +168,7 @@ def test_p_values_are_uniform_without_signal() -> None:
     assert table["below_0.05"].mean() == pytest.approx(0.05, abs=0.015)
 
 
+@pytest.mark.slow
 def test_p_values_are_not_uniform_with_signal() -> None:
     table = uniformity(p_values(load_template("tcga-idh"), strengths="signal", replicates=20))
     strong = ["survival ~ aggressiveness", "survival ~ idh", "core ~ idh", "border ~ idh"]

@@ -16,7 +16,6 @@ from radlib.stats.baselines import (
     age_model,
     clinical_model,
     clinical_rules,
-    collection_rule,
 )
 from radlib.stats.classification import Confusion
 
@@ -27,7 +26,7 @@ MUTANT = np.array([True, True, False, False, False])
 
 
 def test_the_rule_reads_the_collection_only() -> None:
-    rule = collection_rule().fit(PATIENTS, MUTANT)
+    rule = ColumnRule("collection", "LGG").fit(PATIENTS, MUTANT)
     assert rule.predict(PATIENTS).tolist() == [True, True, True, False, False]
     assert rule.decision_function(PATIENTS).tolist() == [1, 1, 1, -1, -1]
     # (2 + 1) / (3 + 2) of LGG and (0 + 1) / (2 + 2) of GBM are mutant
@@ -35,7 +34,7 @@ def test_the_rule_reads_the_collection_only() -> None:
 
 
 def test_the_rule_does_not_learn_its_decision() -> None:
-    rule = collection_rule().fit(PATIENTS, ~MUTANT)
+    rule = ColumnRule("collection", "LGG").fit(PATIENTS, ~MUTANT)
     assert rule.predict(PATIENTS).tolist() == [True, True, True, False, False]
 
 
@@ -48,12 +47,12 @@ def test_a_rule_on_any_column_and_named_classes() -> None:
 
 def test_what_the_rule_needs_is_named() -> None:
     with pytest.raises(RadlibError, match="lacks collection"):
-        collection_rule().fit(PATIENTS[["age"]], MUTANT)
+        ColumnRule("collection", "LGG").fit(PATIENTS[["age"]], MUTANT)
     gap = PATIENTS.assign(collection=["LGG", None, "LGG", "GBM", "GBM"])
     with pytest.raises(MissingDataError, match="collection of 'b' is empty"):
-        collection_rule().fit(gap, MUTANT)
+        ColumnRule("collection", "LGG").fit(gap, MUTANT)
     with pytest.raises(RadlibError, match="1 classes"):
-        collection_rule().fit(PATIENTS, np.ones(5, dtype=bool))
+        ColumnRule("collection", "LGG").fit(PATIENTS, np.ones(5, dtype=bool))
 
 
 def test_age_model_is_logistic_regression_on_standardised_age() -> None:
@@ -99,6 +98,6 @@ def test_the_collection_rule_on_the_167_patients(real_data: Path) -> None:
     status = pd.read_csv(folder / "clinical/TCGA_GBM_LGG_Mutations_all.csv", encoding="utf-8-sig").set_index("Case_ID")
     mutant = (status["IDH1"].reindex(collection.index) == "MUTATED").to_numpy()
     table = collection.to_frame("collection")
-    found = Confusion.count(mutant, collection_rule().fit(table, mutant).predict(table))
+    found = Confusion.count(mutant, ColumnRule("collection", "LGG").fit(table, mutant).predict(table))
     assert (found.tp, found.fn, found.tn, found.fp) == (51, 4, 98, 14)
     assert found.accuracy == pytest.approx(149 / 167)

@@ -60,6 +60,7 @@ def test_a_rounding_difference_is_no_variation() -> None:
     assert TableCleaner().fit([[0.1 + 0.2, 1], [0.3, 2]]).kept_.tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_protocols_predict_every_patient_and_find_a_planted_signal() -> None:
     question = _question(signal=3.0)
     results = run_protocols(question, LeaveOneOutFolds(), Recipe(n_selected=3))

@@ -14,6 +14,7 @@ from sklearn.svm import SVC
 
 from radlib.core.errors import RadlibError
 from radlib.stats import protocols
+from radlib.stats.intervals import corrected_resampled_interval, permutation_interval, permutation_p_value
 from radlib.stats.protocols import (
     AS_PUBLISHED,
     CONTROL,
@@ -22,10 +23,7 @@ from radlib.stats.protocols import (
     PUBLISHED_PERMUTED,
     LeaveOneOutFolds,
     RepeatedFolds,
-    corrected_resampled_interval,
     out_of_fold,
-    permutation_interval,
-    permutation_p_value,
     three_protocols,
 )
 
@@ -115,6 +113,7 @@ def test_every_subject_is_predicted_once_a_repeat_and_folds_differ() -> None:
     )
 
 
+@pytest.mark.slow
 def test_selection_before_the_split_finds_signal_in_noise_and_inside_it_does_not() -> None:
     X, y = noise(40, 1000)
     run = three_protocols(

@@ -55,6 +55,7 @@ def test_distance_in_mm() -> None:
     assert hd95(far, near, spacing=(1, 1), percentile=100) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")  # MONAI's call of itself
 @pytest.mark.parametrize("seed", range(4))
 def test_distance_agrees_with_monai(seed: int) -> None:

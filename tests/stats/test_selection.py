@@ -19,6 +19,7 @@ def table(n: int = 36, p: int = 150, *, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
 @pytest.mark.parametrize("C", [0.01, 1.0])
 def test_same_support_and_ranking_as_scikit_learn(n_classes: int, C: float) -> None:
@@ -46,6 +47,7 @@ def test_same_ranking_with_larger_steps(step: int) -> None:
     np.testing.assert_array_equal(ours.ranking_, theirs.ranking_)
 
 
+@pytest.mark.slow
 def test_one_against_rest_is_scikit_learns() -> None:
     X, y = table(), np.arange(36) % 3
 
@@ -58,6 +60,7 @@ def test_one_against_rest_is_scikit_learns() -> None:
     np.testing.assert_array_equal(LinearRFE(5, machine="ovr", tol=1e-8).fit(X, y).ranking_, theirs.ranking_)
 
 
+@pytest.mark.slow
 def test_regression_is_scikit_learns_on_standardised_days() -> None:
     X = table()
     days = 500 + 200 * X[:, 3] - 100 * X[:, 9] + 50 * np.random.default_rng(1).normal(size=36)
@@ -143,23 +146,3 @@ def test_two_classes_are_needed() -> None:
         f_score(table(p=2), np.arange(36) % 3)
     with pytest.raises(RadlibError, match="no variance"):
         f_score(table(3, 2), [0, 1, 1])
-
-
-def test_the_same_elimination_is_done_once_and_another_one_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    from radlib.stats import selection
-
-    generator = np.random.default_rng(5)
-    X, y = generator.normal(size=(20, 12)), generator.normal(size=20)
-    calls = []
-    original = selection._eliminate
-    monkeypatch.setattr(selection, "_ORDERS", {})
-    monkeypatch.setattr(selection, "_eliminate", lambda *a: calls.append(1) or original(*a))
-    first = selection.LinearRFE(3, machine="svr").fit(X, y).ranking_
-    assert np.array_equal(selection.LinearRFE(3, machine="svr").fit(X.copy(), y).ranking_, first)
-    assert len(calls) == 1
-    changed = X.copy()
-    changed[0, 0] += 1e-9
-    selection.LinearRFE(3, machine="svr").fit(changed, y)
-    selection.LinearRFE(4, machine="svr").fit(X, y)
-    selection.LinearRFE(3, machine="svr", C=2.0).fit(X, y)
-    assert len(calls) == 4

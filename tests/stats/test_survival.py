@@ -12,6 +12,7 @@ from radlib.data.published import published
 from radlib.stats import multiclass, survival
 from radlib.stats.protocols import RepeatedFolds
 from radlib.stats.stability import named_frequencies, nogueira_stability, selection_matrix
+from radlib.stats.tabular import linear_svm
 
 NAMES = survival.CLASSES
 
@@ -119,7 +120,7 @@ def test_models_fit_and_say_what_they_are() -> None:
     network = survival.ann_classifier().fit(X, classes)
     assert network.coefs_[0].shape == (3, 6)
     assert (network.predict(X) == classes).mean() > 0.95
-    assert (survival.svm_classifier(C=100).fit(X, classes).predict(X) == classes).mean() > 0.9
+    assert (linear_svm(C=100).fit(X, classes).predict(X) == classes).mean() > 0.9
 
 
 def test_per_class_metrics_by_hand() -> None:

@@ -209,6 +209,7 @@ def slow(work, *, seed: int):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_compute_a_job_only_one_time(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import slow_jobs; "
@@ -225,6 +226,7 @@ def test_two_processes_compute_a_job_only_one_time(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "computed\n"
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_nothing_whole_and_another_goes_on(tmp_path: Path) -> None:
     (tmp_path / "slow_jobs.py").write_text(SLOW)
     code = "import sys; sys.path.insert(0, sys.argv[1]); import slow_jobs; slow_jobs.slow(seed=1).result()"

@@ -84,6 +84,7 @@ def die_after(count: int) -> None:
     chain().run()
 
 
+@pytest.mark.slow
 def test_killed_at_ten_points_a_study_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def content() -> dict[str, bytes | pd.DataFrame]:
         found: dict[str, bytes | pd.DataFrame] = {}

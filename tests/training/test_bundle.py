@@ -61,6 +61,7 @@ def test_foreign_and_damaged_bundles_are_refused(segmenter: Segmenter, tmp_path:
         export_bundle(tmp_path / "x", Segmenter(**{**vars(segmenter), "arguments": {**ARGUMENTS, "channels": [8, 8]}}))
 
 
+@pytest.mark.slow
 def test_monai_runs_the_bundle_and_agrees(segmenter: Segmenter, tmp_path: Path) -> None:
     root = export_bundle(tmp_path / "unet", segmenter)
     generator = np.random.default_rng(0)

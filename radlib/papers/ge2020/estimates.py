@@ -14,8 +14,7 @@ import pandas as pd
 from radlib.core.errors import RadlibError
 from radlib.data.published import published
 from radlib.stats.classification import Predictions, mcnemar_exact, weighted_metric
-from radlib.stats.intervals import Estimate, Floats, WeightedStatistic, bootstrap
-from radlib.stats.protocols import corrected_resampled_interval
+from radlib.stats.intervals import Estimate, Floats, WeightedStatistic, bootstrap, corrected_resampled_interval
 from radlib.stats.tables import format_interval
 
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")

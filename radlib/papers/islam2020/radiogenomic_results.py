@@ -15,15 +15,13 @@ from radlib.data.published import published
 from radlib.papers.islam2020.radiogenomics import ARMS, Study, days_rows
 from radlib.plots.style import PALETTE
 from radlib.stats import multiclass
-from radlib.stats.intervals import Estimate, proportion
+from radlib.stats.intervals import Estimate, corrected_resampled_interval, permutation_interval, proportion
 from radlib.stats.protocols import (
     AS_PUBLISHED,
     LEAKAGE_FREE,
     PERMUTED,
     PUBLISHED_PERMUTED,
     ProtocolRun,
-    corrected_resampled_interval,
-    permutation_interval,
     permutation_order,
 )
 from radlib.stats.stability import named_frequencies, nogueira_stability, selection_matrix

@@ -40,9 +40,9 @@ from radlib.stats.survival import (
     ann_regressor,
     days_to_class,
     survival_classes,
-    svm_classifier,
     svm_regressor,
 )
+from radlib.stats.tabular import linear_svm
 
 Reading = Literal["days", "classes"]
 ARMS = ("radiomic", "genomic", "fused")
@@ -168,7 +168,7 @@ def models(reading: Reading, *, n_radiomic: int, hidden: int = 6, C: float = 1.0
     if reading == "days":
         machines = {"SVM": svm_regressor(C=C), "ANN": ann_regressor(hidden=hidden, seed=seed)}
     else:
-        machines = {"SVM": svm_classifier(C=C), "ANN": ann_classifier(hidden=hidden, seed=seed)}
+        machines = {"SVM": linear_svm(C=C), "ANN": ann_classifier(hidden=hidden, seed=seed)}
     columns = {"radiomic": slice(0, n_radiomic), "genomic": slice(n_radiomic, None), "fused": slice(0, None)}
     return {
         f"{machine}, {arm}": Pipeline([
@@ -222,7 +222,7 @@ def ranked_run(study: Study, *, splitter: Splitter, n_radiomic: int, n_genomic: 
     return out_of_fold(
         study.X,
         study.classes,
-        models={"SVM, fused": svm_classifier(C=C)},
+        models={"SVM, fused": linear_svm(C=C)},
         preparation=fusion(study, n_radiomic=n_radiomic, n_genomic=n_genomic, reading="classes", ranking="f"),
         outside=["fuse"],
         splitter=splitter,
@@ -264,7 +264,7 @@ def fit_on_all(
     target = study.classes.to_numpy()
     return (
         table,
-        svm_classifier(C=C).fit(table.to_numpy(), target),
+        linear_svm(C=C).fit(table.to_numpy(), target),
         ann_classifier(hidden=hidden, seed=seed).fit(table.to_numpy(), target),
     )
 

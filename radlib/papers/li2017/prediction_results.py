@@ -16,8 +16,8 @@ from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, PROTOCOLS
 from radlib.plots.curves import curve_figure
 from radlib.plots.style import PALETTE
 from radlib.stats.classification import evaluate, tidy
-from radlib.stats.intervals import Estimate
-from radlib.stats.protocols import CONTROL, LEAKAGE_FREE, PERMUTED, permutation_p_value
+from radlib.stats.intervals import Estimate, permutation_p_value
+from radlib.stats.protocols import CONTROL, LEAKAGE_FREE, PERMUTED
 from radlib.stats.roc import auc, delong_test
 from radlib.stats.tables import format_interval
 

@@ -69,6 +69,7 @@ def test_a_cohort_without_genes_is_refused() -> None:
         rg.study_of(dataclasses.replace(cohort(), expression=None))
 
 
+@pytest.mark.slow
 def test_fused_features_are_both_selections_side_by_side(run: tuple[rg.Study, dict[str, ProtocolRun]]) -> None:
     study, runs = run
     for reading in runs.values():
@@ -97,6 +98,7 @@ def test_noise_is_found_as_published_and_not_inside_the_folds(run: tuple[rg.Stud
         assert found[AS_PUBLISHED] > found[LEAKAGE_FREE] + 0.2
 
 
+@pytest.mark.slow
 def test_a_planted_gene_is_found_inside_the_folds() -> None:
     study = rg.study_of(cohort(signal=4.0))
     found = rg.run_reading(
@@ -117,6 +119,7 @@ def test_the_published_accuracy_is_74_of_104() -> None:
     assert round(100 * found.value, 2) == 71.15
 
 
+@pytest.mark.slow
 def test_tables_have_a_row_for_everything(run: tuple[rg.Study, dict[str, ProtocolRun]]) -> None:
     study, runs = run
     table = results.accuracy_table(runs, n_boot=100, seed=0)

@@ -179,6 +179,7 @@ def test_only_these_networks_are_built() -> None:
 # Training and prediction
 
 
+@pytest.mark.slow
 def test_a_network_learns_and_its_history_says_so(runs: list[seg.Run], store: ImageStore, plan: seg.Plan) -> None:
     outcome = seg.apply("toy", runs, store, plan.held_out, recipe=TINY)
     assert outcome.ensemble.query("region == 'wt'")["dice"].mean() > 0.85

@@ -109,6 +109,7 @@ def test_masks_are_scored_and_features_compared(stages: end.Stages, tables: dict
     assert agreement.loc[("axis lengths", end.RECORDED), "median rho"] < 1
 
 
+@pytest.mark.slow
 def test_arms_share_patients_and_the_first_is_the_reference(cohort: Cohort, tables: dict[str, pd.DataFrame]) -> None:
     from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
 

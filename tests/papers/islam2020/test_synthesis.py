@@ -111,6 +111,7 @@ def test_training_reaches_every_parameter(store: ImageStore, generator: str, dis
     assert "psnr" in trained.history
 
 
+@pytest.mark.slow
 def test_learned_synthesis_beats_a_guess_and_the_linear_rival_is_exact(store: ImageStore) -> None:
     subjects = ["s0", "s1", "s2"]
     recipe = replace(TINY, steps=300, discriminator="none", learning_rate=0.01)

@@ -161,6 +161,7 @@ def speak(source: str, subjects: Subjects, *, voc: bool = False, other: bool = T
     return ledger
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "voc"), [("simulated", False), ("real", False), ("real", True)])
 def test_every_entry_of_the_paper_is_spoken_of_once(source: str, voc: bool, subjects: Subjects) -> None:
     ledger = speak(source, subjects, voc=voc, other=not voc)
@@ -171,6 +172,7 @@ def test_every_entry_of_the_paper_is_spoken_of_once(source: str, voc: bool, subj
     assert ("zhang2021.table2.ours_voc.dice.wt" in ledger.records) == (source == "simulated" or voc)
 
 
+@pytest.mark.slow
 def test_what_is_recorded(subjects: Subjects) -> None:
     records = speak("simulated", subjects).records
     row = records["zhang2021.table4.s_b.dice.et"]
@@ -278,6 +280,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return make("brats2017", out=tmp_path_factory.mktemp("cohorts") / "one", n=1, grid=(40, 48, 36), seed=48)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["traits.tsv", "recipe.json", "subjects/{}.json"])
 def test_a_damaged_truth_is_named(simulated: Cohort, name: str) -> None:
     assert simulated.truth is not None
@@ -291,6 +294,7 @@ def test_a_damaged_truth_is_named(simulated: Cohort, name: str) -> None:
         file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_one_trait_is_changed_and_nothing_else(simulated: Cohort) -> None:
     changed = failures.change_traits(simulated, simulated.ids, most=1, grid=(40, 48, 36), spacing=4.5)
     (subject,) = changed.subjects
@@ -310,6 +314,7 @@ def test_one_trait_is_changed_and_nothing_else(simulated: Cohort) -> None:
     assert list(failures.rows_of(changed)) == list(changed.store.ids)
 
 
+@pytest.mark.slow
 def test_as_it_is_is_what_the_simulation_gave(simulated: Cohort) -> None:
     import json
 
@@ -373,6 +378,7 @@ def test_figures_say_what_they_show(store: ImageStore, subjects: Subjects) -> No
     assert [axes.get_xlabel().split()[-1] for axes in shown.axes] == ["ET", "WT", "TC", "average"]
 
 
+@pytest.mark.slow
 def test_real_subjects_have_zero_outside_the_brain(real_data: Path) -> None:
     cohort = real_subjects(real_data, most=3)
     assert cohort is not None

@@ -145,6 +145,7 @@ def cycle(store: ImageStore, tiny: Recipe) -> transition.Pretrained:
     return transition.train_transition(store, store.ids[:5], held_out=store.ids[5:], recipe=tiny, seed=0)
 
 
+@pytest.mark.slow
 def test_cycle_consistency_falls_on_held_out_subjects(cycle: transition.Pretrained) -> None:
     seen = cycle.history.query("part == 'validation'")["cycle"].tolist()
     assert len(seen) == 4
@@ -155,6 +156,7 @@ def test_cycle_consistency_falls_on_held_out_subjects(cycle: transition.Pretrain
     assert transition.cycle_fall({0: cycle}) == f"from {seen[0]:.2f} to {seen[-1]:.2f}"
 
 
+@pytest.mark.slow
 def test_transition_is_unpaired_and_reproducible(
     store: ImageStore, tiny: Recipe, cycle: transition.Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +316,7 @@ def runs(store: ImageStore, tiny: Recipe) -> list[fusion.Run]:
     return [fusion.train_network("ours", store, store.ids[:5], held_out=store.ids[5:], recipe=tiny, seed=0)]
 
 
+@pytest.mark.slow
 def test_fusion_learns_the_toy(runs: list[fusion.Run], store: ImageStore) -> None:
     outcome = fusion.apply(runs, store, store.ids[5:])["ours"]
     assert outcome.scores.query("region == 'wt'")["dice"].mean() > 0.6
@@ -327,6 +330,7 @@ def test_fusion_learns_the_toy(runs: list[fusion.Run], store: ImageStore) -> Non
     assert history["fused"].notna().any()
 
 
+@pytest.mark.slow
 def test_cube_by_cube_covers_the_brain(runs: list[fusion.Run], store: ImageStore) -> None:
     cubes = fusion.Run(key="ours", groups=PAIRS, recipe=Recipe(**{**runs[0].recipe.as_dict(), "window": 12}),
                        seed=0, fitted=runs[0].fitted)  # fmt: skip

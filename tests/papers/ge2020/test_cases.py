@@ -237,6 +237,7 @@ def test_algorithm_1_updates_in_its_order(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+@pytest.mark.slow
 def test_gan_learns_an_inversion_and_equation_5_as_printed_does_not() -> None:
     slices = some_slices(6)
     smooth = torch.nn.functional.avg_pool2d(slices.images[:, :, :1].flatten(0, 1), 5, stride=1, padding=2)

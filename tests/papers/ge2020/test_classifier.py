@@ -175,6 +175,7 @@ def test_arms_start_from_the_same_weights() -> None:
 # Arms
 
 
+@pytest.mark.slow
 def test_every_arm_runs_and_finds_what_is_planted() -> None:
     study, split = a_study()
     cases = build_cases(split, study.slices, {split.train[0]: 1})
@@ -300,6 +301,7 @@ def test_rules_are_fitted_on_training_patients() -> None:
 # Liang's network
 
 
+@pytest.mark.slow
 def test_densenet_of_121_layers_learns_bright_crops() -> None:
     from radlib.papers.ge2020.classifier import densenet
 

@@ -49,6 +49,7 @@ def generators() -> dict[str, Generators]:
     return {"A": made, "B": made}
 
 
+@pytest.mark.slow
 def test_a_partition_judges_every_arm_on_the_same_patients(generators: dict[str, Generators]) -> None:
     study, split = random_study()
     (partition,) = make_partitions([split], seed=0)
@@ -70,6 +71,7 @@ def test_a_partition_judges_every_arm_on_the_same_patients(generators: dict[str,
     assert first == second  # an arm does not depend on those before it
 
 
+@pytest.mark.slow
 def test_where_nothing_is_planted(generators: dict[str, Generators]) -> None:
     study, split = random_study()
     (partition,) = make_partitions([split], seed=0)

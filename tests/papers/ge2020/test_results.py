@@ -146,6 +146,7 @@ def gan_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[SliceSet, runs.Pa
     return slices, partition, found, folder
 
 
+@pytest.mark.slow
 def test_a_gan_run_measures_seen_and_held_out_patients(
     gan_run: tuple[SliceSet, runs.Partition, runs.GanRun, Path],
 ) -> None:
@@ -228,6 +229,7 @@ def test_collapsed_generators_are_named(gan_run: tuple[SliceSet, runs.Partition,
 # Tables and figures
 
 
+@pytest.mark.slow
 def test_tables_of_the_gan_chapter(gan_run: tuple[SliceSet, runs.Partition, runs.GanRun, Path]) -> None:
     slices, partition, found, _ = gan_run
     table, estimates = runs.table6([found], n_boot=20, seed=0)

@@ -6,13 +6,13 @@ Each group lives in a module of its own and imports what it needs inside its com
 
 from __future__ import annotations
 
-import errno
+import io
 import sys
-from pathlib import Path
 
 import typer
 
 from radlib.cli import chapter, cohort, data, features, phantom, study
+from radlib.cli.messages import as_message
 from radlib.cli.predict import predict
 from radlib.cli.preprocess import preprocess
 from radlib.cli.synthesise import synthesise
@@ -45,23 +45,15 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main() -> None:
-    """Entry point: what the user can mend is a message and exit code 2, not a traceback.
-
-    That is a :class:`radlib.core.errors.RadlibError`, or a disk that is full or may not be written.
-    """
-    from radlib.core.errors import RadlibError
-
+    """Entry point: what the user can mend is a message and exit code 2, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII only gets the rest as \\u....
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except RadlibError as error:
-        typer.secho(f"radlib: {error}", err=True, fg="red")
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except Exception as error:
+        message = as_message(error)
+        if message is None:
             raise
-        told = RadlibError(
-            f"cannot write or read: {error.strerror}", file=error.filename or Path.cwd(),
-            remedy="free some space or name another folder; what was whole before still is",
-        )  # fmt: skip
-        typer.secho(f"radlib: {told}", err=True, fg="red")
+        typer.secho(f"radlib: {message}", err=True, fg="red")
         sys.exit(2)

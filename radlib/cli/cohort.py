@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,14 +23,17 @@ def init(
 ) -> None:
     """Look at a folder and write a commented description of it, to be corrected by you."""
     from radlib.core.errors import RadlibError
-    from radlib.core.files import write_text
+    from radlib.core.files import check_target, write_text
     from radlib.data.readers.draft import draft
 
+    if out.suffix not in (".yml", ".yaml"):
+        raise RadlibError("a description is YAML", file=out, remedy="give --out a name that ends in .yml")
     if out.exists() and not force:
         raise RadlibError("the description exists", file=out, remedy="give --force to replace it, or another --out")
+    check_target(out)
     text = draft(folder)
     write_text(out, text)
-    typer.echo(f"{out} written. Read it, correct it, then: radlib cohort check {out}")
+    typer.echo(f"{out} written. Read it, correct it, then: radlib cohort check {shlex.quote(str(out))}")
 
 
 @app.command()
@@ -42,7 +46,8 @@ def check(
 ) -> None:
     """Read a cohort, say what is in it and what is wrong with it. Exit code 1 if anything is."""
     from radlib.core.errors import RadlibError
-    from radlib.data.inspection import image_problems, summary
+    from radlib.data.inspection import image_problems, label_problems, summary
+    from radlib.data.readers.draft import first_rows
 
     problems: list[str] = []
     found: dict[str, Any] = {}
@@ -52,6 +57,9 @@ def check(
         found = summary(cohort)
         if images:
             problems = image_problems(cohort)
+        else:  # whether labels can be read in two ways only they can tell
+            unstated = cohort.participants["label_encoding"].isna() & cohort.participants["seg"].notna()
+            problems = [text for subject in cohort.ids if unstated[subject] for text in label_problems(cohort, subject)]
     except RadlibError as error:
         problems = [str(error)]
     if as_json:
@@ -59,6 +67,7 @@ def check(
     else:
         if found:
             _print_summary(found)
+            typer.echo(f"The first rows as they were understood:\n{first_rows(cohort).to_string(na_rep='')}")
         for problem in problems:
             typer.secho(problem, fg="red", err=True)
         if not problems:
@@ -102,14 +111,11 @@ def _open(cohort: str, *, source: str = "simulated", profile: str = "default", r
 
 
 def _print_summary(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from radlib.cli.messages import console, table
 
-    console = Console()
-    console.print(
-        f"[bold]{found['name']}[/bold] ({found['source']}): {found['n_subjects']} subjects in {found['root']}"
-    )
-    table = Table("column", "known", "content")
+    out = console()
+    out.print(f"{found['name']} ({found['source']}): {found['n_subjects']} subjects in {found['root']}", soft_wrap=True)
+    columns = table("column", "known", "content")
     for column, entry in found["columns"].items():
         if "values" in entry:
             content = ", ".join(f"{value}: {count}" for value, count in entry["values"].items())
@@ -117,10 +123,10 @@ def _print_summary(found: dict[str, Any]) -> None:
             content = f"{entry['min']:g} to {entry['max']:g}, median {entry['median']:g}"
         else:
             content = ""
-        table.add_row(column, str(entry["known"]), content)
-    console.print(table)
+        columns.add_row(column, str(entry["known"]), content)
+    out.print(columns)
     for name, of in (("expression", "genes"), ("radiomics", "features")):
         if found[name]:
-            console.print(f"{name}: {found[name][0]} subjects x {found[name][1]} {of}")
+            out.print(f"{name}: {found[name][0]} subjects x {found[name][1]} {of}")
     for note in found["notes"]:
-        console.print(f"- {note}", markup=False)
+        out.print(f"- {note}", soft_wrap=True)

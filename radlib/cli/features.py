@@ -7,22 +7,22 @@ from typing import Annotated
 
 import typer
 
+from radlib.cli.messages import report_failed
+
 app = typer.Typer(help="Extract hand-crafted features.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_presets() -> None:
     """List the feature sets."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from radlib.cli.messages import console, table
     from radlib.features.presets import PRESETS
 
-    table = Table("preset", "version", "features", "what it is")
+    rows = table("preset", "version", "features", "what it is")
     for item in PRESETS.values():
         count = len(item.names(item.parse(None)))
-        table.add_row(item.name, str(item.version), str(count), item.description)
-    Console().print(table)
+        rows.add_row(item.name, str(item.version), str(count), item.description)
+    console().print(rows)
 
 
 @app.command()
@@ -37,23 +37,15 @@ def extract(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "cpu",
 ) -> None:
     """Extract a feature set from every subject of a cohort; an interrupted run goes on where it stopped."""
-    import yaml
-
     from radlib.core.device import pick_device
-    from radlib.core.errors import RadlibError
+    from radlib.core.files import read_yaml
     from radlib.data.sources import open_path
     from radlib.features.extract import extract_cohort
+    from radlib.features.presets import preset as find_preset
 
-    values = None
-    if settings is not None:
-        try:
-            values = yaml.safe_load(settings.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise RadlibError(f"the settings cannot be read: {error}", file=settings) from error
+    values = None if settings is None else read_yaml(settings, what="settings of a preset")
     opened = open_path(cohort)
+    find_preset(preset).parse(values, file=settings)  # its error names the file
     done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
     typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
-    for name, reason in done.failed.items():
-        typer.secho(f"{name}: {reason}", err=True, fg="red")
-    if done.failed:
-        raise typer.Exit(1)
+    report_failed(done.failed)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radlib.cli.messages import report_failed
+
 
 def predict(
     cohort: Annotated[Path, typer.Argument(help="Folder of a cohort, or a description (.yml).")],
@@ -27,3 +29,4 @@ def predict(
     opened = open_path(cohort)
     table = run(opened, out=out, subjects=subject, profile=profile, n_boot=n_boot, seed=seed)
     typer.echo(f"{len(table)} patients: {out / 'predictions.tsv'}, and a page each. Not for clinical use.")
+    report_failed(table.attrs["failed"])

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from radlib.cli.messages import report_failed
+
 
 def synthesise(
     cohort: Annotated[Path, typer.Argument(help="Folder of a cohort, or a description (.yml).")],
@@ -40,6 +42,8 @@ def synthesise(
             remedy="run: radlib chapter run modality_synthesis",
         )  # fmt: skip
     table = fill_in(opened, missing=missing, weights=files, out=out, seed=seed, device=device)
-    for state, count in table["state"].value_counts().items():
+    failed = table[table["state"].str.startswith("failed: ")].set_index("subject")["state"].str.removeprefix("failed: ")
+    for state, count in table["state"][~table["subject"].isin(failed.index)].value_counts().items():
         typer.echo(f"{count} subjects: {state}")
     typer.echo(out / "synthetic.tsv")
+    report_failed({str(subject): reason for subject, reason in failed.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class RadlibError(ValueError):
@@ -40,3 +41,12 @@ def first_problem(error: ValueError) -> str:
         return str(error)
     first = found()[0]
     return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+
+
+def problems_of(error: Any) -> str:
+    """What a pydantic ``ValidationError`` says, field by field, with the values that were given."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'the whole'}: {item['msg'].removeprefix('Value error, ')} "
+        f"(got {item['input']!r:.60})"
+        for item in error.errors()
+    )

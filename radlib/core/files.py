@@ -38,6 +38,52 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def part_of_a_path(name: str, *, what: str = "the name") -> str:
+    """The name of a file or folder below another one, as it was given.
+
+    Raises:
+        RadlibError: if it is empty, too long, or would lead elsewhere (``a/b``, ``..``).
+    """
+    if not name.strip() or name in (".", "..") or set(name) & set("/\\\0") or len(name.encode()) > 200:
+        raise RadlibError(
+            f"{what} {name[:80]!r} cannot be the name of a file",
+            remedy="use a name without / and \\, of at most 200 bytes, other than . and ..",
+        )
+    return name
+
+
+def check_target(target: Path | str, *, inputs: Iterable[Path | str] = (), folder: bool = False) -> Path:
+    """Refuse a place that cannot be written, before hours are spent on what would go there.
+
+    Args:
+        target: the file to be written, or with ``folder`` the folder.
+        inputs: files that are read; the target may be none of them, through links neither.
+
+    Raises:
+        RadlibError: naming the target and why.
+    """
+    target = Path(target)
+    try:
+        if target.exists() and target.is_dir() is not folder:
+            raise RadlibError(
+                f"this is a {'file' if folder else 'folder'}", file=target,
+                remedy=f"name a {'folder' if folder else 'file'} to write",
+            )  # fmt: skip
+        home = target if folder else target.parent
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+        taken = [path for path in inputs if target.exists() and Path(path).exists() and target.samefile(path)]
+    except (OSError, ValueError) as error:  # a file among the parents, too long a name, a character 0
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RadlibError(f"it cannot be written there: {reason}", file=target, remedy="name another place") from error
+    if taken:
+        raise RadlibError(
+            f"writing here would overwrite {taken[0]}, which is read", file=target, remedy="name another place"
+        )
+    return target
+
+
 @contextmanager
 def reading(path: Path | str, *, remedy: str = "make the file again") -> Iterator[None]:
     """Whatever a library raises while it reads a damaged file becomes an error that names the file.
@@ -65,6 +111,42 @@ def read_json(path: Path | str, *, remedy: str = "make the file again") -> Any:
     """The content of a JSON file; raises as :func:`reading`."""
     with reading(path, remedy=remedy):
         return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str, Any]:
+    """The mapping in a YAML file that a person has written.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the errors: ``a cohort description``.
+        aliases: allow ``*name``; a few of them can stand for billions of values.
+
+    Raises:
+        MissingDataError: if there is no file.
+        RadlibError: if it is not UTF-8, no YAML, no mapping, or has aliases that are not allowed.
+    """
+    import yaml
+
+    remedy = f"give a YAML file in UTF-8 with {what}"
+    with reading(path, remedy=remedy):
+        content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+        if not aliases and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise RadlibError("the file has an alias (*name)", file=path, remedy="write out what it stands for")
+        value = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise RadlibError("the text is not in UTF-8", file=path, remedy="save it as UTF-8") from error
+    except RadlibError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).replace("<unicode string>", "the file").split())[:300]
+        raise RadlibError(f"not YAML: {reason}", file=path, remedy="mend the syntax") from error
+    if not isinstance(value, dict):
+        raise RadlibError("the file holds no `key: value`", file=path, remedy=remedy)
+    if "\0" in str(value):
+        raise RadlibError("a value holds the character 0", file=path, remedy="take it out")
+    return value
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, checksums
+from radlib.core.files import atomic_path, checksums, part_of_a_path
 from radlib.data.decode import Grid, read_grid, refuse_other_grid
 from radlib.data.nifti import Volume, parse_encoding, read_labels, read_volume
+from radlib.data.tables import as_numbers, read_text_table
 
 Source = Literal["simulated", "real", "user"]
 
@@ -102,6 +103,11 @@ class Cohort:
             )
         return self.root / str(cell)
 
+    def has(self, subject: str, modality: str) -> bool:
+        """Whether the table names a file of ``modality`` for a subject."""
+        cell = self._row(subject)[modality]
+        return isinstance(cell, str) and bool(cell)
+
     def volume(self, subject: str, modality: str) -> Volume:
         """The image of a subject as :func:`radlib.data.nifti.read_volume` reads it. For ``seg`` use :meth:`labels`.
 
@@ -122,6 +128,11 @@ class Cohort:
         """The segmentation of a subject: uint8 ``(X, Y, Z)`` with 0, 1, 2, 4, whatever the vintage of the file."""
         encoding = self._row(subject)["label_encoding"]
         return read_labels(self.path(subject, "seg"), encoding=None if pd.isna(encoding) else str(encoding))
+
+    def files(self) -> list[Path]:
+        """Every image and segmentation that the table names."""
+        cells = self.participants[list(FILE_COLUMNS)].stack()
+        return [self.root / str(cell) for cell in cells if isinstance(cell, str) and cell]
 
     def fingerprint(self) -> str:
         """A digest of everything that the cohort holds: its tables and the content of every file, in hexadecimal.
@@ -252,6 +263,11 @@ class Cohort:
         ids = pd.Series(table.index, dtype=object)
         if ids.isna().any() or (ids.astype(str).str.strip() == "").any():
             yield "a subject has an empty id"
+        for text in ids.astype(str):
+            try:
+                part_of_a_path(text, what="id")
+            except RadlibError as error:
+                yield error.problem
         if repeated := sorted(set(ids[ids.duplicated()].astype(str))):
             yield f"id given twice: {', '.join(repeated[:5])}"
             return
@@ -287,8 +303,8 @@ class Cohort:
                 continue
             if list(other.index) != list(table.index):
                 yield f"{name} has {len(other)} rows that are not the {len(table)} subjects in their order"
-            if text := [str(c) for c in other.columns if not pd.api.types.is_numeric_dtype(other[c])]:
-                yield f"{name} has text in the column(s) {', '.join(text[:5])}"
+            if words := [str(c) for c in other.columns if not pd.api.types.is_numeric_dtype(other[c])]:
+                yield f"{name} has text in the column(s) {', '.join(words[:5])}"
                 continue
             if not other.columns.is_unique:
                 yield f"{name} has a column twice"
@@ -429,38 +445,21 @@ def read_participants(path: Path | str) -> pd.DataFrame:
     if not path.is_file():
         raise MissingDataError("there is no participants table", file=path, remedy="make the cohort again")
     # Only an empty cell is missing: "NA" or "None" could be a site.
-    try:
-        table = pd.read_csv(path, sep="\t", dtype="str", keep_default_na=False, na_values=[""])
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RadlibError(f"not a tab-separated table ({error})", file=path, remedy="check the file") from error
-    refuse_ragged(table, file=path)
+    table = read_text_table(path, delimiter="\t", missing=("",))
     if "id" not in table:
         raise RadlibError(
             f"no column 'id' among {', '.join(table.columns[:8])}", file=path, remedy="name the first column id"
         )
     if table["id"].isna().any():
-        row = int(table.index[table["id"].isna()][0]) + 2
+        row = table.index[table["id"].isna()][0]
         raise RadlibError(f"line {row} has an empty id", file=path, remedy="give every subject an id")
     known = participants_table(table, file=path)
     for column in known.columns[len(COLUMNS) :]:  # a source's own columns: numbers where all of them are
-        numbers = pd.to_numeric(known[column], errors="coerce")
+        numbers = as_numbers(known[column])
         if known[column].notna().any() and numbers.notna().equals(known[column].notna()):
             known[column] = numbers
+    known.attrs.clear()
     return known
-
-
-def refuse_ragged(table: pd.DataFrame, *, file: Path) -> None:
-    """Refuse a delimited table whose lines are longer than its header: pandas takes their first cells for an index.
-
-    Raises:
-        RadlibError: if it is one.
-    """
-    if not isinstance(table.index, pd.RangeIndex):
-        raise RadlibError(
-            f"the lines have more cells than the first one, which names {len(table.columns)} columns",
-            file=file,
-            remedy="give every column a name, or remove what stands behind the last one",
-        )
 
 
 def _read_table(path: Path, ids: pd.Index) -> pd.DataFrame:

@@ -326,6 +326,12 @@ def as_floats(data: np.ndarray) -> np.ndarray:
     return data.astype(np.float32 if fits else np.float64)
 
 
+def without_background(data: np.ndarray, background: float) -> np.ndarray:
+    """The image with 0 where it has the value ``background``; what is 0 inside the head becomes a trace above it."""
+    zero, trace = np.zeros((), data.dtype), data.dtype.type(1e-30 if data.dtype.kind == "f" else 0)
+    return np.where(data == background, zero, np.where(data == 0, trace, data))
+
+
 def background_of(data: np.ndarray) -> float:
     """The value outside the head: 0, or another one that the corners share and a tenth of the voxels have.
 
@@ -336,7 +342,7 @@ def background_of(data: np.ndarray) -> float:
     if value == 0 or not np.isfinite(value) or not (corners == value).all():
         return 0.0
     share = np.count_nonzero(data == value) / data.size
-    return float(value) if 0.1 <= share < 1 and np.count_nonzero(data == 0) < 0.01 * data.size else 0.0
+    return float(value) if 0.1 <= share < 1 and np.count_nonzero(data == 0) < 0.1 * data.size else 0.0
 
 
 def times(shape: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
-from radlib.data.check.images import disagreements, examine
+from radlib.data.check.images import disagreements, examine, repeated
 from radlib.data.cohort import FILE_COLUMNS, Cohort
 from radlib.data.duplicates import Described, same_subjects
 from radlib.data.nifti import map_labels
@@ -52,7 +52,7 @@ def image_problems(cohort: Cohort) -> list[str]:
     """
     problems, described = [], []
     for number, subject in enumerate(track(cohort.ids, description="subjects")):
-        grids = {}
+        grids, own = {}, {}
         for column in FILE_COLUMNS:
             if cohort.participants[column].isna()[subject]:
                 continue
@@ -62,10 +62,13 @@ def image_problems(cohort: Cohort) -> list[str]:
             if found.grid is not None:
                 grids[column] = found.grid
             if found.description is not None:
+                own[column] = found.description
                 described.append(Described(number, column, column == "seg", found.description))
             if column == "seg" and found.labels:
                 problems += label_problems(cohort, subject, list(found.labels))
         problems += [f"{subject}: {message}" for _, message in disagreements(grids)]
+        own.pop("seg", None)
+        problems += [f"{subject}: {message}" for message in repeated(own)]
     for (one, other), names in same_subjects(described).items():
         problems.append(f"{cohort.ids[other]} shows the same as {cohort.ids[one]}: {', '.join(sorted(names))}")
     return problems

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, problems_of
+from radlib.core.files import read_yaml
 from radlib.core.paths import manifests_dir
 
 Access = Literal["open", "registration", "private"]
@@ -260,16 +260,10 @@ def read_manifest(path: Path | str) -> Manifest:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        manifest = Manifest.model_validate(content)
-    except yaml.YAMLError as error:
-        raise RadlibError(f"not YAML: {' '.join(str(error).split())}", file=path) from None
+        manifest = Manifest.model_validate(read_yaml(path, what="a data set", aliases=True))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in error.errors()
-        )
         raise RadlibError(
-            f"does not fit the schema of data sets: {problems}",
+            f"does not fit the schema of data sets: {problems_of(error)}",
             file=path,
             remedy="correct the fields named; radlib.data.manifests describes them",
         ) from None

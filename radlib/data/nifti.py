@@ -19,7 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path
-from radlib.data.decode import VolumeError, as_floats, background_of, decode, read_grid, turned
+from radlib.data.decode import VolumeError, as_floats, background_of, decode, read_grid, turned, without_background
 
 BRATS_LABELS: Mapping[int, str] = {1: "necrotic and non-enhancing core", 2: "oedema", 4: "enhancing tumour"}
 """The labels inside radlib, whatever the file has."""
@@ -83,7 +83,7 @@ def read_volume(
         )
     background = background_of(data)
     if background:
-        data = np.where(data == background, np.zeros((), data.dtype), data)
+        data = without_background(data, background)
     return Volume(data, volume.affine, volume.spacing, background)
 
 

@@ -368,6 +368,20 @@ def _shifted(data: np.ndarray, offset: np.ndarray, shape: Sequence[int]) -> np.n
     return out
 
 
+def unusable(cohort: Cohort, modalities: Sequence[str]) -> dict[str, str]:
+    """Subjects whose images of these modalities :func:`prepare` would refuse, and why: a run goes on without them."""
+    failed = {}
+    for subject in track(cohort.ids, description=f"check {cohort.name}"):
+        try:
+            volumes = {name: cohort.volume(subject, name) for name in modalities if cohort.has(subject, name)}
+            if not volumes:
+                raise RadlibError(f"none of {', '.join(modalities)} is there")
+            _refuse_unusable(cohort, subject, volumes)
+        except RadlibError as error:
+            failed[subject] = str(error)
+    return failed
+
+
 def _refuse_unusable(cohort: Cohort, subject: str, volumes: dict[str, Volume]) -> None:
     """Refuse images on several grids, and a head without anything around it: the brain is what is not 0."""
     first, like = next(iter(volumes.items()))

@@ -18,7 +18,7 @@ import torch
 from pydantic import BaseModel
 
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path, write_json
+from radlib.core.files import atomic_path, check_target, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
 from radlib.features.presets import Preset
@@ -54,9 +54,10 @@ def extract_cohort(
 ) -> Extraction:
     """Compute a preset for every subject that has a segmentation.
 
-    A subject that is done is kept in ``<out>.parts/`` until all are; a run that was interrupted goes on from there.
-    A subject that fails gets no row, its reason is returned and stands in the file's metadata; the next run tries it
-    again.
+    A subject that is done is kept in ``<out>.parts/`` until all are; a run that was interrupted goes on from there,
+    where neither the subject's files and row nor the settings have changed since. A subject that fails gets no row,
+    its reason is returned and stands in the file's metadata; the next run tries it again. So does one whose region
+    is empty, or vanishes in resampling: it has a row without any value, and is among the failed.
 
     Args:
         cohort: the subjects and their images.
@@ -67,32 +68,39 @@ def extract_cohort(
         device: where to count.
 
     Raises:
-        RadlibError: if the preset or a setting is unknown, or no subject at all gave features.
+        RadlibError: if the preset or a setting is unknown, the file cannot be written or is none of these, or no
+            subject at all gave features.
     """
     chosen = find_preset(preset)
     parsed = chosen.parse(settings)
-    out = Path(out)
+    out = _target(Path(out), cohort)
     made_with = {"preset": chosen.name, "version": chosen.version, "settings": parsed.model_dump(mode="json")}
-    parts = out.with_name(out.name + ".parts") / _digest(made_with | {"cohort": cohort.name, "root": str(cohort.root)})
-    parts.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(out.name + ".parts")
     subjects = [name for name in cohort.ids if isinstance(cohort.participants.loc[name, "seg"], str)]
-    todo = [name for name in subjects if "features" not in _read(parts / f"{name}.json")]
+    parts = {name: folder / f"{_content(cohort, name, made_with)}.json" for name in subjects}
+    todo = [name for name in subjects if "features" not in _read(parts[name])]
     for name, answer in track(
         _compute(cohort, todo, chosen, parsed, jobs=jobs, device=torch.device(device)),
         description=f"{chosen.name} features",
         total=len(todo),
     ):
-        write_json(parts / f"{name}.json", answer)
-    answers = {name: _read(parts / f"{name}.json") for name in subjects}
+        write_json(parts[name], answer)
+    answers = {name: _read(parts[name]) for name in subjects}
     failed = {name: answer["failed"] for name, answer in answers.items() if "failed" in answer}
+    modality = getattr(parsed, "modality", "seg")
+    failed |= {
+        name: "no feature has a value: the region is empty, or vanishes in resampling"
+        for name, answer in answers.items()
+        if "features" in answer and all(value is None for value in answer["features"]) and cohort.has(name, modality)
+    }
     rows = {name: answer["features"] for name, answer in answers.items() if "features" in answer}
-    if not rows:
+    if len(failed) == len(subjects):
         reason = next(iter(failed.values()), "no subject has a segmentation")
         raise RadlibError(f"no subject of cohort {cohort.name!r} gave features: {reason}")
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=chosen.names(parsed), dtype="float64")
     frame.index.name = "id"
     _write(frame, out, {**made_with, "cohort": cohort.name, "failed": failed})
-    shutil.rmtree(parts.parent)
+    shutil.rmtree(folder)
     return Extraction(out, frame, failed)
 
 
@@ -153,5 +161,28 @@ def _write(frame: pd.DataFrame, out: Path, made_with: dict[str, Any]) -> None:
         pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
-def _digest(made_with: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:16]
+def _target(out: Path, cohort: Cohort) -> Path:
+    """The Parquet file to write: new, or one of :func:`extract_cohort`, which it replaces."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if out.suffix != ".parquet":
+        raise RadlibError("features are written as Parquet", file=out, remedy="give a name that ends in .parquet")
+    check_target(out, inputs=cohort.files())
+    if out.exists():
+        try:
+            ours = METADATA in (pyarrow.parquet.read_schema(out).metadata or {})
+        except (OSError, pyarrow.ArrowException):
+            ours = False
+        if not ours:
+            raise RadlibError("there is another file, which is not overwritten", file=out, remedy="name another file")
+    return out
+
+
+def _content(cohort: Cohort, subject: str, made_with: dict[str, Any]) -> str:
+    """A digest of all that a subject's features follow from: its files, its row, and the settings."""
+    try:
+        state = cohort.subset([subject]).fingerprint()
+    except RadlibError:  # a file is missing: the subject will fail
+        state = "unreadable"
+    return hashlib.sha256(json.dumps([subject, state, made_with], sort_keys=True).encode()).hexdigest()[:24]

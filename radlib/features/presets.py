@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, problems_of
 from radlib.data.cohort import Cohort
 from radlib.data.regions import region_mask
 from radlib.features.api import compute_features
@@ -55,8 +56,8 @@ class Preset:
     compute: Compute
     names: Names
 
-    def parse(self, values: Mapping[str, Any] | None) -> BaseModel:
-        """Settings from plain values, e.g. of a YAML file.
+    def parse(self, values: Mapping[str, Any] | None, *, file: Path | None = None) -> BaseModel:
+        """Settings from plain values, e.g. of the YAML file ``file``.
 
         Raises:
             RadlibError: on an unknown name or an impossible value.
@@ -64,7 +65,10 @@ class Preset:
         try:
             return self.settings.model_validate(dict(values or {}))
         except ValidationError as error:
-            raise RadlibError(f"the settings of preset {self.name!r} are wrong: {error}") from error
+            raise RadlibError(
+                f"the settings of preset {self.name!r} are wrong: {problems_of(error)}", file=file,
+                remedy=f"it has {', '.join(self.settings.model_fields)}",
+            ) from error  # fmt: skip
 
 
 class IbsiSettings(BaseModel):

@@ -13,6 +13,7 @@ from radlib.core.errors import RadlibError
 from radlib.data.cohort import COLUMNS, Cohort
 from radlib.features.extract import METADATA, extract_cohort
 from radlib.features.presets import PRESETS
+from tests.data.test_nifti import ORDERS, stored
 
 
 @pytest.fixture
@@ -90,16 +91,75 @@ def test_a_failed_subject_is_tried_again(cohort: Cohort, tmp_path: Path) -> None
     assert len(extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet").features) == 3
 
 
-def test_parts_of_another_cohort_are_not_taken(cohort: Cohort, tmp_path: Path) -> None:
-    (tmp_path / "c_t1ce.nii.gz").write_bytes(b"not an image")
-    for name in ("a", "b"):
-        (tmp_path / f"{name}_t1ce.nii.gz").unlink()
-    with pytest.raises(RadlibError, match="gave features"):
-        extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet")
-    first = next((tmp_path / "f.parquet.parts").iterdir())
-    with pytest.raises(RadlibError, match="gave features"):
-        extract_cohort(replace(cohort, name="other"), preset="islam71", out=tmp_path / "f.parquet")
-    assert {first} < set((tmp_path / "f.parquet.parts").iterdir())
+CHANGES = {
+    "the mask": lambda c: nib.save(nib.Nifti1Image(np.ones((16, 16, 16), np.uint8), np.eye(4)), c.path("a", "seg")),
+    "the image": lambda c: nib.save(nib.Nifti1Image(np.ones((16, 16, 16)), np.eye(4)), c.path("a", "t1ce")),
+    "the encoding": lambda c: c.participants.__setitem__("label_encoding", "1:2 2:1 4:4"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_interrupted_run_takes_nothing_from_what_has_changed(
+    cohort: Cohort, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "f.parquet"
+    monkeypatch.setattr("radlib.features.extract._write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        extract_cohort(cohort, preset="islam71", out=out)
+    monkeypatch.undo()
+    assert len(list((tmp_path / "f.parquet.parts").iterdir())) == 3
+    CHANGES[change](cohort)
+    again = extract_cohort(cohort, preset="islam71", out=out).features
+    fresh = extract_cohort(cohort, preset="islam71", out=tmp_path / "fresh.parquet").features
+    pd.testing.assert_frame_equal(again, fresh)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_features_do_not_depend_on_how_a_file_is_stored(cohort: Cohort, tmp_path: Path, suffix: str) -> None:
+    """In each of the 48 orders of the axes, also where image and mask are stored differently: equal to the last bit."""
+    affine = np.diag([-1.0, -2.0, 1.5, 1.0])
+    voxels = {name: np.asarray(nib.load(cohort.path("a", name)).dataobj) for name in ("t1ce", "seg")}
+    expected: dict[str, float] = {}
+    for number, order in enumerate(ORDERS):
+        files = {name: f"{name}{suffix}" for name in voxels}
+        for name, data in voxels.items():
+            stored(tmp_path / files[name], data, affine, order if name == "t1ce" else ORDERS[-number])
+        stored_so = replace(cohort.subset(["a"]), participants=cohort.participants.loc[["a"]].assign(**files))
+        values = PRESETS["islam71"].compute(stored_so, "a", PRESETS["islam71"].parse(None))
+        expected = expected or dict(values)
+        assert values == pytest.approx(expected, nan_ok=True, abs=0, rel=1e-6 if suffix == ".nii" else 1e-5)
+
+
+def test_a_mask_on_another_grid_is_named(cohort: Cohort, tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((16, 16, 15), 2, np.uint8), np.eye(4)), cohort.path("b", "seg"))
+    nib.save(
+        nib.Nifti1Image(np.full((16, 16, 16), 2, np.uint8), np.eye(4) + 9 * np.eye(4, k=3)), cohort.path("c", "seg")
+    )
+    failed = extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet").failed
+    assert "16 x 16 x 16 voxels, not 16 x 16 x 15: it does not share the grid of the segmentation" in failed["b"]
+    assert "9 mm away" in failed["c"]
+
+
+def test_an_empty_mask_is_named(cohort: Cohort, tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((16, 16, 16), np.uint8), np.eye(4)), cohort.path("b", "seg"))
+    done = extract_cohort(cohort, preset="ibsi", settings={"modality": "t1ce"}, out=tmp_path / "f.parquet")
+    assert list(done.failed) == ["b"]
+    assert "the region is empty" in done.failed["b"]
+    assert done.features.loc["b"].isna().all()
+
+
+def test_a_file_that_is_no_extraction_is_not_overwritten(cohort: Cohort, tmp_path: Path) -> None:
+    table = tmp_path / "mine.parquet"
+    pd.DataFrame({"x": [1.0]}).to_parquet(table)
+    (tmp_path / "linked.parquet").symlink_to(cohort.path("a", "t1ce"))
+    (tmp_path / "folder.parquet").mkdir()
+    for name, says in (
+        ("mine.parquet", "another file"), ("linked.parquet", "would overwrite"), ("folder.parquet", "this is a folder"),
+        ("f.csv", "as Parquet"), ("mine.parquet/f.parquet", "cannot be written"), ("x" * 300 + ".parquet", "too long"),
+    ):  # fmt: skip
+        with pytest.raises(RadlibError, match=says):
+            extract_cohort(cohort, preset="islam71", out=tmp_path / name)
+    assert pd.read_parquet(table)["x"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize("preset", ["li671", "ibsi"])

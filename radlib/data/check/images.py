@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from radlib.data.decode import AFFINE_TOLERANCE, VOLUME_SUFFIXES, Grid, VolumeError, background_of, decode, times
+from radlib.data.decode import (
+    AFFINE_TOLERANCE,
+    VOLUME_SUFFIXES,
+    Grid,
+    VolumeError,
+    background_of,
+    decode,
+    times,
+    without_background,
+)
 from radlib.data.duplicates import describe_image, describe_mask, same_images
 from radlib.data.findings import Finding, Kind, Severity, shorten
 from radlib.data.manifests import Images, Manifest
@@ -215,7 +224,7 @@ def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined
         return Examined(faults, found.grid, labels, describe_mask(data != 0))
     background = background_of(data)
     if background:
-        data = np.where(data == background, np.zeros((), data.dtype), data)
+        data = without_background(data, background)
     return Examined(faults, found.grid, description=describe_image(data), background=background)
 
 

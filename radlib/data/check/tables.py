@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from radlib.core.errors import RadlibError
 from radlib.data.findings import Finding, Kind, plural, shorten
 from radlib.data.manifests import Column, File, Known, Table
+from radlib.data.tables import read_rows
 
 _DATES = ("%Y.%m.%d", "%Y-%m-%d", "%m/%d/%Y")
 
@@ -32,37 +32,13 @@ def check_table_file(dataset: str, root: Path, file: File) -> tuple[list[Finding
         findings.append(found("wrong-checksum", f"SHA-256 is {digest}, the manifest says {file.sha256}"))
     if file.table is not None:
         try:
-            rows = _read_rows(content, file.table)
-        except Exception as error:  # a parser may raise anything on a broken file
-            findings.append(found("unreadable", f"not a readable {file.table.format} table: {error}"))
+            delimiter = {"csv": ",", "tsv": "\t"}.get(file.table.format)
+            rows = [row for row in read_rows(root / file.path, content, delimiter=delimiter).cells if any(row)]
+        except RadlibError as error:
+            findings.append(found("unreadable", f"not a readable {file.table.format} table: {error.problem}"))
         else:
             findings += check_rows(dataset, file.path, rows, file.table)
     return findings, len(content)
-
-
-def _read_rows(content: bytes, table: Table) -> list[list[str]]:
-    if table.format == "excel":
-        return _read_excel(content)
-    text = content.decode("utf-8-sig")
-    delimiter = "," if table.format == "csv" else "\t"
-    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
-
-
-def _read_excel(content: bytes) -> list[list[str]]:
-    """The first sheet of a workbook, old or new format, without empty rows."""
-    rows: Iterable[Iterable[object]]
-    if content.startswith(b"PK"):
-        import openpyxl
-
-        sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
-        rows = sheet.iter_rows(values_only=True)
-    else:
-        import xlrd  # type: ignore[import-untyped]
-
-        old = xlrd.open_workbook(file_contents=content).sheet_by_index(0)
-        rows = (old.row_values(number) for number in range(old.nrows))
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    return [row for row in cells if any(row)]
 
 
 def check_rows(dataset: str, path: str, rows: list[list[str]], table: Table) -> list[Finding]:

@@ -25,9 +25,9 @@ import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.cohort import MODALITIES, Cohort, participants_table
-from radlib.data.readers.files import read_text_table, walk
-
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mha")
+from radlib.data.decode import VOLUME_SUFFIXES
+from radlib.data.readers.files import walk
+from radlib.data.tables import read_text_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,10 @@ def read_brats(
                 "site": _site(subject),
                 "grade_group": subject.grade_group or mapping.get("grade_group"),
                 **subject.files,
-                "label_encoding": subject.layout.encoding if "seg" in subject.files else None,
+                # Names alone do not tell how a clinic writes its labels.
+                "label_encoding": subject.layout.encoding
+                if "seg" in subject.files and subject.vintage != "other"
+                else None,
                 "vintage": subject.vintage,
                 "tcga_id": mapping.get("tcga_id"),
                 **known,

@@ -1,43 +1,65 @@
-"""A draft of a cohort description, from looking at a folder."""
+"""A draft of a cohort description, from looking at a folder. What is not certain becomes a question in it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.data.cohort import FILE_COLUMNS
-from radlib.data.readers.brats import VOLUME_SUFFIXES, read_brats
-from radlib.data.readers.files import read_text_table, walk
-from radlib.data.readers.folder import TABLE_COLUMNS, separator
+from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort
+from radlib.data.decode import VOLUME_SUFFIXES, VolumeError, decode
+from radlib.data.nifti import label_values, map_labels
+from radlib.data.readers.bids import find_bids
+from radlib.data.readers.brats import read_brats
+from radlib.data.readers.description import QUESTION
+from radlib.data.readers.files import walk
+from radlib.data.readers.folder import numbers_alone, understood
+from radlib.data.tables import TABLE_SUFFIXES, as_numbers, read_text_table
 
 _TOKENS: tuple[tuple[str, str], ...] = (
     # The first that fits wins: t1ce and its spellings before t1.
-    ("t1ce", r"t1[-_]?(ce|c|gd|gad|post|contrast)|(ce|gd)[-_]?t1"),
-    ("flair", r"t2[-_]?flair|flair|t2f"),
+    ("t1ce", r"t1w?[-_]?(ce|c|gd|gad|post|contrast|km)|(ce|gd|gad)[-_]?t1w?|ce-\w+_t1w|t1w?[-_]post[-_]?contrast"),
+    ("flair", r"t2w?[-_]?flair|flair|t2f"),
     ("t2", r"t2w?"),
-    ("t1", r"t1[nw]?|t1[-_]?pre"),
-    ("seg", r"seg|segm|segmentation|label|labels|mask|tumou?r[-_]?seg\w*|tumou?r[-_]?mask"),
+    ("t1", r"t1[nw]?|t1w?[-_]?(pre|native)"),
+    ("seg", r"d?seg|segm\w*|truth|labels?|mask|rois?|tumou?r\w*|lesions?"),
 )
+_NO_TUMOUR = re.compile(r"brain|skull|head|bet(?![a-z])|parenchyma|bias|atlas|tissue", re.IGNORECASE)
 _GUESSES: dict[str, str] = {
     "site": r"site|cent(er|re)|hospital|institution",
-    "age": r"age.*",
+    "age": r"age.*|patient'?s?[ _.-]?age",
     "sex": r"sex|gender",
-    "grade": r"who|(who[ _.-]?)?(cns[ _.-]?)?grade",
+    "grade": r"who|((final|path\w*)[ _.-]?)?((who|cns|histolog\w*)[ _.-]?)*grade",
     "idh": r"idh.*",
     "codel_1p19q": r".*1p.?19q.*|codel.*",
     "mgmt": r"mgmt.*",
-    "survival_days": r"(overall[ _.-]?)?survival.*|os([ _.-]?(days|months|time))?",
-    "event": r"event|dead|death|status|vital.*|censor.*",
+    "survival_days": r".*survival.*|(os|overall)([ _.-]?(days|weeks|months|years|time))?|days_to_death|.*os\.time",
+    "event": r".*(event|dead|death|deceased|vital|censor|alive).*|(survival|os|follow.?up)?[ _.-]?status|os",
     "split": r"split|subset|fold",
 }
+_NO_TIME = re.compile(r"status|event|censor|vital|dead|alive|class|group|pfs|progression", re.IGNORECASE)
+_SURE_EVENT = re.compile(r"event|dead|death|deceased|died", re.IGNORECASE)
+
+
+@dataclass
+class _Table:
+    """A table that may hold the participants, and what its columns seem to be."""
+
+    path: Path
+    identity: str
+    columns: dict[str, str] = field(default_factory=dict)
+    zeros: bool = False  # its ids differ from the images' in leading zeros
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    unit: str | None = None
 
 
 def draft(folder: Path | str) -> str:
-    """A commented description of a folder, as YAML text, from looking at its names and tables.
+    """A commented description of a folder, as YAML text, from looking at its names, tables and labels.
 
     Raises:
         MissingDataError: if there is no folder, or neither volumes nor a table in it.
@@ -46,146 +68,231 @@ def draft(folder: Path | str) -> str:
     if not folder.is_dir():
         raise MissingDataError("there is no such folder", file=folder, remedy="give the folder of the images")
     volumes, tables = [], []
-    for here, names in walk(folder, max_depth=5):
+    for here, names in walk(folder, max_depth=7):
         for name in names:
-            if name.endswith(VOLUME_SUFFIXES):
+            if name.lower().endswith(VOLUME_SUFFIXES):
                 volumes.append((here / name).relative_to(folder).as_posix())
-            elif name.lower().endswith((".csv", ".tsv")):
+            elif name.lower().endswith(TABLE_SUFFIXES):
                 tables.append(here / name)
     if not volumes and not tables:
         raise MissingDataError(
-            "neither images (.nii, .nii.gz, .mha) nor tables (.csv, .tsv) in this folder",
+            f"neither images ({', '.join(VOLUME_SUFFIXES)}) nor tables ({', '.join(TABLE_SUFFIXES)}) in this folder",
             file=folder,
             remedy="give the folder of the images",
         )
+    layout, patterns, subjects = _guess_images(folder, volumes)
+    named = subjects.get("participant", pd.Series(subjects.index, subjects.index))
+    table = _guess_table(tables, {str(name) for name in named})
+    return _as_yaml(folder, layout, patterns, subjects, table, _guess_encoding(folder, layout, subjects))
+
+
+def _guess_images(folder: Path, volumes: list[str]) -> tuple[str, dict[str, str], pd.DataFrame]:
+    """The layout, the patterns by modality, and subjects x modalities: the layout that explains most volumes."""
     try:
-        brats = read_brats(folder)
-        ids = set(brats.ids)
-        known = int(brats.participants[list(FILE_COLUMNS)].notna().sum().sum())
+        bids = find_bids(folder)
     except RadlibError:
-        ids, known = set(), 0
-    use_brats = known > 0.5 * len(volumes)
-    patterns: dict[str, str] = {}
-    if not use_brats:
-        patterns, ids = _guess_patterns(volumes)
-    table, identity, columns = _guess_table(tables, ids)
-    return _as_yaml(folder, use_brats, patterns, len(ids), table, identity, columns)
+        bids = pd.DataFrame(columns=list(FILE_COLUMNS))
+    if len(bids) and len(bids) >= 0.5 * len(
+        {match[0] for v in volumes if (match := re.search(r"sub-[A-Za-z0-9]+", v))}
+    ):
+        return "bids", {}, bids
+    try:
+        brats = read_brats(folder).participants
+    except RadlibError:
+        brats = pd.DataFrame(columns=list(FILE_COLUMNS))
+    if brats[list(FILE_COLUMNS)].notna().sum().sum() > 0.5 * len(volumes):
+        return "brats", {}, brats
+    patterns, found = _guess_patterns(volumes)
+    return "patterns", patterns, found
 
 
-def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, str], set[str]]:
-    """Patterns by modality that explain most volumes, and the ids that they give."""
-    counts: dict[str, dict[str, set[str]]] = {}
+def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, str], pd.DataFrame]:
+    """Patterns by modality that explain most volumes, and the subjects that they give."""
+    counts: dict[str, dict[str, dict[str, str]]] = {}
     for volume in volumes:
         parent, _, name = volume.rpartition("/")
-        stem = re.sub(r"\.(nii(\.gz)?|mha)$", "", name)
+        stem = re.sub(r"\.(nii(\.gz)?|mh[ad]|n(rr|hd)[dr])$", "", name, flags=re.IGNORECASE)
         for modality, tokens in _TOKENS:
+            if modality == "seg" and _NO_TUMOUR.search(stem):
+                continue
             matches = list(re.finditer(rf"(?<![a-z0-9])({tokens})(?![a-z0-9])", stem, re.IGNORECASE))
             if not matches:
                 # A folder a modality, such as masks/p1.nii.gz: the name is the subject.
                 if modality == "seg" and re.search(rf"(?<![a-z0-9])({tokens}|masks)/", volume, re.IGNORECASE):
-                    counts.setdefault(modality, {}).setdefault(volume.replace(stem, "{id}"), set()).add(stem)
+                    counts.setdefault(modality, {}).setdefault(volume.replace(stem, "{id}"), {})[stem] = volume
                 continue
-            before = stem[: matches[-1].start()].rstrip("-_. ")
+            before = stem[: matches[0 if modality == "seg" else -1].start()].rstrip("-_. ")
             folders = parent.split("/") if parent else []
             inside = [part for part in folders if part and part in before]
             identity = inside[-1] if inside else (before or (folders[-1] if folders else ""))
             if identity:
                 pattern = volume.replace(identity, "{id}")
-                counts.setdefault(modality, {}).setdefault(pattern, set()).add(identity)
+                counts.setdefault(modality, {}).setdefault(pattern, {})[identity] = volume
             break
     patterns = {
         modality: max(sorted(options), key=lambda pattern: len(options[pattern]))
         for modality, options in counts.items()
     }
-    ids = {identity for modality, pattern in patterns.items() for identity in counts[modality][pattern]}
-    return {modality: patterns[modality] for modality in FILE_COLUMNS if modality in patterns}, ids
+    found = {modality: counts[modality][patterns[modality]] for modality in FILE_COLUMNS if modality in patterns}
+    return {modality: patterns[modality] for modality in found}, pd.DataFrame(found)
 
 
-def _guess_table(tables: Iterable[Path], ids: set[str]) -> tuple[Path | None, str, dict[str, str]]:
+def _guess_encoding(folder: Path, layout: str, subjects: pd.DataFrame) -> tuple[str | None, str]:
+    """The label encoding, or a question, or None where nothing need be said; and the labels that were found."""
+    if "seg" not in subjects or not subjects["seg"].notna().any():
+        return None, ""
+    stated = subjects.get("label_encoding")
+    if layout == "brats" and stated is not None and stated[subjects["seg"].notna()].notna().all():
+        return None, ""
+    values: set[float] = set()
+    for path in subjects["seg"].dropna().head(5):
+        try:
+            values |= set(label_values(decode(folder / path).data))
+        except RadlibError:
+            continue  # the check names it
+    shown = ", ".join(f"{value:g}" for value in [0, *sorted(values)][:9])
+    try:
+        map_labels(pd.Series(sorted(values)).to_numpy(), encoding=None)
+    except VolumeError:
+        return QUESTION, shown
+    return None, shown
+
+
+def _guess_table(tables: Iterable[Path], ids: set[str]) -> _Table | None:
     """The table and column that name most of the ids (without images: the first column of the first table)."""
-    best: tuple[tuple[int, int], Path | None, str, dict[str, str]] = ((0, 0), None, "id", {})
+    best: tuple[tuple[int, int, int], _Table, pd.DataFrame] | None = None
+    bare = {numbers_alone(name) for name in ids}
     for path in tables:
         try:
-            table = read_text_table(path, sep=separator(path))
+            table = read_text_table(path, published=False)
         except RadlibError:
             continue
         for place, column in enumerate(table.columns):
             cells = table[column].dropna()
-            if cells.duplicated().any():
+            if cells.duplicated().any() or not len(cells):
                 continue
-            found = len(ids & set(cells)) if ids else int(place == 0 and len(cells) > 0)
-            if not found:
+            exact = len(ids & set(cells))
+            found = exact or len(bare & set(map(numbers_alone, cells)))
+            if not ids:
+                found = exact = int(place == 0)
+            if found:
+                guess = _Table(path, str(column), _guess_columns(table.drop(columns=column)), zeros=not exact)
+                rank = (exact, found, len(guess.columns))  # of two that know as many, the one that tells more
+                if best is None or rank > best[0]:
+                    best = (rank, guess, table)
+    if best is None:
+        return None
+    guess, table = best[1], best[2]
+    comma = bool(table.attrs["decimal_comma"])
+    for ours, theirs in guess.columns.items():
+        guess.values |= {ours: asked} if (asked := _open_values(table[theirs], ours, decimal_comma=comma)) else {}
+    if time := guess.columns.get("survival_days"):
+        guess.unit = _unit(time, as_numbers(table[time], decimal_comma=comma))
+    return guess
+
+
+def _guess_columns(table: pd.DataFrame) -> dict[str, str]:
+    """Our column to theirs, by name, and by content where a name such as OS can be a time or a status."""
+    columns: dict[str, str] = {}
+    for ours, guess in _GUESSES.items():
+        for theirs in table.columns:
+            cells = table[theirs].dropna()
+            status = cells.isin(["0", "1", "0.0", "1.0"]).all()
+            if theirs in columns.values() or not re.fullmatch(f"(?i){guess}", theirs) or not len(cells):
                 continue
-            columns: dict[str, str] = {}
-            for ours, guess in _GUESSES.items():
-                for theirs in table.columns:
-                    if theirs != column and theirs not in columns.values() and re.fullmatch(f"(?i){guess}", theirs):
-                        columns[ours] = theirs
-                        break
-            if (found, len(columns)) > best[0]:  # of two that know as many subjects, the one that tells more
-                best = ((found, len(columns)), path, column, columns)
-    return best[1], best[2], best[3]
+            if ours == "survival_days" and (status or _NO_TIME.search(theirs)):
+                continue
+            if ours == "event" and theirs.lower() == "os" and not status:
+                continue
+            columns[ours] = theirs
+            break
+    return columns
+
+
+def _open_values(column: pd.Series, ours: str, *, decimal_comma: bool) -> dict[str, str]:
+    """What a person must say of a column's cells: which spelling means what, and which way round a status is."""
+    _, strange = understood(column, ours, decimal_comma=decimal_comma)
+    asked = {str(value): _likely(str(value), ours) for value in strange.unique()[:20]}
+    if ours == "event" and not _SURE_EVENT.search(str(column.name)):
+        asked |= {str(value): QUESTION for value in column.dropna().unique() if as_numbers(column).notna().any()}
+    return asked if ours in ALLOWED or ours in NUMBER_COLUMNS else {}
+
+
+def _likely(value: str, ours: str) -> str:
+    if ours == "idh" and re.search(r"r132|r172", value, re.IGNORECASE):
+        return "mutant"
+    return QUESTION
+
+
+def _unit(name: str, values: pd.Series) -> str:
+    """By the name; days where someone would have lived for 40 years in the next unit; else a question."""
+    named = next((unit for unit in ("days", "weeks", "months", "years") if unit[:-1] in name.lower()), None)
+    return named or ("days" if values.max() > 500 else QUESTION)
 
 
 def _as_yaml(
-    folder: Path,
-    use_brats: bool,
-    patterns: dict[str, str],
-    n_subjects: int,
-    table: Path | None,
-    identity: str,
-    columns: dict[str, str],
-) -> str:
+    folder: Path, layout: str, patterns: Mapping[str, str], subjects: pd.DataFrame, table: _Table | None,
+    encoding: tuple[str | None, str],
+) -> str:  # fmt: skip
     def quoted(text: str) -> str:
-        return yaml.safe_dump(text, default_style='"', width=10_000).strip()
+        return yaml.safe_dump(text, default_style='"', width=10_000, allow_unicode=True).strip()
 
     lines = [
         "# A cohort of your own. Check it with: radlib cohort check <this file>",
+        f"# A value of {QUESTION} is a question to you: write what is right in its place.",
         f"name: {quoted(folder.name or 'my-cohort')}",
         "",
         "# The folder of the images: absolute, or relative to this file.",
         f"root: {quoted(str(folder))}",
         "",
+        f"layout: {layout}",
     ]
-    if use_brats:
+    if layout == "patterns":
         lines += [
-            f"# A BraTS folder ({n_subjects} subjects found): names and labels are those of its vintage.",
-            "layout: brats",
-        ]
-    else:
-        lines += [
-            "layout: patterns",
-            f"# Where the files of a subject lie below root ({n_subjects} subjects found): {{id}} is the subject,",
+            f"# Where the files of a subject lie below root ({len(subjects)} subjects found): {{id}} is the subject,",
             "# * anything within one name. Leave out what you do not have.",
             "images:" if patterns else "images: {}",
             *(f"  {modality}: {quoted(pattern)}" for modality, pattern in patterns.items()),
             *(f'  # {modality}: "..."' for modality in FILE_COLUMNS if patterns and modality not in patterns),
-            "",
-            "# Labels of seg: brats (1 core, 2 oedema, 4 enhancing), brats2023 (3 enhancing), brats2015 (1 necrosis,",
-            '# 2 oedema, 3 non-enhancing, 4 enhancing), whole-tumour (1), or your own, such as "1:2 2:1 3:4".',
-            "label_encoding: brats",
         ]
-    lines += ["", "# One row a subject, CSV or TSV. Without a table, every subject with an image is taken."]
+    else:
+        lines.append(f"# {len(subjects)} subjects found; {layout} says where their files lie.")
+    found = f" Found: {encoding[1]}." if encoding[1] else ""
+    lines += [
+        "",
+        f"# Labels of seg.{found} brats (1 core, 2 oedema, 4 enhancing), brats2023 (3 enhancing), brats2015",
+        '# (1 necrosis, 2 oedema, 3 non-enhancing, 4 enhancing), whole-tumour (1), or your own: "1:2 2:1 3:4".',
+        f'label_encoding: "{QUESTION}"' if encoding[0] else "# label_encoding: brats",
+        "",
+        "# One row a subject: CSV, TSV or Excel. Without a table, every subject with an image is taken.",
+    ]
     if table is None:
         lines += ['# participants: "participants.csv"', "# id_column: id", "# columns:", '#   age: "Age"']
     else:
+        lines += [f"participants: {quoted(str(table.path))}", f"id_column: {quoted(table.identity)}"]
+        if table.zeros:
+            lines += [
+                "# No id of the table is an image's; without leading zeros some are (004 and 0004). Are these the same",
+                "# patients? Then write: numbers",
+                f'id_match: "{QUESTION}"',
+            ]
         lines += [
-            f"participants: {quoted(str(table))}",
-            f"id_column: {quoted(identity)}",
             "# Our column: yours. Guessed from the names; correct what is wrong, remove what is not meant.",
-            "columns:" if columns else "columns: {}",
-            *(f"  {ours}: {quoted(theirs)}" for ours, theirs in columns.items()),
+            "columns:" if table.columns else "columns: {}",
+            *(f"  {ours}: {quoted(theirs)}" for ours, theirs in table.columns.items()),
         ]
+    known = [column for column in COLUMNS if column not in (*FILE_COLUMNS, "label_encoding")]
+    lines += [f"# Known columns: {', '.join(known[:7])},", f"# {', '.join(known[7:])}, and t1 ... seg for files.", ""]
+    lines.append("# What your spellings mean; null is unknown. Usual ones (male, Mutant, WT, III, Dead ...) are known.")
+    if table is not None and table.values:
+        lines += ["# event is 1 where the death was observed and 0 where the patient was last seen alive.", "values:"]
+        for ours, asked in table.values.items():
+            lines += [f"  {ours}:", *(f"    {quoted(value)}: {quoted(means)}" for value, means in asked.items())]
+    else:
+        lines += ["# values:", '#   idh: {"1": mutant, "0": wildtype}']
+    lines += ["", '# Your words for unknown: missing: ["nd", "xx"]', "", "# days, weeks, months or years"]
+    lines.append(f'survival_unit: "{table.unit}"' if table is not None and table.unit else "# survival_unit: days")
     lines += [
-        f"# Known columns: {', '.join(TABLE_COLUMNS[:7])},",
-        f"# {', '.join(TABLE_COLUMNS[7:])}.",
-        "",
-        "# What your spellings mean, where they are not usual ones (male, Mutant, WT, III, Dead ... are known).",
-        "# values:",
-        '#   idh: {"1": mutant, "0": wildtype}',
-        "",
-        "# days, weeks, months or years",
-        f"survival_unit: {_unit(columns.get('survival_days', ''))}",
         "",
         "# Tables of numbers, one row a subject:",
         '# expression: {file: "genes.csv", id_column: "id"}',
@@ -194,5 +301,6 @@ def _as_yaml(
     return "\n".join(lines) + "\n"
 
 
-def _unit(name: str) -> str:
-    return next((unit for unit in ("weeks", "months", "years") if unit[:-1] in name.lower()), "days")
+def first_rows(cohort: Cohort, *, rows: int = 3) -> pd.DataFrame:
+    """The first subjects as they were understood, one a column, so that a person sees them."""
+    return cohort.participants.dropna(axis=1, how="all").head(rows).T

@@ -1,26 +1,27 @@
-"""Finding files under a data root, and reading tables so that a problem names file, row and value."""
+"""Finding files under a data root."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.data.cohort import refuse_ragged
-
-MISSING = ("", "NA", "N/A", "NaN", "nan", "--", "-", "[Not Available]", "[Not Applicable]", "[Unknown]",
-           "[Not Evaluated]", "[Discrepancy]", "not reported", "#DIV/0!", "#N/A", "#VALUE!")  # fmt: skip
-"""What the sources write where a value is unknown."""
 
 
 def walk(root: Path, *, max_depth: int = 5) -> Iterator[tuple[Path, list[str]]]:
-    """Folders under ``root`` (itself first) and the names of their files, sorted, hidden ones left out."""
-    start = len(root.parts)
+    """Folders under ``root`` (itself first) and the names of their files, sorted, hidden ones left out.
+
+    Links are followed, but no folder is visited twice.
+    """
+    start, seen = len(root.parts), set()
     for folder, folders, files in os.walk(root, followlinks=True):
         here = Path(folder)
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if len(here.parts) - start >= max_depth:
             folders.clear()
@@ -53,55 +54,3 @@ def find_file(root: Path, name: str, *, dataset: str, max_depth: int = 4) -> Pat
             remedy="keep one under the data root",
         )
     return found[0]
-
-
-def read_text_table(path: Path, *, sep: str = ",", required: Sequence[str] = ()) -> pd.DataFrame:
-    """A delimited table as text, every cell stripped, what :data:`MISSING` lists as NaN.
-
-    Raises:
-        RadlibError: if it is no UTF-8 table, or a required column is absent.
-    """
-    try:
-        table = pd.read_csv(
-            path, sep=sep, dtype="str", keep_default_na=False, na_values=list(MISSING), encoding="utf-8-sig",
-            skipinitialspace=True,
-        )  # fmt: skip
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RadlibError(f"not a readable table ({error})", file=path, remedy="obtain the file again") from error
-    refuse_ragged(table, file=path)
-    table.columns = [str(column).strip() for column in table.columns]
-    if lacking := [column for column in required if column not in table]:
-        raise RadlibError(
-            f"the table has no column {', '.join(lacking)}; it has {', '.join(table.columns[:8])} ...",
-            file=path,
-            remedy="use the file as its publisher ships it",
-        )
-    for column in table.columns:
-        text = table[column].str.strip()
-        table[column] = text.mask(text.isin(MISSING))
-    return table
-
-
-def index_by(table: pd.DataFrame, column: str, *, file: Path) -> pd.DataFrame:
-    """The table indexed by a column that must be present in every row, once each."""
-    ids = table[column]
-    if ids.isna().any():
-        row = int(ids.index[ids.isna()][0]) + 2
-        raise RadlibError(f"line {row} has no {column}", file=file, remedy="use the file as its publisher ships it")
-    if ids.duplicated().any():
-        repeated = ", ".join(sorted(set(ids[ids.duplicated()]))[:5])
-        raise RadlibError(f"{column} given twice: {repeated}", file=file, remedy="keep one row a subject")
-    return table.set_index(column)
-
-
-def to_numbers(column: pd.Series, *, file: Path) -> pd.Series:
-    """Text to float64; NaN stays. Raises where a cell is not a number, naming row and value."""
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    lost = column.notna() & numbers.isna()
-    if lost.any():
-        raise RadlibError(
-            f"{column.name} of {column.index[lost][0]} is {column[lost].iloc[0]!r}, not a number",
-            file=file,
-            remedy="write a number, or leave the cell empty",
-        )
-    return numbers

@@ -1,220 +1,87 @@
-"""A user's own folder, described by a short YAML file that ``radlib cohort init`` drafts."""
+"""A user's own folder as a cohort, described by a short YAML file that ``radlib cohort init`` drafts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import RadlibError
 from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort, participants_table
-from radlib.data.nifti import parse_encoding
+from radlib.data.readers.bids import find_bids
 from radlib.data.readers.brats import read_brats
-from radlib.data.readers.files import index_by, read_text_table, walk
+from radlib.data.readers.description import Description, SideTable, read_description
+from radlib.data.readers.files import walk
+from radlib.data.tables import MISSING, as_numbers, index_by, read_text_table
 
-TABLE_COLUMNS: tuple[str, ...] = tuple(column for column in COLUMNS if column not in (*FILE_COLUMNS, "label_encoding"))
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
-_SYNONYMS: dict[str, dict[str, str]] = {
+SYNONYMS: dict[str, dict[str, str]] = {
     "sex": {"f": "F", "female": "F", "w": "F", "woman": "F", "m": "M", "male": "M", "man": "M"},
     "idh": {
         "mutant": "mutant", "mutated": "mutant", "mut": "mutant", "wildtype": "wildtype", "wild-type": "wildtype",
         "wild type": "wildtype", "wt": "wildtype",
     },
-    "grade": {"ii": "2", "iii": "3", "iv": "4", "g2": "2", "g3": "3", "g4": "4"},
+    "grade": {"ii": "2", "iii": "3", "iv": "4"},
     "grade_group": {"lgg": "LGG", "hgg": "HGG"},
-    "event": {"dead": "1", "deceased": "1", "alive": "0", "living": "0", "true": "1", "false": "0"},
-    "codel_1p19q": {"codel": "codel", "codeleted": "codel", "non-codel": "non-codel", "intact": "non-codel"},
+    "event": {"dead": "1", "deceased": "1", "died": "1", "alive": "0", "living": "0", "true": "1", "false": "0"},
+    "codel_1p19q": {
+        "codel": "codel", "codeleted": "codel", "co-deleted": "codel", "co-deletion": "codel",
+        "non-codel": "non-codel", "intact": "non-codel", "non-codeleted": "non-codel",
+    },
     "mgmt": {"methylated": "methylated", "unmethylated": "unmethylated"},
     "split": {"train": "train", "training": "train", "validation": "validation", "val": "validation", "test": "test"},
 }  # fmt: skip
 """Usual spellings, in lower case, that need no entry under ``values``."""
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SideTable(_Strict):
-    """A table of numbers beside the participants: one row a subject, one column a gene or feature."""
-
-    file: Text
-    id_column: Text
-    drop: tuple[str, ...] = ()
-
-
-class Description(_Strict):
-    """What the YAML file of a cohort holds; unknown keys are refused.
-
-    Attributes:
-        name: of the cohort.
-        root: the folder of the images, absolute or relative to the YAML file.
-        layout: ``brats`` for a BraTS folder of any vintage; ``patterns`` where ``images`` says where files lie.
-        images: modality (``t1``, ``t1ce``, ``t2``, ``flair``, ``seg``) to a path below ``root`` with ``{id}`` for the
-            subject and ``*`` for anything else within one name.
-        label_encoding: how ``seg`` writes its labels.
-        participants: a CSV or TSV file, absolute or relative to the YAML file.
-        id_column: its column of subject ids.
-        columns: our column to theirs.
-        values: our column to a map from their spelling to ours.
-        survival_unit: the unit of the survival column.
-        expression, radiomics: tables of numbers.
-    """
-
-    name: Text
-    root: Text = "."
-    layout: Literal["patterns", "brats"] = "patterns"
-    images: dict[Literal["t1", "t1ce", "t2", "flair", "seg"], Text] = Field(default_factory=dict)
-    label_encoding: str = "brats"
-    participants: str | None = None
-    id_column: Text = "id"
-    columns: dict[str, Text] = Field(default_factory=dict)
-    values: dict[str, dict[str, str]] = Field(default_factory=dict)
-    survival_unit: Literal["days", "weeks", "months", "years"] = "days"
-    expression: SideTable | None = None
-    radiomics: SideTable | None = None
-
-    @field_validator("images")
-    @classmethod
-    def _patterns(cls, images: dict[str, str]) -> dict[str, str]:
-        for modality, pattern in images.items():
-            if "{id}" not in pattern:
-                raise ValueError(f"the pattern of {modality} ({pattern!r}) has no {{id}}")
-            if pattern.startswith("/") or ".." in pattern.split("/"):
-                raise ValueError(f"the pattern of {modality} ({pattern!r}) leaves the root")
-        return images
-
-    @field_validator("columns", "values")
-    @classmethod
-    def _known(cls, mapping: dict[str, Any]) -> dict[str, Any]:
-        if unknown := sorted(set(mapping) - set(TABLE_COLUMNS)):
-            raise ValueError(f"unknown column(s) {', '.join(unknown)}; known are {', '.join(TABLE_COLUMNS)}")
-        return mapping
-
-    @field_validator("values", mode="before")
-    @classmethod
-    def _as_text(cls, values: Any) -> Any:
-        # YAML reads 0, 1 and yes as numbers and truth values; a table holds text.
-        if not isinstance(values, dict):
-            return values
-        return {
-            column: {str(k): str(v) for k, v in mapping.items()} if isinstance(mapping, dict) else mapping
-            for column, mapping in values.items()
-        }
-
-    @field_validator("label_encoding")
-    @classmethod
-    def _encoding(cls, encoding: str) -> str:
-        parse_encoding(encoding)
-        return encoding
-
-
-def read_description(path: Path | str) -> Description:
-    """The description in a YAML file.
-
-    Raises:
-        MissingDataError: if there is no such file.
-        RadlibError: if it is no YAML or does not follow :class:`Description`; every problem is listed.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingDataError(
-            "there is no cohort description", file=path, remedy="write one with `radlib cohort init FOLDER`"
-        )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RadlibError(f"not YAML: {' '.join(str(error).split())}", file=path, remedy="mend the syntax") from error
-    if not isinstance(raw, dict):
-        raise RadlibError("the file holds no keys", file=path, remedy="write one with `radlib cohort init FOLDER`")
-    if any("\0" in text for text in _texts(raw)):
-        raise RadlibError("a value holds the character 0", file=path, remedy="take it out: no path can have it")
-    try:
-        return Description.model_validate(raw)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')} "
-            f"(got {item['input']!r:.60})"
-            for item in error.errors()
-        ]
-        raise RadlibError(
-            "; ".join(problems), file=path, remedy="correct these keys; `radlib cohort init` writes a commented example"
-        ) from error
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text in nested lists and mappings."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for pair in value.items():
-            yield from _texts(list(pair))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
+_UNKNOWN = {"unknown", "not known", "not available", "n.a.", "null", "none", "missing"}
 
 
 def read_described(path: Path | str) -> Cohort:
     """The cohort that a YAML file describes.
 
-    With a participants table, its rows are the subjects, and images of others are left out (a note says so); without,
-    every subject that has a file is one.
+    With a participants table, its rows are the subjects, and images of others are left out (a note names them);
+    without, every subject that has a file is one.
 
     Raises:
-        MissingDataError: if the description, the root, or a table does not exist, or there is no subject.
-        RadlibError: naming file, subject and value for everything that cannot be read.
+        RadlibError: naming file, subject and value for everything that cannot be read; all wrong cells at once.
     """
     path = Path(path).resolve()
     description = read_description(path)
     root = _place(description.root, path).resolve()
     if not root.is_dir():
-        raise MissingDataError(f"root {description.root!r} does not exist", file=path, remedy="correct root")
-    notes: list[str] = []
-    if description.layout == "brats":
-        brats = read_brats(root, name=description.name)
-        images, notes = brats.participants, list(brats.notes)
-    else:
-        images = _images(description, root)
+        raise RadlibError(f"root {description.root!r} does not exist", file=path, remedy="correct root")
+    images, notes = _find_images(description, root)
     if description.participants is None:
-        table = images
+        table = images.drop(columns="participant", errors="ignore")
     else:
-        told = _participants(description, path)
-        table = told.join(images.drop(columns=[column for column in images if column in told]), how="left")
-        if description.layout == "brats":  # what the user's table leaves empty, the challenge's tables may know
-            shared = [str(column) for column in told if column in images]
-            table[shared] = table[shared].where(table[shared].notna(), images[shared].reindex(table.index))
-        if unlisted := [subject for subject in images.index if subject not in told.index]:
-            notes.append(f"{len(unlisted)} subject(s) have images but no row, {unlisted[0]} first; left out.")
-        imaged = [column for column in FILE_COLUMNS if column in images]
-        bare = int(table[imaged].isna().all(axis=1).sum()) if imaged else 0
-        if bare:
-            notes.append(f"{bare} of {len(table)} subjects have no image.")
+        table = _joined(description, path, images, notes)
     if not len(table):
-        raise MissingDataError(
+        raise RadlibError(
             f"no subject found under {root}", file=path, remedy="correct the patterns under `images`, or `participants`"
         )
     table.index.name = "id"
+    table.attrs.clear()
+    for column in [name for name in FILE_COLUMNS if name in table]:
+        table[column] = table[column].map(lambda cell: _below(root, str(cell)), na_action="ignore")
     participants = participants_table(table, file=path)
     grouped = participants["grade"].map({2.0: "LGG", 3.0: "LGG", 4.0: "HGG"})
     if n_grouped := int((participants["grade_group"].isna() & grouped.notna()).sum()):
         participants["grade_group"] = participants["grade_group"].fillna(grouped)
         notes.append(f"grade_group of {n_grouped} subject(s) follows from grade: 2 and 3 are LGG, 4 is HGG.")
-    if description.layout == "patterns":
+    if description.label_encoding is not None:
         has_seg = participants["seg"].notna()
+        if not has_seg.any():
+            raise RadlibError("label_encoding has no effect: there is no segmentation", file=path, remedy="remove it")
         participants["label_encoding"] = participants["label_encoding"].mask(has_seg, description.label_encoding)
     cohort = Cohort(
         name=description.name,
         source="user",
         root=root,
         participants=participants,
-        expression=_numbers(description.expression, path, participants.index, notes, "expression"),
-        radiomics=_numbers(description.radiomics, path, participants.index, notes, "radiomics"),
+        expression=_numbers(description.expression, description, path, participants.index, notes, "expression"),
+        radiomics=_numbers(description.radiomics, description, path, participants.index, notes, "radiomics"),
         notes=tuple(notes),
     )
     cohort.validate()
@@ -226,41 +93,46 @@ def _place(text: str, description: Path) -> Path:
     try:
         return description.parent / Path(text).expanduser()
     except RuntimeError as error:  # the home of a user who does not exist
-        raise MissingDataError(f"{text!r}: {error}", file=description, remedy="correct the path") from error
+        raise RadlibError(f"{text!r}: {error}", file=description, remedy="correct the path") from error
 
 
-def separator(file: Path) -> str:
-    """Tab for ``.tsv`` and ``.txt``, else comma."""
-    return "\t" if file.suffix.lower() in (".tsv", ".txt") else ","
+def _below(root: Path, file: str) -> str:
+    """A path of the table relative to the root, where it lies there."""
+    return Path(file).relative_to(root).as_posix() if Path(file).is_relative_to(root) else file
 
 
-def _images(description: Description, root: Path) -> pd.DataFrame:
-    """Subjects x modalities: paths relative to the root; empty for a description without images."""
+def _find_images(description: Description, root: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Subjects x what the images say of them, and notes; empty for a description without images."""
+    if description.layout == "brats":
+        brats = read_brats(root, name=description.name)
+        return brats.participants, list(brats.notes)
+    if description.layout == "bids":
+        return find_bids(root), []
     patterns = {modality: _compile(pattern) for modality, pattern in description.images.items()}
+    # Of two patterns that fit one file, the one that spells out more is meant: {id}_ce_T1w before {id}_T1w.
+    modalities: list[str] = sorted(patterns, key=lambda name: -len(re.sub(r"\{id\}|\*", "", description.images[name])))  # type: ignore[index]
     depth = max((pattern.count("/") for pattern in description.images.values()), default=0)
     found: dict[str, dict[str, str]] = {}
-    if patterns:
-        for folder, names in walk(root, max_depth=depth + 1):
-            for name in names:
-                relative = (folder / name).relative_to(root).as_posix()
-                for modality, pattern in patterns.items():
-                    if match := pattern.fullmatch(relative):
-                        files = found.setdefault(match["id"], {})
-                        if modality in files:
-                            raise RadlibError(
-                                f"subject {match['id']!r} has {modality} twice: {files[modality]} and {relative}",
-                                file=root,
-                                remedy=f"make the pattern of {modality} narrower",
-                            )
-                        files[modality] = relative
-    return pd.DataFrame.from_dict(found, orient="index", columns=list(patterns)).sort_index()
+    for folder, names in walk(root, max_depth=depth + 1) if patterns else ():
+        for relative in ((folder / name).relative_to(root).as_posix() for name in names):
+            for modality in modalities:
+                if match := patterns[modality].fullmatch(relative):  # type: ignore[index]
+                    files = found.setdefault(match["id"], {})
+                    if modality in files:
+                        raise RadlibError(
+                            f"subject {match['id']!r} has {modality} twice: {files[modality]} and {relative}",
+                            file=root,
+                            remedy=f"make the pattern of {modality} narrower",
+                        )
+                    files[modality] = relative
+                    break
+    return pd.DataFrame.from_dict(found, orient="index", columns=list(patterns)).sort_index(), []
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
     """``{id}/{id}_t1.nii.gz`` to a regular expression; a second ``{id}`` must repeat the first."""
-    parts = re.split(r"(\{id\}|\*)", pattern)
     text, seen = "", False
-    for part in parts:
+    for part in re.split(r"(\{id\}|\*)", pattern):
         if part == "{id}":
             text += "(?P=id)" if seen else r"(?P<id>[^/]+?)"
             seen = True
@@ -269,72 +141,173 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def _participants(description: Description, path: Path) -> pd.DataFrame:
-    """The user's table with our columns, spellings and units; their other columns are kept under their names."""
-    assert description.participants is not None
-    file = _place(description.participants, path)
-    if not file.is_file():
-        raise MissingDataError(
-            f"participants {description.participants!r} does not exist", file=path, remedy="correct it"
+def numbers_alone(identity: str) -> str:
+    """An id without the leading zeros of its numbers: ``p-004`` and ``p-0004`` are ``p-4``."""
+    return re.sub(r"\d+", lambda match: match[0].lstrip("0") or "0", identity)
+
+
+def _joined(description: Description, path: Path, images: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows of the user's table with the images that belong to them."""
+    told = _participants(description, path, notes)
+    of_table = {str(subject): subject for subject in told.index}
+    if description.id_match == "numbers":
+        of_table = {numbers_alone(str(subject)): subject for subject in told.index}
+    names = images.get("participant", pd.Series(images.index, images.index))
+    rows = pd.Series(
+        [of_table.get(numbers_alone(str(name)) if description.id_match == "numbers" else str(name)) for name in names],
+        index=images.index, dtype=object,
+    )  # fmt: skip
+    met = rows.dropna()
+    images = images.drop(columns="participant", errors="ignore")
+    if len(images) and not len(met):
+        raise RadlibError(
+            f"no id of the table meets an image: the table has {_some(told.index)}, the images {_some(images.index)}",
+            file=path, remedy="correct id_column or the patterns, or write `id_match: numbers` where only zeros differ",
+        )  # fmt: skip
+    bare = [str(subject) for subject in told.index if subject not in set(met)]
+    # A subject goes by the name of its images; who has several sessions is there several times.
+    table = told.loc[[*met, *bare]]
+    table.index = pd.Index([*met.index, *bare], dtype="str")
+    order = {subject: place for place, subject in enumerate(told.index)}
+    table = table.iloc[np.argsort([order[subject] for subject in [*met, *bare]], kind="stable")]
+    images = images.reindex(table.index)
+    for column in images:
+        table[column] = (
+            table[column].where(table[column].notna(), images[column]) if column in table else images[column]
         )
-    wanted = description.columns
-    raw = read_text_table(file, sep=separator(file), required=(description.id_column, *dict.fromkeys(wanted.values())))
-    raw = index_by(raw, description.id_column, file=file)
-    table = pd.DataFrame(index=raw.index)
-    for ours in TABLE_COLUMNS:
-        theirs = wanted.get(ours, ours if ours in raw and not wanted else None)
-        if theirs is None:
-            continue
-        table[ours] = _spelled(raw[theirs], ours, description, file)
-    if "survival_days" in table and description.survival_unit != "days":
-        table["survival_days"] = table["survival_days"] * _DAYS[description.survival_unit]
-    used = {*wanted.values(), *table.columns}
-    for column in raw.columns:
-        if column not in used and column not in COLUMNS:
-            table[column] = raw[column]
+    if unlisted := [str(subject) for subject in rows.index[rows.isna()]]:
+        notes.append(f"{len(unlisted)} subject(s) have images but no row, left out: {', '.join(unlisted)}.")
+    if bare and len(images.columns):
+        notes.append(f"{len(bare)} of {len(table)} subjects have no image: {', '.join(bare)}.")
     return table
 
 
-def _spelled(column: pd.Series, ours: str, description: Description, file: Path) -> pd.Series:
-    own = {key.lower(): value for key, value in description.values.get(ours, {}).items()}
-    usual = _SYNONYMS.get(ours, {})
-    text = column.map(lambda cell: own.get(cell.lower(), usual.get(cell.lower(), cell)), na_action="ignore")
+def _some(names: pd.Index) -> str:
+    return ", ".join(map(repr, map(str, names[:3]))) + " ..." * (len(names) > 3)
+
+
+def _participants(description: Description, path: Path, notes: list[str]) -> pd.DataFrame:
+    """The user's table with our columns, spellings and units; their other columns are kept under their names.
+
+    Raises:
+        RadlibError: listing every cell that is not understood.
+    """
+    assert description.participants is not None
+    file = _place(description.participants, path)
+    if not file.is_file():
+        raise RadlibError(f"participants {description.participants!r} does not exist", file=path, remedy="correct it")
+    used = (description.id_column, *dict.fromkeys(description.columns.values()))
+    raw = read_text_table(file, required=used, missing=(*MISSING, *description.missing), published=False)
+    decimal_comma = bool(raw.attrs["decimal_comma"])
+    notes += [f"{file.name}: {row} is left out: a footnote." for row in raw.attrs["footnotes"]]
+    if twice := [name for name in raw.attrs["twice"] if name in {*used, *COLUMNS}]:
+        raise RadlibError(f"column(s) there twice: {', '.join(twice)}", file=file, remedy="remove or rename one")
+    lines = dict(zip(raw[description.id_column], raw.index, strict=True))
+    raw = index_by(raw, description.id_column, file=file)
+    taken = {
+        ours: description.columns.get(ours, ours)
+        for ours in COLUMNS
+        if ours in description.columns or (ours in raw and ours not in description.columns.values())
+    }
+    if idle := sorted(set(description.values) - set(taken)):
+        raise RadlibError(
+            f"values of {', '.join(idle)} have no effect: the table has no such column", file=path,
+            remedy="name their column under `columns`, or remove them",
+        )  # fmt: skip
+    if "survival_unit" in description.model_fields_set and "survival_days" not in taken:
+        raise RadlibError("survival_unit has no effect: no column is survival_days", file=path, remedy="remove it")
+    table, wrong, unclear = pd.DataFrame(index=raw.index), [], []
+    for ours, theirs in taken.items():
+        table[ours], strange = understood(raw[theirs], ours, description, decimal_comma=decimal_comma)
+        expected = " or ".join(map(str, sorted(ALLOWED[ours]))) if ours in ALLOWED else "a number"
+        unclear += [ours] if len(strange) else []
+        wrong += [
+            f"row {lines[subject]}: {theirs} of {subject} is {value!r}, expected {expected}"
+            for subject, value in strange.items()
+        ]
+    if wrong:
+        raise RadlibError(
+            f"{len(wrong)} cell(s) are not understood: {'; '.join(wrong)}",
+            file=file,
+            remedy="correct them, leave them empty, name words for unknown under `missing:`, or say what they mean "
+            f"under {', '.join(f'`values: {ours}:`' for ours in unclear)}",
+        )
+    if "survival_days" in table:
+        table["survival_days"] = table["survival_days"] * _DAYS[description.survival_unit]
+    if others := [column for column in raw.columns if column not in taken.values() and column not in COLUMNS]:
+        notes.append(f"Columns of {file.name} that no chapter reads, kept as they are: {', '.join(others)}.")
+        table[others] = raw[others]
+    return table
+
+
+def understood(
+    column: pd.Series, ours: str, description: Description | None = None, *, decimal_comma: bool = False
+) -> tuple[pd.Series, pd.Series]:
+    """A column of text in our spelling, and those of its cells that are not understood."""
+    own = description.values.get(ours, {}) if description else {}
+    mine = {key.lower(): value for key, value in own.items()}
+    usual = SYNONYMS.get(ours, {})
     allowed = ALLOWED.get(ours, frozenset())
+
+    def spelled(cell: str) -> str | None:
+        lower = cell.lower()
+        if lower in mine:
+            return mine[lower]
+        if lower in _UNKNOWN and (allowed or ours in NUMBER_COLUMNS):
+            return None
+        if ours == "grade":
+            lower = re.sub(r"^(who)?\s*(cns)?\s*(grade|g)?\s*(?=(ii|iii|iv|[234])$)", "", lower)
+            return usual.get(lower, lower)
+        return usual.get(lower, cell)
+
+    text = pd.Series([None if pd.isna(cell) else spelled(cell) for cell in column], index=column.index, dtype=object)
     if ours in NUMBER_COLUMNS:
-        values: pd.Series = pd.to_numeric(text, errors="coerce").astype(float)
-        strange = column[column.notna() & (values.isna() | (~values.isin(list(allowed)) if allowed else False))]
+        values = as_numbers(text.astype("str").where(text.notna()), decimal_comma=decimal_comma)
+        strange = text.notna() & (values.isna() | (~values.isin(list(allowed)) if allowed else values < 0))
     else:
         values = text
-        strange = column[text.notna() & ~text.isin(list(allowed))] if allowed else column[[False] * len(column)]
-    if len(strange):
-        expected = " or ".join(str(value) for value in sorted(allowed)) if allowed else "a number"
-        raise RadlibError(
-            f"{column.name} of {strange.index[0]} is {strange.iloc[0]!r}, expected {expected}",
-            file=file,
-            remedy=f"correct the cell, leave it empty, or say under `values: {ours}:` what it means",
-        )
-    return values
+        strange = text.notna() & ~text.isin(list(allowed)) if allowed else text.isna() & False
+    return values, column[strange]
 
 
-def _numbers(side: SideTable | None, path: Path, ids: pd.Index, notes: list[str], what: str) -> pd.DataFrame | None:
+def _numbers(
+    side: SideTable | None, description: Description, path: Path, ids: pd.Index, notes: list[str], what: str
+) -> pd.DataFrame | None:
     """A table of numbers with one row for each of ``ids``; a subject that it lacks has NaN."""
     if side is None:
         return None
     file = _place(side.file, path)
     if not file.is_file():
-        raise MissingDataError(f"{what} {side.file!r} does not exist", file=path, remedy="correct it")
-    raw = index_by(
-        read_text_table(file, sep=separator(file), required=(side.id_column, *side.drop)), side.id_column, file=file
-    ).drop(columns=list(side.drop))
-    table = raw.apply(pd.to_numeric, errors="coerce").astype(float)
+        raise RadlibError(f"{what} {side.file!r} does not exist", file=path, remedy="correct it")
+    missing = (*MISSING, *description.missing)
+    text = read_text_table(file, required=(side.id_column, *side.drop), missing=missing, published=False)
+    if text.attrs["twice"]:
+        raise RadlibError(
+            f"column(s) there twice: {', '.join(text.attrs['twice'])}", file=file, remedy="remove or rename one"
+        )
+    decimal_comma = bool(text.attrs["decimal_comma"])
+    raw = index_by(text, side.id_column, file=file).drop(columns=list(side.drop))
+    table = raw.apply(as_numbers, decimal_comma=decimal_comma)
     lost = raw.notna() & table.isna()
     if lost.any(axis=None):
-        subject, column = lost.stack().pipe(lambda cells: cells.index[cells][0])
+        wrong = [
+            f"{name} of {subject} is {raw.at[subject, name]!r}"
+            for name, column in lost.items()
+            for subject in column.index[column]
+        ]
         raise RadlibError(
-            f"{column} of {subject} is {raw.loc[subject, column]!r}, not a number",
+            f"{len(wrong)} cell(s) are no number: {'; '.join(wrong)}",
             file=file,
-            remedy=f"correct the cell, leave it empty, or list the column under `{what}: drop:`",
+            remedy=f"correct them, leave them empty, or list the column under `{what}: drop:`",
         )
-    if absent := [subject for subject in ids if subject not in table.index]:
-        notes.append(f"{len(absent)} subject(s) have no {what}, {absent[0]} first.")
+    if description.id_match == "numbers":
+        by_number = {numbers_alone(str(subject)): subject for subject in ids}
+        table.index = pd.Index([by_number.get(numbers_alone(str(name)), name) for name in table.index])
+    if not (present := [subject for subject in ids if subject in table.index]):
+        raise RadlibError(
+            f"no id of the table is a subject: it has {_some(table.index)}, the cohort {_some(ids)}", file=file,
+            remedy=f"correct `{what}: id_column:`, or write `id_match: numbers` where only zeros differ",
+        )  # fmt: skip
+    if absent := [str(subject) for subject in ids if subject not in present]:
+        notes.append(f"{len(absent)} subject(s) have no {what}: {', '.join(absent)}.")
     return table.reindex(ids)

@@ -7,6 +7,7 @@ radiologists scored 30 VASARI features of 33 patients.
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pandas as pd
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import FILE_COLUMNS, Cohort, participants_table
 from radlib.data.readers.brats import find_subjects
-from radlib.data.readers.files import MISSING, find_file
+from radlib.data.readers.files import find_file
+from radlib.data.tables import read_text_table
 
 CLINICAL = "clinical_2014-01-16.xlsx"
 VASARI = "VASARI_MRI_features__gmdi_-_wiki_.xls"
@@ -63,19 +65,13 @@ def read_clinical(path: Path) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         RadlibError: if a column is absent, an id is there twice, or an age, grade or survival cannot be read.
     """
-    header, *rows = _xlsx(path)
-    names = [_text(cell) or "" for cell in header]
     required = ("Sample", "Age at Dx (years)", "Gender", "Survival (months)", "Disease", "Grade", "Institution")
-    if lacking := [name for name in required if name not in names]:
-        raise RadlibError(
-            f"the table has no column {', '.join(lacking)}", file=path, remedy="use the file as TCIA ships it"
-        )
-    place = {name: names.index(name) for name in (*required, "Race", "Karnofsky") if name in names}
-    spilled = sum(any(_text(cell) for cell, name in zip(row, names, strict=True) if not name) for row in rows)
+    raw = read_text_table(path, required=required)
+    spilled = int(raw.filter(regex=r"^column \d+$").notna().any(axis=1).sum())
     records: dict[str, dict[str, Any]] = {}
     implied = 0
-    for line, row in enumerate(rows, start=2):
-        cell = {name: _text(row[column]) for name, column in place.items()}
+    for line, row in raw.iterrows():
+        cell = {name: None if pd.isna(value) else str(value) for name, value in row.items()}
         identity = cell["Sample"]
         if identity is None:
             continue
@@ -118,25 +114,14 @@ def read_vasari(path: Path) -> pd.DataFrame:
     Index ``id``; columns ``radiologist`` (1 to 3), ``f1`` (text: a tumour may have several locations), ``f2`` to
     ``f30`` (float64, the category numbers of the VASARI guide).
     """
-    import xlrd  # type: ignore[import-untyped]
-
-    try:
-        sheet = xlrd.open_workbook(path).sheet_by_index(0)
-    except (xlrd.XLRDError, OSError, AssertionError) as error:
-        raise RadlibError(f"not a readable .xls table ({error})", file=path, remedy="obtain it again") from error
-    names = [str(value).strip() for value in sheet.row_values(0)]
     features = [f"f{number}" for number in range(1, 31)]
-    if lacking := [name for name in ("GMDI", "radiologist", *features) if name not in names]:
-        raise RadlibError(
-            f"the table has no column {', '.join(lacking)}", file=path, remedy="use the file as TCIA ships it"
-        )
+    raw = read_text_table(path, required=("GMDI", "radiologist", *features))
     records = []
-    for line in range(1, sheet.nrows):
-        row = dict(zip(names, sheet.row_values(line), strict=True))
+    for line, row in raw.iterrows():
         reader = re.fullmatch(r"Radiologist #(\d+)", str(row["radiologist"]).strip())
         if reader is None:
             raise RadlibError(
-                f"line {line + 1}: radiologist is {row['radiologist']!r}", file=path, remedy="expected 'Radiologist #1'"
+                f"line {line}: radiologist is {row['radiologist']!r}", file=path, remedy="expected 'Radiologist #1'"
             )
         record: dict[str, Any] = {"id": str(row["GMDI"]).strip(), "radiologist": int(reader[1])}
         record["f1"] = str(row["f1"]).removesuffix(".0").strip()
@@ -145,39 +130,13 @@ def read_vasari(path: Path) -> pd.DataFrame:
                 record[name] = float(row[name])
             except ValueError as error:
                 raise RadlibError(
-                    f"line {line + 1}: {name} is {row[name]!r}, not a number", file=path, remedy="obtain it again"
+                    f"line {line}: {name} is {row[name]!r}, not a number", file=path, remedy="obtain it again"
                 ) from error
         records.append(record)
     return pd.DataFrame.from_records(records).set_index("id")
 
 
-def _xlsx(path: Path) -> list[tuple[Any, ...]]:
-    import zipfile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError) as error:
-        raise RadlibError(f"not a readable .xlsx table ({error})", file=path, remedy="obtain it again") from error
-    try:
-        sheet = book.worksheets[0]
-        rows = [tuple(row) for row in sheet.iter_rows(values_only=True)]
-    finally:
-        book.close()
-    if not rows:
-        raise RadlibError("the table is empty", file=path, remedy="obtain it again")
-    width = max(len(row) for row in rows)
-    return [row + (None,) * (width - len(row)) for row in rows]
-
-
-def _text(cell: object) -> str | None:
-    text = "" if cell is None else str(cell).strip()
-    return None if text in MISSING else text
-
-
-def _middle(text: str | None, line: int, path: Path) -> float:
+def _middle(text: str | None, line: Hashable, path: Path) -> float:
     """``35-39`` (completed years) is 37.5: the middle of 35 up to 40."""
     if text is None:
         return np.nan
@@ -187,7 +146,7 @@ def _middle(text: str | None, line: int, path: Path) -> float:
     return (int(match[1]) + int(match[2]) + 1) / 2
 
 
-def _days(text: str | None, line: int, path: Path) -> float:
+def _days(text: str | None, line: Hashable, path: Path) -> float:
     if text is None:
         return np.nan
     try:

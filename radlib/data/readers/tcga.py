@@ -15,7 +15,8 @@ import pandas as pd
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort, participants_table
 from radlib.data.readers.brats import BRATS_TCGA, find_subjects
-from radlib.data.readers.files import find_file, index_by, read_text_table, to_numbers
+from radlib.data.readers.files import find_file
+from radlib.data.tables import index_by, read_text_table, to_numbers
 
 RADIOMICS = {"GBM": "TCGA_GBM_radiomicFeatures.csv", "LGG": "TCGA_LGG_radiomicFeatures.csv"}
 EXPRESSION = "unifiedScaledFiltered.txt"
@@ -132,14 +133,7 @@ def read_radiomics(root: Path, *, collections: tuple[str, ...]) -> tuple[pd.Data
 
 def _radiomic_text(path: Path) -> pd.DataFrame:
     """A radiomic table as text, indexed by patient, with its ``#DIV/0!`` still in it."""
-    try:
-        raw = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=["", "NA", "NaN"])
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RadlibError(f"not a readable table ({error})", file=path, remedy="obtain the file again") from error
-    if lacking := [column for column in ("ID", "Date", "VOLUME_ET") if column not in raw]:
-        raise RadlibError(
-            f"the table has no column {', '.join(lacking)}", file=path, remedy="use the file as TCIA ships it"
-        )
+    raw = read_text_table(path, delimiter=",", required=("ID", "Date", "VOLUME_ET"), missing=("", "NA", "NaN"))
     return index_by(raw, "ID", file=path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, sha256
+from radlib.core.files import atomic_path, check_target, sha256
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.nifti import read_note, write_volume
@@ -43,7 +43,7 @@ def fill_in(
 
     Returns:
         One row a subject that lacks the modality: ``subject``, ``sources``, ``file``, ``state`` (``written``,
-        ``there already``, or why there is none).
+        ``there already`` where it was made from the same files, weights and seed, or why there is none).
 
     Raises:
         MissingDataError: if no subject lacks the modality.
@@ -61,6 +61,8 @@ def fill_in(
     lacking = [subject for subject in cohort.ids if not there.at[subject, missing]]
     if not lacking:
         raise MissingDataError(f"every subject of cohort {cohort.name!r} has {missing}", remedy="nothing is to be done")
+    check_target(out, folder=True)
+    check_target(out / "synthetic.tsv", inputs=cohort.files())
     rows = []
     for subject in track(lacking, description=f"synthesise {missing}"):
         has = [name for name in MODALITIES if there.at[subject, name]]
@@ -72,10 +74,21 @@ def fill_in(
         else:
             path, net, header = max(fitting, key=lambda item: len(set(item[1].sources) & set(has)))
             used = tuple(name for name in net.sources if name in has)
+            made_from = {
+                "subject": cohort.subset([subject]).fingerprint(), "weights": sha256(path), "seed": seed,
+                "software": f"radlib {version('radlib')}",
+            }  # fmt: skip
             state = "there already"
-            if not file.is_file():
-                _fill_one(cohort, subject, net, header, used=used, weights=path, file=file, seed=seed, device=device)
-                state = "written"
+            if not file.is_file() or read_note(file)[1].get("made_from") != made_from:
+                try:
+                    _refuse_what_is_not_synthetic(file)
+                    _fill_one(
+                        cohort, subject, net, header, used=used, made_from=made_from, file=file, seed=seed,
+                        device=device,
+                    )  # fmt: skip
+                    state = "written"
+                except RadlibError as error:  # one bad image does not end a run over a hundred
+                    state, used = f"failed: {error}", ()
         written = "" if not used else str(file.relative_to(out))
         rows.append({"subject": subject, "sources": "+".join(used), "file": written, "state": state})
     table = pd.DataFrame(rows)
@@ -91,7 +104,7 @@ def _fill_one(
     header: dict[str, Any],
     *,
     used: Sequence[str],
-    weights: Path,
+    made_from: dict[str, Any],
     file: Path,
     seed: int,
     device: str,
@@ -104,13 +117,19 @@ def _fill_one(
     made = synthesise(network, store, subject, seed=seed, device=device)
     provenance = {
         "synthetic": True, "modality": header["target"], "sources": list(used), "subject": subject,
-        "weights_sha256": sha256(weights), "trained_on": header.get("trained_on", ""), "seed": seed,
-        "software": f"radlib {version('radlib')}",
+        "trained_on": header.get("trained_on", ""), "made_from": made_from,
     }  # fmt: skip
     write_volume(
         file, store.restore(subject, made, like=like, order=1), affine=like.affine,
         description=f"{MARK}: {header['target']} from {'+'.join(used)}", note=provenance,
+        like=cohort.path(subject, used[0]),
     )  # fmt: skip
+
+
+def _refuse_what_is_not_synthetic(file: Path) -> None:
+    """An image that this did not make is never replaced."""
+    if file.is_file() and provenance_of(file) is None:
+        raise RadlibError("there is an image that is not marked as synthetic", file=file, remedy="give another --out")
 
 
 def provenance_of(path: Path) -> dict[str, Any] | None:

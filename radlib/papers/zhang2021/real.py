@@ -10,25 +10,20 @@ import pandas as pd
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import Cohort
 from radlib.data.readers.brats import read_brats
-from radlib.data.readers.segmented import ZeroBackground
 from radlib.data.store import ImageStore, prepare
 from radlib.papers.zhang2021.fusion import TITLES, Run, apply
 from radlib.papers.zhang2021.recipe import PAIRS, channels_of
 
 
 def real_subjects(root: Path, *, most: int) -> Cohort | None:
-    """Segmented BraTS subjects of any vintage with all four modalities; None where there are none.
-
-    Some distributions are standardised over the whole image: outside the brain is then not 0, and is shifted to it.
-    """
+    """Segmented BraTS subjects of any vintage with all four modalities; None where there are none."""
     try:
         cohort = read_brats(root)
     except RadlibError:
         return None
-    plain = ZeroBackground(**{name: getattr(cohort, name) for name in cohort.__dataclass_fields__})
-    there = plain.participants[[*channels_of(PAIRS), "seg"]].notna().all(axis=1)
-    ids = [str(subject) for subject in plain.participants.index[there]][:most]
-    return plain.subset(ids) if ids else None
+    there = cohort.participants[[*channels_of(PAIRS), "seg"]].notna().all(axis=1)
+    ids = [str(subject) for subject in cohort.participants.index[there]][:most]
+    return cohort.subset(ids) if ids else None
 
 
 def real_table(cohort: Cohort, runs: Mapping[str, Sequence[Run]], store: ImageStore) -> pd.DataFrame:

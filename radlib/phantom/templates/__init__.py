@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from radlib.core.errors import RadlibError
+from radlib.core.files import read_yaml
 from radlib.phantom.templates.papers import PAPER_TEMPLATES
 from radlib.phantom.templates.schema import Template, parse_template
 
@@ -33,12 +32,4 @@ def load_template(name: str) -> Template:
             remedy=f"use one of {', '.join(TEMPLATE_NAMES)}, or the path of a .yml file",
         )
     file = Path(name)
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RadlibError(
-            f"the template cannot be read ({error})", file=file, remedy="check the path and its YAML"
-        ) from error
-    if not isinstance(values, dict):
-        raise RadlibError("the template is not a mapping of fields", file=file, remedy="write `name: ...` and so on")
-    return parse_template(values, file=file)
+    return parse_template(read_yaml(file, what="the fields of a template"), file=file)

@@ -13,7 +13,7 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import RadlibError, problems_of
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 Key = TypeVar("Key", bound=Hashable)
@@ -253,12 +253,8 @@ def parse_template(values: Mapping[str, object], *, file: Path | str | None = No
     try:
         return Template.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'template'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        )
         raise RadlibError(
-            f"an impossible template: {problems}", file=file, remedy="mend these values and try again"
+            f"an impossible template: {problems_of(error)}", file=file, remedy="mend these values and try again"
         ) from error
 
 

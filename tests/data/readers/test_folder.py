@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from radlib.cli import app
 from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.readers.description import Description, read_description
 from radlib.data.readers.draft import draft
-from radlib.data.readers.folder import read_described, read_description
+from radlib.data.readers.folder import read_described
 from radlib.data.sources import open_cohort
 
 DESCRIPTION = {
@@ -69,9 +70,10 @@ def test_everything_is_read(clinic: Path) -> None:
     assert cohort.expression.loc["p1"].isna().tolist() == [True, False]
     assert cohort.expression.loc["p3"].isna().all()
     notes = " ".join(cohort.notes)
-    assert "1 subject(s) have images but no row, p9 first; left out." in notes
-    assert "1 of 3 subjects have no image." in notes
-    assert "1 subject(s) have no expression, p3 first." in notes
+    assert "1 subject(s) have images but no row, left out: p9." in notes
+    assert "1 of 3 subjects have no image: p3." in notes
+    assert "1 subject(s) have no expression: p3." in notes
+    assert "Columns of patients.csv that no chapter reads, kept as they are: KPS." in notes
 
 
 def test_without_a_table_the_images_say_who_there_is(clinic: Path) -> None:
@@ -94,8 +96,19 @@ def test_without_a_table_the_images_say_who_there_is(clinic: Path) -> None:
         ({"participants": "gone.csv"}, r"participants 'gone\.csv' does not exist"),
         ({"root": "gone"}, "root 'gone' does not exist"),
         ({"values": {}}, r"IDH1 of p1 is '1', expected mutant or wildtype.*patients\.csv.*values: idh:"),
-        ({"columns": {"age": "Gender"}}, "Gender of p1 is 'female', expected a number"),
-        ({"expression": {"file": "genes.csv", "id_column": "Patient"}}, "batch of p2 is 'x', not a number"),
+        ({"columns": {"age": "Gender"}, "values": {}, "survival_unit": "days"}, "survival_unit has no effect"),
+        (
+            {"columns": {"age": "Gender", "survival_days": "OS"}, "values": {}},
+            "Gender of p1 is 'female', expected",
+        ),
+        ({"values": {"mgmt": {"1": "methylated"}}}, "values of mgmt have no effect"),
+        ({"layout": "brats"}, "images has no effect beside layout: brats"),
+        ({"participants": None}, "columns, id_column, survival_unit, values has no effect without participants"),
+        ({"label_encoding": "?", "values": {"idh": {"1": "?"}}}, r"2 question.*label_encoding, values\.idh\.1"),
+        (
+            {"expression": {"file": "genes.csv", "id_column": "Patient"}},
+            "batch of p2 is 'x'; batch of p1",
+        ),
         ({"expression": {"file": "gone.csv", "id_column": "Patient"}}, r"expression 'gone\.csv' does not exist"),
         ({"images": {"flair": "{id}/anat/*.nii.gz"}}, "has flair twice"),
     ],
@@ -110,7 +123,7 @@ def test_what_is_no_description(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yml").write_text(text)
     with pytest.raises(RadlibError, match=r"x\.yml"):
         read_description(tmp_path / "x.yml")
-    with pytest.raises(MissingDataError, match="no cohort description"):
+    with pytest.raises(RadlibError, match="no cohort description"):
         read_description(tmp_path / "gone.yml")
 
 
@@ -118,19 +131,21 @@ def test_lines_longer_than_the_header_are_refused(clinic: Path) -> None:
     """pandas would take the first column, the patients' names, for an index and shift all others."""
     table = clinic.parent / "patients.csv"
     table.write_text(table.read_text().replace(",90\n", ",90,note\n").replace("p2,47.5,M,0,,alive,G3,\n", ""))
-    with pytest.raises(RadlibError, match=r"names 8 columns.*patients\.csv"):
+    with pytest.raises(RadlibError, match=r"row 2 has 9 cells.*names 8 columns.*patients\.csv"):
         read_described(clinic)
 
 
 def test_nobody_found(clinic: Path) -> None:
     description = {"name": "x", "root": "images", "images": {"t1": "{id}_t1.nii"}}
-    with pytest.raises(MissingDataError, match="no subject found"):
+    with pytest.raises(RadlibError, match="no subject found"):
         read_described(write_yaml(clinic.parent, description))
 
 
 def test_a_draft_of_a_foreign_folder_reads_back(clinic: Path) -> None:
     (clinic.parent / "draft.yml").write_text(draft(clinic.parent))
-    description = read_description(clinic.parent / "draft.yml")
+    with pytest.raises(RadlibError, match=r"4 question.*label_encoding, values\.idh\.1, values\.idh\.0, survival_unit"):
+        read_description(clinic.parent / "draft.yml")
+    description = answered(clinic.parent / "draft.yml", '"1:4 2:2 3:1"', '"mutant"', '"wildtype"', "months")
     assert description.images["flair"] == "images/{id}/anat/{id}_FLAIR.nii.gz"
     assert description.images["t1ce"] == "images/{id}/anat/{id}_T1-Gd_v2.nii.gz"
     assert description.images["seg"] == "images/masks/{id}.nii.gz"
@@ -139,6 +154,14 @@ def test_a_draft_of_a_foreign_folder_reads_back(clinic: Path) -> None:
     assert description.columns == {
         "age": "Age", "sex": "Gender", "grade": "WHO", "idh": "IDH1", "survival_days": "OS", "event": "Status",
     }  # fmt: skip
+
+
+def answered(path: Path, *answers: str) -> Description:
+    """A draft whose questions are answered in their order."""
+    before, *parts = path.read_text().split('"?"')
+    assert len(parts) == len(answers), path.read_text()
+    path.write_text(before + "".join(answer + part for answer, part in zip(answers, parts, strict=True)))
+    return read_description(path)
 
 
 def test_a_draft_of_a_brats_folder_needs_no_correction(tmp_path: Path, write) -> None:
@@ -183,8 +206,13 @@ def test_init_then_check(clinic: Path) -> None:
     again = runner.invoke(app, ["cohort", "init", str(clinic.parent), "-o", str(target)])
     assert isinstance(again.exception, RadlibError)
     checked = runner.invoke(app, ["cohort", "check", str(target)])
+    assert checked.exit_code == 1
+    assert "1 question(s) wait for your answer: label_encoding" in checked.output
+    answered(target, "brats2023")
+    checked = runner.invoke(app, ["cohort", "check", str(target)])
     assert checked.exit_code == 0, checked.output
     assert "No problems found." in checked.output
+    assert "The first rows as they were understood" in checked.output
 
 
 def test_check_as_json_and_by_voxel(clinic: Path, write) -> None:
@@ -205,7 +233,7 @@ def test_check_as_json_and_by_voxel(clinic: Path, write) -> None:
     assert len(problems) == 3
     assert any("truncated" in problem and "p1_FLAIR" in problem for problem in problems)
     assert any("unexpected label(s) 9" in problem for problem in problems)
-    assert any(problem.startswith("p2: flair has shape (6, 5, 3)") for problem in problems)
+    assert any(problem.startswith("p2: flair has 6 x 5 x 3 voxels, not 6 x 5 x 4") for problem in problems)
 
 
 def test_check_says_what_is_wrong_with_a_description(clinic: Path) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from radlib.core.errors import MissingDataError
-from radlib.core.files import atomic_path, sha256
+from radlib.core.files import atomic_path, check_target, sha256
 from radlib.core.paths import run_dir
 from radlib.data.cohort import Cohort
 from radlib.data.nifti import Volume, write_volume
 from radlib.data.sources import open_cohort
+from radlib.data.store import unusable
 from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, Answer, predict_idh, predict_survival
 from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_page, summary_row
 from radlib.papers.islam2020 import survival as stages
@@ -49,23 +50,27 @@ def predict(
         seed: of noise and resamples.
 
     Returns:
-        ``predictions.tsv``: a line a patient.
+        ``predictions.tsv``: a line a patient. ``attrs["failed"]`` has the patients without one, and why.
 
     Raises:
-        MissingDataError: if the chapters have not run, or no patient has an image.
+        MissingDataError: if the chapters have not run, or no patient has an image that can be used.
         RadlibError: for an unknown subject.
     """
     chosen = cohort if subjects is None else cohort.subset(subjects)
+    check_target(out, folder=True)
+    for subject in chosen.ids:
+        for target in (_segmentation_file(out, subject), out / "predictions.tsv"):
+            check_target(target, inputs=cohort.files())
     place = run_dir(cohort="simulated", profile=profile, chapter="octave_segmentation") / "weights"
     networks, header = load_runs(place)
     modalities = list(header["modalities"])
-    imaged = [s for s in chosen.ids if chosen.participants.loc[s, modalities].notna().any()]
-    if not imaged:
+    failed = unusable(chosen, modalities)
+    if len(failed) == len(chosen):
         raise MissingDataError(
-            f"no patient of cohort {cohort.name!r} has any of {', '.join(modalities)}", file=cohort.root,
-            remedy="check the cohort with: radlib cohort check",
+            f"no patient of cohort {cohort.name!r} can be used: {next(iter(failed.values()), 'there is none')}",
+            file=cohort.root, remedy="check the cohort with: radlib cohort check --images",
         )  # fmt: skip
-    chosen = chosen.subset(imaged)
+    chosen = chosen.subset([subject for subject in chosen.ids if subject not in failed])
     complete = chosen.participants[modalities].notna().all(axis=None)
     generators = {} if complete else stages.load_generators(place.parents[1] / "modality_synthesis" / "weights")
     filled = stages.fill_gaps(
@@ -92,6 +97,7 @@ def predict(
             temporary.write_text(page, encoding="utf-8")
         rows.append(summary_row(subject, volumes_ml, answers))
     table = pd.DataFrame(rows)
+    table.attrs["failed"] = failed
     with atomic_path(out / "predictions.tsv") as temporary:
         table.to_csv(temporary, sep="\t", index=False)
     return table
@@ -108,6 +114,10 @@ def _answers(features: pd.DataFrame, cohort: Cohort, *, profile: str, n_boot: in
     ]
 
 
+def _segmentation_file(out: Path, subject: str) -> Path:
+    return out / subject / f"{subject}_seg_predicted.nii.gz"
+
+
 def _segmentation(
     cohort: Cohort, filled: stages.Stages, subject: str, mask: np.ndarray, *, out: Path
 ) -> tuple[Volume, dict[str, float]]:
@@ -116,8 +126,11 @@ def _segmentation(
     like = cohort.volume(subject, modality)
     labels = filled.filled.restore(subject, mask, like=like, order=0).astype(np.uint8)
     note = {"predicted": True, "note": NOT_CLINICAL, "software": f"radlib {version('radlib')}"}
-    file = out / subject / f"{subject}_seg_predicted.nii.gz"
-    write_volume(file, labels, affine=like.affine, dtype=np.uint8, description=MARK, note=note)
+    file = _segmentation_file(out, subject)
+    write_volume(
+        file, labels, affine=like.affine, dtype=np.uint8, description=MARK, note=note,
+        like=cohort.path(subject, modality),
+    )  # fmt: skip
     voxel_ml = abs(float(np.linalg.det(like.affine[:3, :3]))) / 1000
     volumes = {name: float(np.isin(labels, values).sum()) * voxel_ml for name, values in PARTS.items()}
     return Volume(labels, like.affine, like.spacing), volumes

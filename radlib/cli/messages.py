@@ -1,0 +1,66 @@
+"""What every command says in the same way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from radlib.core.errors import RadlibError
+
+
+def report_failed(failed: Mapping[str, str]) -> None:
+    """Name the subjects that a run went on without, and end with exit code 1 if there are any."""
+    for subject, reason in failed.items():
+        typer.secho(f"{subject}: {reason}", err=True, fg="red")
+    if failed:
+        typer.secho(f"{len(failed)} subject(s) failed", err=True, fg="red")
+        raise typer.Exit(1)
+
+
+def as_message(error: Exception) -> str | None:
+    """What to say of an error that a user can mend; None for one of the program.
+
+    That is a :class:`radlib.core.errors.RadlibError`, a disk that is full or a place that may not be read or written,
+    and work that is too large for the memory.
+    """
+    if isinstance(error, RadlibError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return str(RadlibError(
+            f"not enough memory ({str(error) or 'no more was given'})",
+            remedy="use fewer processes, a smaller grid, or a machine with more memory",
+        ))  # fmt: skip
+    named = (
+        errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR,
+        errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.EEXIST,
+    )  # fmt: skip
+    if isinstance(error, OSError) and error.errno in named:
+        return str(RadlibError(
+            f"cannot write or read: {os.strerror(error.errno)}", file=error.filename or os.getcwd(),
+            remedy="free some space or name another place; what was whole before still is",
+        ))  # fmt: skip
+    return None
+
+
+def table(*header: str, **options: Any) -> Any:
+    """A rich table whose cells are shown as they are: square brackets are no markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    class Plain(Table):
+        def add_row(self, *cells: Any, **kwargs: Any) -> None:
+            super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **kwargs)
+
+    return Plain(*header, **options)
+
+
+def console() -> Any:
+    """Standard output, to which texts are written as they are. Without a terminal there is no width to keep to."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)

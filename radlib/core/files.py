@@ -144,7 +144,7 @@ def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str
         raise RadlibError(f"not YAML: {reason}", file=path, remedy="mend the syntax") from error
     if not isinstance(value, dict):
         raise RadlibError("the file holds no `key: value`", file=path, remedy=remedy)
-    if "\0" in str(value):
+    if r"\x00" in repr(value):
         raise RadlibError("a value holds the character 0", file=path, remedy="take it out")
     return value
 

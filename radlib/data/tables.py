@@ -65,7 +65,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = content.decode("cp1252" if content.count(0) < len(content) / 8 else "utf-16-le")
     if "\0" in text:
-        raise RadlibError("the text holds the character 0")
+        raise ValueError("the text holds the character 0")
     return text
 
 

@@ -213,6 +213,6 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     manifest = load_manifest("brats-tables")
     path = tmp_path / "brats-tables/survival_data_2017.csv"
     path.parent.mkdir()
-    path.write_bytes(b"\xff\xfe\x00\x01" * 10)
+    path.write_bytes(b"\xff\xfe" + b"\x00\xd8" * 10)
     findings = check_dataset(manifest, tmp_path).errors
     assert ("unreadable", "brats-tables/survival_data_2017.csv") in [(f.kind, f.file) for f in findings]

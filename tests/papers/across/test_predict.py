@@ -124,7 +124,7 @@ def test_a_patient_without_an_image_or_unknown(ready: Path, patients: Cohort) ->
         run.predict(patients, out=ready, subjects=["nobody"], profile="smoke", n_boot=4)
     empty = patients.participants.assign(t1ce=None, flair=None, t2=None)
     bare = Cohort(name="bare", source="user", root=patients.root, participants=empty)
-    with pytest.raises(MissingDataError, match="has any of t1ce, flair, t2"):
+    with pytest.raises(MissingDataError, match="can be used: none of t1ce, flair, t2"):
         run.predict(bare, out=ready, profile="smoke", n_boot=4)
     assert not ready.exists()
 

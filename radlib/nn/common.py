@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from radlib.core.errors import RadlibError
+from radlib.nn.device import device_of
 
 Norm = Literal["none", "batch"]
 
@@ -53,7 +54,7 @@ def count_flops(network: nn.Module, shape: Sequence[int]) -> int:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    device = next(network.parameters()).device
+    device = device_of(network)
     training = network.training
     network.eval()
     try:

@@ -20,7 +20,7 @@ Network = nn.Module | Callable[[torch.Tensor], torch.Tensor]
 
 def brain_box(store: ImageStore, subject: str) -> tuple[slice, slice, slice]:
     """Where a subject's brain lies in the grid; sizes are multiples of 8 where the grid allows it."""
-    inside = (store.images[store.rows([subject])[0]] != 0).any(dim=0)
+    inside = store.subject(subject).brain
     box = []
     for axis in range(3):
         length = inside.shape[axis]

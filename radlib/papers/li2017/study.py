@@ -15,6 +15,7 @@ from torch.nn import functional
 from radlib.core.seeds import named_seed, rng
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore
+from radlib.nn.device import device_of
 from radlib.papers.li2017.data import (
     MODALITIES,
     Normalisation,
@@ -232,7 +233,7 @@ def train_network(
 
     def validate(network: nn.Module) -> dict[str, float]:
         assert unseen is not None
-        device = next(network.parameters()).device
+        device = device_of(network)
         losses = loss(network, {"patches": scaling(unseen[0]).to(device), "classes": unseen[1].to(device)})
         return {key: float(value) for key, value in losses.items()}
 

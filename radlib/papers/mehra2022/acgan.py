@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed, rng
+from radlib.nn.device import device_of
 from radlib.papers.mehra2022.losses import class_likelihood, source_likelihood
 from radlib.papers.mehra2022.networks import (
     FeatureClassifier,
@@ -138,7 +139,7 @@ def train_acgan(
 def generate(generator: FeatureGenerator, labels: Tensor, *, seed: int) -> Tensor:
     """Synthetic features of the classes ``labels`` ``(N,)``, in the scale of the real ones."""
     noise = torch.from_numpy(rng(seed, "generate").normal(size=(len(labels), generator.noise)).astype(np.float32))
-    device = next(generator.parameters()).device
+    device = device_of(generator)
     generator.eval()
     with torch.no_grad():
         parts = [
@@ -149,7 +150,7 @@ def generate(generator: FeatureGenerator, labels: Tensor, *, seed: int) -> Tenso
 
 def assigned(judge: nn.Module, made: Tensor, scale: Tensor) -> Tensor:
     """The class that the discriminator gives to each synthetic feature."""
-    device = next(judge.parameters()).device
+    device = device_of(judge)
     judge.eval()
     with torch.no_grad():
         parts = [judge((part / scale.cpu()).to(device))[1].argmax(1).cpu() for part in made.split(256)]
@@ -265,7 +266,7 @@ class _Scaled(nn.Module):
 
 def probabilities(network: nn.Module, features: Tensor) -> np.ndarray:
     """Probability of HGG of each sample."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     network.eval()
     with torch.no_grad():
         parts = [network(part.to(device)).float().softmax(1)[:, 1].cpu() for part in features.split(256)]

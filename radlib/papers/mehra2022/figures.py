@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from radlib.data.store import ImageStore
+from radlib.nn.device import device_of
 from radlib.papers.mehra2022.augment import augment
 from radlib.papers.mehra2022.networks import FeatureUNet
 from radlib.papers.mehra2022.tables import PARTS
@@ -41,7 +42,7 @@ def before_after_figure(networks: Mapping[str, FeatureUNet], store: ImageStore, 
     tiles = [Tile(image=image, title="true", outlines={"tumour": one.labels[..., z] > 0})]
     for name, network in networks.items():
         with torch.no_grad():
-            logits = network(image[None, None].to(next(network.parameters()).device))[0, 0]
+            logits = network(image[None, None].to(device_of(network)))[0, 0]
         tiles.append(Tile(image=image, title=name, outlines={"tumour": logits.cpu() > 0}))
     return slice_figure([tiles])
 

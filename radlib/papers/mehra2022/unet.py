@@ -15,6 +15,7 @@ from radlib.core.device import pick_device
 from radlib.core.seeds import named_seed
 from radlib.data.store import ImageStore
 from radlib.features.streamed import FeatureFile, extract
+from radlib.nn.device import device_of
 from radlib.papers.mehra2022.augment import Augmentation, augment
 from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
 from radlib.papers.mehra2022.networks import FeatureUNet
@@ -107,7 +108,7 @@ def train_unet(
 
 def score_slices(network: nn.Module, store: ImageStore, index: Tensor, take: Sequence[int]) -> dict[str, float]:
     """Soft-Dice loss, hard Dice and IOU over all pixels of slices, with the network as it stands."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     logits, masks = [], []
     with torch.no_grad():
         for part in index.split(32):

@@ -48,40 +48,78 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.files import atomic_path
 from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
-from radlib.data.sources import open_cohort
 from radlib.papers.across import idh
-from radlib.papers.across.side_by_side import prediction_rows
+from radlib.papers.across import idh_tables as show
+from radlib.papers.across.study import from_rows
 from radlib.plots.curves import curve_figure
 from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import calibration_figure, roc_figure
-from radlib.stats.binary import (
-    SVM,
-    Recipe,
-    by_number_table,
-    folds_for,
-    number_chosen_in_folds,
-    permutation_summary,
-    protocol_gaps,
-    results_table,
-    run_protocols,
-    selected_features,
-)
+from radlib.stats.binary import SVM, permutation_summary, protocol_gaps, results_table
 from radlib.stats.classification import Confusion, evaluate
-from radlib.stats.protocols import (
-    AS_PUBLISHED,
-    CONTROL,
-    LEAKAGE_FREE,
-    PUBLISHED_PERMUTED,
-    LeaveOneOutFolds,
-)
+from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PUBLISHED_PERMUTED
 from radlib.stats.roc import auc
 from radlib.stats.stability import nogueira_stability, selection_matrix
 
 report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
+
+# %% [markdown]
+# ## Study
+#
+# Every cross-validation is a job: two schemes of folds on all patients and in each group,
+# every number of features, shuffled labels, and noisy ones.
+
+# %% tags=["study"]
+from dataclasses import replace
+
+from radlib.papers.across import study as jobs
+from radlib.stats.binary import Recipe
+from radlib.study.cohorts import Source
+from radlib.study.studies import Study
+
+asked = jobs.Asked(
+    source=Source("tcga-idh", cohort, profile), unknown_share=unknown_share,
+    missed_share=missed_share, seed=seed,
+)  # fmt: skip
+recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
+in_folds = jobs.Folds(n_folds=n_folds, n_repeats=n_repeats, seed=seed)
+one_by_one = jobs.Folds(scheme="leave-one-out")
+common = {"asked": asked, "folds": in_folds, "recipe": recipe}
+questions = asked.open()[2]
+protocols = Study("protocols", {
+    scheme.scheme: jobs.protocols(asked=asked, group="all", folds=scheme, recipe=recipe)
+    for scheme in (one_by_one, in_folds)
+})  # fmt: skip
+by_group_arms = {
+    f"{group}, {scheme.scheme}": jobs.protocols(
+        asked=asked, group=group, folds=scheme, recipe=recipe, probabilities=False
+    )
+    for group in ("known", "LGG", "GBM")
+    for scheme in (one_by_one, in_folds)
+    if group in questions and not questions[group].obstacle
+}
+fewer = replace(in_folds, n_repeats=max(1, n_repeats // 2))
+tried = tuple(feature_numbers)
+further = {
+    "numbers": jobs.numbers(**common | {"folds": fewer}, tried=tried),
+    "chosen": jobs.chosen_number(**common, tried=tried[::2]),
+    "permutations": jobs.permutations(**common, n=n_permutations),
+    "noise": jobs.noisy_labels(
+        **common | {"folds": replace(in_folds, n_repeats=1)}, draws=n_noise, seed=seed
+    ),
+}
+if cohort == "simulated":
+    plain = Recipe(alpha=alpha, C=C, seed=seed)
+    further["ceiling"] = jobs.ceiling(**common | {"recipe": plain})
+by_group_study = Study("groups", by_group_arms) if by_group_arms else None
+more = Study("further", further)
+
+# %%
+for one in (protocols, by_group_study, more):
+    if one is not None:
+        report.study(one)
 
 # %% [markdown]
 # ## Data
@@ -95,13 +133,11 @@ report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
 # of patients loses its status.
 
 # %% tags=["hide-input"]
-data = open_cohort("tcga-idh", cohort=cohort, profile=profile).complete("radiomics")
-labels = idh.labels_of(data, unknown_share=unknown_share, missed_share=missed_share, seed=seed)
-questions = idh.questions_of(data, labels)
+data, labels, questions = asked.open()
 everyone = questions["all"]
 report.table(
     "patients",
-    idh.composition(data, labels),
+    show.composition(data, labels),
     index=False,
     caption="Patients by collection: how they are counted, and what is known of their IDH status.",
 )
@@ -142,12 +178,9 @@ report.sentence(
 # denominator is shown as a dash.
 
 # %%
-recipe = Recipe(alpha=alpha, n_selected=n_selected, C=C, seed=seed)
-loo, folds = LeaveOneOutFolds(), folds_for(everyone, n_folds=n_folds, n_repeats=n_repeats, seed=seed)
-left_out = run_protocols(everyone, loo, recipe)
-repeated = run_protocols(everyone, folds, recipe)
-clean = {model: p for (protocol, model), p in repeated.items() if protocol in (LEAKAGE_FREE, CONTROL)}
-keep_scores(report, "idh", prediction_rows(clean, everyone.truth.index).assign(role="tcga-idh"))
+left_out, repeated = (
+    from_rows(protocols.result(scheme.scheme).scores) for scheme in (one_by_one, in_folds)
+)
 tables = {
     "leave-one-out": results_table(left_out, n_boot=n_boot, seed=seed),
     "repeated folds": results_table(repeated, n_boot=n_boot, seed=seed),
@@ -162,20 +195,20 @@ for scheme, table in tables.items():
     slug = scheme.replace(" ", "-")
     report.table(
         slug,
-        idh.display_table(table, MAIN, names=METRIC_TITLES),
+        show.display_table(table, MAIN, names=METRIC_TITLES),
         index=False,
         caption=f"All {len(everyone)} patients, labels as counted, {scheme}: value and 95 % interval.",
     )
     report.table(
         f"{slug}-more",
-        idh.display_table(table, REST, names=METRIC_TITLES),
+        show.display_table(table, REST, names=METRIC_TITLES),
         index=False,
         caption=f"The other metrics of the same predictions, {scheme}.",
     )
 
 # %% tags=["hide-input"]
 shown = pd.concat([table.assign(scheme=scheme) for scheme, table in tables.items()])
-shown["line"] = idh.model_lines(shown)
+shown["line"] = show.model_lines(shown)
 with atomic_path(report.directory / "tables" / "metrics.csv") as file:
     shown.to_csv(file, index=False)  # all of the above at full precision, one row a metric
 ge = float(published("ge2020.table2.prop_a.accuracy").number) / 100
@@ -237,7 +270,7 @@ report.figure(
 
 # %% tags=["hide-input"]
 reference = left_out[LEAKAGE_FREE, SVM]
-comparison = idh.paired_comparisons(left_out, reference, n_boot=n_boot, seed=seed)
+comparison = show.paired_comparisons(left_out, reference, n_boot=n_boot, seed=seed)
 report.table(
     "paired",
     comparison,
@@ -255,14 +288,7 @@ report.table(
 # the honest summary.
 
 # %%
-by_number = by_number_table(
-    idh.askable(questions),
-    recipe,
-    feature_numbers,
-    n_folds=n_folds,
-    n_repeats=max(1, n_repeats // 2),
-    seed=seed,
-)
+by_number = more.result("numbers").table("numbers")
 gaps = protocol_gaps(by_number)
 
 # %% tags=["hide-input"]
@@ -292,19 +318,14 @@ report.table(
     index=False,
     caption="The AUC behind these curves and the gap between the protocols; half as many repeats as elsewhere.",
 )
-report.sentence(" ".join(idh.gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique()))
+report.sentence(" ".join(show.gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique()))
 
 # %% tags=["hide-input"]
-inner = number_chosen_in_folds(
-    everyone,
-    folds_for(everyone, n_folds=n_folds, n_repeats=1, seed=seed),
-    recipe,
-    numbers=feature_numbers[::2],
-)
+inner = from_rows(more.result("chosen").scores)[LEAKAGE_FREE, SVM]
 chosen = evaluate(inner, n_boot=n_boot, seed=seed)
 report.value("chosen_auc", **chosen["auc"].as_dict())
 report.value("chosen_accuracy", **chosen["accuracy"].as_dict())
-picked = selected_features(everyone, folds_for(everyone, n_folds=n_folds, n_repeats=2, seed=seed), recipe)
+picked = more.result("chosen").table("selected")
 matrix = selection_matrix(picked, list(everyone.features.columns))
 stability = nogueira_stability(matrix)
 report.sentence(
@@ -322,15 +343,7 @@ report.sentence(
 # else, and the AUC is what the features can read off the collection alone.
 
 # %%
-permutations = idh.permutation_table(
-    idh.askable(questions),
-    recipe,
-    permutations=n_permutations,
-    within=data.participants["collection"] if "LGG" in questions else None,
-    n_folds=n_folds,
-    n_repeats=n_repeats,
-    seed=seed,
-)
+permutations = more.result("permutations").table("permutations")
 summary = permutation_summary(permutations)
 
 # %% tags=["hide-input"]
@@ -351,8 +364,8 @@ report.figure(
 
 # %% tags=["hide-input"]
 report.table("permuted", summary, index=False, caption="The same as numbers.")
-observed = idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "auc").value
-if said := idh.collection_sentence(permutations, observed):
+observed = show.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "auc").value
+if said := show.collection_sentence(permutations, observed):
     report.sentence(said)
 
 # %% [markdown]
@@ -362,11 +375,28 @@ if said := idh.collection_sentence(permutations, observed):
 # wild-type, which is the majority class of either. What is left there is what the images add.
 
 # %%
-groups = {name: questions[name] for name in ("known", "LGG", "GBM") if name in questions}
-one_by_one = dict.fromkeys(groups, loo)
-in_folds = {name: folds_for(q, n_folds=n_folds, n_repeats=n_repeats, seed=seed) for name, q in groups.items()}
-by_group_loo, predictions_by_group, reasons = idh.group_table(groups, one_by_one, recipe, n_boot=n_boot, seed=seed)
-by_group, _, _ = idh.group_table(groups, in_folds, recipe, n_boot=n_boot, seed=seed)
+predictions_by_group = [
+    name for name in ("known", "LGG", "GBM") if f"{name}, leave-one-out" in by_group_arms
+]
+reasons = [
+    questions[name].obstacle
+    for name in ("known", "LGG", "GBM")
+    if name in questions and questions[name].obstacle
+]
+
+
+def of_groups(scheme):
+    tables_of = [
+        results_table(
+            from_rows(by_group_study.result(f"{name}, {scheme}").scores),
+            n_boot=n_boot, seed=seed,
+        ).assign(group=questions[name].name)
+        for name in predictions_by_group
+    ]  # fmt: skip
+    return pd.concat(tables_of, ignore_index=True) if tables_of else pd.DataFrame()
+
+
+by_group_loo, by_group = of_groups("leave-one-out"), of_groups("repeated folds")
 
 # %% tags=["hide-input"]
 with atomic_path(report.directory / "tables" / "metrics-by-group.csv") as file:
@@ -385,14 +415,14 @@ for name in predictions_by_group:
     part = by_group[by_group["group"] == questions[name].name]
     report.table(
         f"group-{name.lower()}",
-        idh.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_TITLES),
+        show.display_table(part, ("auc", "accuracy", "sensitivity", "specificity", "mcc"), names=METRIC_TITLES),
         index=False,
         caption="{}: {} mutant, {} wild-type, repeated folds.".format(questions[name].name, *questions[name].counts),
     )
     alone = by_group_loo[by_group_loo["group"] == questions[name].name]
     report.table(
         f"group-{name.lower()}-loo",
-        idh.display_table(alone, MAIN, names=METRIC_TITLES),
+        show.display_table(alone, MAIN, names=METRIC_TITLES),
         index=False,
         caption=f"{questions[name].name}, leave-one-out.",
     )
@@ -434,7 +464,7 @@ report.table(
 
 # %% tags=["hide-input"]
 figure = dot_plot(
-    idh.doubt_lines(doubts),
+    show.doubt_lines(doubts),
     metrics=["accuracy", "auc"],
     rows="line",
     colour="kind",
@@ -455,16 +485,7 @@ report.figure(
 # and the models are trained and judged on these labels, then judged by the truth.
 
 # %%
-refit = idh.refit_table(
-    questions["known"],
-    folds_for(questions["known"], n_folds=n_folds, n_repeats=1, seed=seed),
-    recipe,
-    [SVM, *(name for (protocol, name) in left_out if (protocol, name) == (CONTROL, "collection rule"))],
-    labels=labels,
-    collection=data.participants["collection"].fillna("unknown"),
-    draws=n_noise,
-    seed=seed,
-)
+refit = more.result("noise").table("refit")
 
 # %% tags=["hide-input"]
 report.table(
@@ -495,10 +516,8 @@ else:
 
 # %% tags=["hide-input"]
 if data.truth is not None and labels.truth is not None:
-    ideal = idh.Question(
-        name="planted traits", features=traits, truth=labels.truth.astype(bool), clinical=everyone.clinical
-    )
-    ceiling = evaluate(idh.leakage_free(ideal, folds, Recipe(alpha=alpha, C=C, seed=seed)), n_boot=n_boot, seed=seed)
+    ideal = from_rows(more.result("ceiling").scores)[LEAKAGE_FREE, SVM]
+    ceiling = evaluate(ideal, n_boot=n_boot, seed=seed)
     by_truth = evaluate(
         repeated[LEAKAGE_FREE, SVM].relabelled(labels.truth.to_numpy(dtype=bool)), n_boot=n_boot, seed=seed
     )
@@ -546,7 +565,7 @@ if kept is not None:
 # %% tags=["remove-input"]
 if kept is not None:
     used = int(json.loads((kept.folder / "parameters.json").read_text(encoding="utf-8"))["n_selected"])
-    report.sentence(" ".join(idh.kept_sentences(kept, n_selected=used)))
+    report.sentence(" ".join(show.kept_sentences(kept, n_selected=used)))
 
 # %% [markdown]
 # ## Agreement with the papers
@@ -560,11 +579,11 @@ if kept is not None:
 everyone = {"collection_rule": tables["leave-one-out"].query("model == 'collection rule'"),
             "svm": tables["repeated folds"].query("protocol == @LEAKAGE_FREE and model == @SVM")}  # fmt: skip
 for arm, found in everyone.items():
-    report.measured("all", idh.measured_of(found, arm=arm), protocol=CONTROL)
+    report.measured("all", show.measured_of(found, arm=arm), protocol=CONTROL)
 if "LGG" in predictions_by_group:
     lgg = by_group_loo[by_group_loo["group"] == questions["LGG"].name].query("model == @SVM")
     for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
-        report.measured("lgg", idh.measured_of(lgg.query("protocol == @protocol"), arm="svm"), protocol=protocol)
+        report.measured("lgg", show.measured_of(lgg.query("protocol == @protocol"), arm="svm"), protocol=protocol)
 
 # %% tags=["remove-input"]
 show_agreement(report)
@@ -599,9 +618,9 @@ show_agreement(report)
 # ## Summary
 
 # %% tags=["remove-input"]
-svm_loo, svm_cv = (idh.estimate_of(tables[s], LEAKAGE_FREE, SVM, "auc") for s in ("leave-one-out", "repeated folds"))
-leaky = idh.estimate_of(tables["repeated folds"], AS_PUBLISHED, SVM, "auc")
-report.value("svm_accuracy", **idh.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "accuracy").as_dict())
+svm_loo, svm_cv = (show.estimate_of(tables[s], LEAKAGE_FREE, SVM, "auc") for s in ("leave-one-out", "repeated folds"))
+leaky = show.estimate_of(tables["repeated folds"], AS_PUBLISHED, SVM, "auc")
+report.value("svm_accuracy", **show.estimate_of(tables["repeated folds"], LEAKAGE_FREE, SVM, "accuracy").as_dict())
 report.value("svm_auc", **svm_cv.as_dict())
 report.value("svm_auc_published", **leaky.as_dict())
 sentences = [
@@ -613,7 +632,7 @@ sentences = [
 for name in [n for n in ("collection rule", "age model", "age + collection") if (CONTROL, n) in left_out]:
     slug = name.replace(" + ", "_").replace(" ", "_")
     for metric in ("auc", "accuracy"):
-        report.value(f"{slug}_{metric}", **idh.estimate_of(tables["leave-one-out"], CONTROL, name, metric).as_dict())
+        report.value(f"{slug}_{metric}", **show.estimate_of(tables["leave-one-out"], CONTROL, name, metric).as_dict())
     sentences.append(
         f"Without any image, *{name}* has an AUC of {report.text(f'{slug}_auc')} and an accuracy of "
         f"{report.text(f'{slug}_accuracy')}."
@@ -623,13 +642,13 @@ for name in [n for n in ("collection rule", "age model", "age + collection") if 
 for name in [n for n in ("LGG", "GBM") if n in predictions_by_group]:
     part = by_group[by_group["group"] == questions[name].name]
     for protocol, tag in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
-        report.value(f"{name}_{tag}", **idh.estimate_of(part, protocol, SVM, "auc").as_dict())
+        report.value(f"{name}_{tag}", **show.estimate_of(part, protocol, SVM, "auc").as_dict())
     sentences.append(
         f"Within {name} the SVM's AUC is {report.text(f'{name}_published')} as published and "
         f"{report.text(f'{name}_clean')} leakage-free."
     )
 sentences += [
-    idh.gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique() if "LGG" in group
+    show.gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique() if "LGG" in group
 ]
 
 # %% tags=["remove-input"]

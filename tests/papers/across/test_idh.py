@@ -11,6 +11,8 @@ import pytest
 from radlib.book.kept import KeptRun
 from radlib.book.results import Results
 from radlib.papers.across import idh
+from radlib.papers.across import idh_tables as show
+from radlib.papers.across.study import clean_rows, from_rows, to_rows
 from radlib.stats.binary import (
     SVM,
     Question,
@@ -20,6 +22,7 @@ from radlib.stats.binary import (
     permutation_summary,
     protocol_gaps,
 )
+from radlib.stats.classification import Predictions
 from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
 
 
@@ -62,13 +65,13 @@ def test_by_number_caps_at_the_features_there_are() -> None:
 
 
 def test_gap_sentence_says_range_and_place() -> None:
-    text = idh.gap_sentence(_gaps(-0.05, 0.30, 0.20), "LGG", n_selected=100)
+    text = show.gap_sentence(_gaps(-0.05, 0.30, 0.20), "LGG", n_selected=100)
     assert "by -0.050 (1 kept) to 0.300 (10 kept)" in text
     assert "over the 3 numbers tried" in text
     assert text.endswith("it is 0.200, number 2 from the largest.")
-    assert idh.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=100).endswith("it is 0.300, the largest.")
-    assert "not among them" in idh.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=50)
-    assert idh.gap_sentence(_gaps(0.1, 0.2), "LGG", n_selected=100).endswith("it is 0.200, the largest.")
+    assert show.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=100).endswith("it is 0.300, the largest.")
+    assert "not among them" in show.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=50)
+    assert show.gap_sentence(_gaps(0.1, 0.2), "LGG", n_selected=100).endswith("it is 0.200, the largest.")
 
 
 def test_permutations_of_all_and_within_collections() -> None:
@@ -88,9 +91,9 @@ def test_permutations_of_all_and_within_collections() -> None:
 
 def test_collection_sentence_counts_the_observed_among_the_shuffles() -> None:
     rows = pd.DataFrame({"group": "all, within collections", "metric": "auc", "value": [0.5, 0.6, 0.9, np.nan]})
-    assert "AUC of 0.667" in idh.collection_sentence(rows, 0.8)
-    assert "0.800 (p = 0.500, one-sided; 3 shuffles allow no p below 0.250)" in idh.collection_sentence(rows, 0.8)
-    assert idh.collection_sentence(rows.assign(group="all"), 0.8) == ""
+    assert "AUC of 0.667" in show.collection_sentence(rows, 0.8)
+    assert "0.800 (p = 0.500, one-sided; 3 shuffles allow no p below 0.250)" in show.collection_sentence(rows, 0.8)
+    assert show.collection_sentence(rows.assign(group="all"), 0.8) == ""
 
 
 def test_doubt_lines_hold_bounds_and_plausible_labels() -> None:
@@ -101,7 +104,7 @@ def test_doubt_lines_hold_bounds_and_plausible_labels() -> None:
             {**row, "model": "age model", "mean": 0.5, "plausible low": 0.4, "plausible high": 0.6},
         ]
     )
-    lines = idh.doubt_lines(doubts)
+    lines = show.doubt_lines(doubts)
     assert lines["line"].tolist() == ["radiomics SVM, leakage-free", "age model"] * 2
     assert lines[["value", "low", "high"]].to_numpy()[[0, 2]].tolist() == [[0.8, 0.6, 0.9], [0.78, 0.7, 0.85]]
 
@@ -121,7 +124,7 @@ def test_refit_without_noise_agrees_with_the_truth() -> None:
 def test_measured_rows_are_those_with_a_value() -> None:
     table = pd.DataFrame({"model": "SVM", "metric": ["auc", "mcc"], "value": [0.5, np.nan], "low": 0.4, "high": 0.6,
                           "n": 20, "interval": "wilson"})  # fmt: skip
-    found = idh.measured_of(table, arm="svm")
+    found = show.measured_of(table, arm="svm")
     assert found.to_dict("records") == [
         {"arm": "svm", "metric": "auc", "group": "all", "value": 0.5, "low": 0.4, "high": 0.6, "n": 20}
     ]
@@ -140,9 +143,27 @@ def test_kept_sentences_quote_the_kept_run(tmp_path: Path) -> None:
         {"group": "all 9", "protocol": PERMUTED, "metric": ["auc", "mcc"], "value": 0.51, "low": 0.4, "high": 0.6}
     ).to_csv(tmp_path / "tables/permuted.csv", index=False)
     kept = KeptRun(tmp_path, Results(chapter="idh_tables", values=values), {})
-    sentences = idh.kept_sentences(kept, n_selected=100)
+    sentences = show.kept_sentences(kept, n_selected=100)
     text = " ".join(sentences)
     assert all(f"<{name}>" in text for name in names)
     assert "GBM" not in text
     assert sentences[-1] == "On shuffled labels (all 9; permuted labels) the AUC is 0.510 (0.400 to 0.600)."
     assert "by 0.100 (1 kept) to 0.300 (100 kept)" in text
+
+
+def test_predictions_become_rows_and_back() -> None:
+    truth = np.array([True, False, True])
+    whole = Predictions.of(truth, [[1, 0, 1], [0, 0, 1]], score=[[0.2, -1, 3], [0, 1, 2]])
+    bare = Predictions.of(truth, [1, 1, 1])
+    rows = to_rows({(LEAKAGE_FREE, "a"): whole, (AS_PUBLISHED, "b"): bare}, ["p", "q", "r"])
+    again = from_rows(rows)
+    assert list(again) == [(LEAKAGE_FREE, "a"), (AS_PUBLISHED, "b")]
+    for before, after in ((whole, again[LEAKAGE_FREE, "a"]), (bare, again[AS_PUBLISHED, "b"])):
+        assert np.array_equal(before.truth, after.truth)
+        assert np.array_equal(before.predicted, after.predicted)
+        assert (before.score is None) == (after.score is None)
+        if before.score is not None:
+            assert np.array_equal(before.score, after.score)  # type: ignore[arg-type]
+    clean = clean_rows(rows)
+    assert set(clean["model"]) == {"a"}
+    assert clean["run"].tolist() == [0, 0, 0, 1, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -69,10 +70,14 @@ def check_target(target: Path | str, *, inputs: Iterable[Path | str] = (), folde
                 f"this is a {'file' if folder else 'folder'}", file=target,
                 remedy=f"name a {'folder' if folder else 'file'} to write",
             )  # fmt: skip
-        home = target if folder else target.parent
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
-            pass
+        home = next(place for place in (target.absolute(), *target.absolute().parents) if place.exists())
+        home = home if home.is_dir() or home != target.absolute() else home.parent
+        if not home.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{home} is a file")
+        if any(len(part.encode()) > 255 for part in target.parts):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         taken = [path for path in inputs if target.exists() and Path(path).exists() and target.samefile(path)]
     except (OSError, ValueError) as error:  # a file among the parents, too long a name, a character 0
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -22,10 +22,11 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that its documentation uses
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import sha256, write_json
+from radlib.core.files import check_target, part_of_a_path, sha256, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES
-from radlib.data.nifti import VolumeError, read_volume, write_volume
+from radlib.data.decode import VolumeError
+from radlib.data.nifti import read_volume, write_volume
 
 SHAPE = (240, 240, 155)
 """Voxels of 1 mm, as in BraTS."""
@@ -35,6 +36,9 @@ ORIGIN_LPS = (0.0, -239.0, 0.0)
 
 ATLAS_CENTRE_LPS = (0.0, 16.5, 5.5)
 """The middle of the template's brain in ITK's coordinates; it comes to lie in the middle of the grid."""
+
+_LEAST_SLICES = 8
+"""Along every axis; N4 and registration smooth over several voxels."""
 
 Stripping = Literal["hd-bet", "none"]
 Registration = Literal["simpleitk", "ants"]
@@ -80,6 +84,11 @@ def preprocess(
     if not order:
         raise RadlibError("no image was given", remedy=f"give at least one of {', '.join(MODALITIES)}")
     tool = _registration_tool(registration)
+    inputs = {name: _checksum(Path(images[name])) for name in order}  # before anything is written
+    home = out / part_of_a_path(subject, what="subject")
+    given = [file for path in (*(images[name] for name in order), mask) if path for file in _files(Path(path))]
+    for target in (*(home / f"{subject}_{name}.nii.gz" for name in order), home / f"{subject}_steps.json"):
+        check_target(target, inputs=given)
     steps: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
@@ -87,7 +96,7 @@ def preprocess(
         corrected = dict(native)
         if bias_correction:
             for name in track(order, description="N4"):
-                corrected[name] = _n4(native[name])
+                corrected[name] = _n4(native[name], file=Path(images[name]))
             steps.append("N4 bias field correction (SimpleITK), shrink factor 4")
         reference = corrected[order[0]]
         to_reference: dict[str, sitk.Transform] = {}
@@ -117,7 +126,7 @@ def preprocess(
         steps.append("one linear resampling to 240 x 240 x 155 voxels of 1 mm")
     record = {
         "subject": subject, "steps": steps, "reference": order[0],
-        "inputs": {name: _checksum(Path(images[name])) for name in order}, "outputs": written,
+        "inputs": inputs, "outputs": written,
         "registrations": records, "simpleitk": sitk.Version_VersionString(), "seed": seed,
     }  # fmt: skip
     write_json(out / subject / f"{subject}_steps.json", record)
@@ -137,12 +146,15 @@ def _read(path: Path, work: Path, *, steps: list[str]) -> sitk.Image:
         raise RadlibError(f"dcm2niix made of it what cannot be used: {error.problem}", file=given) from error
     if not volume.data.any():
         raise RadlibError("every voxel of the image is 0", file=given, remedy="give another image")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.transpose(2, 1, 0)))
+    if min(volume.data.shape) < _LEAST_SLICES:
+        raise RadlibError(
+            f"the image has shape {volume.data.shape}: fewer than {_LEAST_SLICES} voxels along an axis", file=given,
+            remedy="give an image of the whole head",
+        )  # fmt: skip
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.transpose(2, 1, 0), dtype=np.float32))
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     direction = lps[:3, :3] / spacing
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
-        raise RadlibError("the axes of the volume are sheared", file=given, remedy="resample it to a grid first")
     # ITK wants the axes at right angles to more digits than a NIfTI header keeps.
     u, _, v = np.linalg.svd(direction)
     image.SetSpacing([float(s) for s in spacing])
@@ -185,13 +197,28 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1] if lines else f"no word, exit code {done.returncode}"
 
 
-def _n4(image: sitk.Image) -> sitk.Image:
-    """The image over its bias field, which is estimated at a quarter of the resolution."""
+def _n4(image: sitk.Image, *, file: Path) -> sitk.Image:
+    """The image over its bias field, which is estimated at a quarter of the resolution.
+
+    Raises:
+        RadlibError: for an image with negative values, of which there is no logarithm, or one that N4 fails on.
+    """
+    if sitk.GetArrayViewFromImage(image).min() < 0:
+        raise RadlibError(
+            "the image has negative values: it is normalised already, and N4 works on the logarithm", file=file,
+            remedy="give the image as the scanner made it, or --no-bias-correction",
+        )  # fmt: skip
     positive = sitk.Cast(image > 0, sitk.sitkUInt8)  # N4 works on logarithms
     factors = [max(1, min(4, size // 16)) for size in image.GetSize()]
     corrector = sitk.N4BiasFieldCorrectionImageFilter()
     corrector.SetMaximumNumberOfIterations([50, 30, 20])
-    corrector.Execute(sitk.Shrink(image, factors), sitk.Shrink(positive, factors))
+    try:
+        corrector.Execute(sitk.Shrink(image, factors), sitk.Shrink(positive, factors))
+    except RuntimeError as error:
+        raise RadlibError(
+            f"N4 fails on the image: {(str(error).strip().splitlines() or [''])[-1]}", file=file,
+            remedy="look at the image, or give --no-bias-correction",
+        ) from error  # fmt: skip
     field = sitk.Exp(corrector.GetLogBiasFieldAsImage(image))
     return sitk.Cast(image / sitk.Maximum(field, 1e-3), sitk.sitkFloat32)
 
@@ -367,6 +394,9 @@ def _write(image: sitk.Image, path: Path) -> str:
     return sha256(path)
 
 
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
 def _checksum(path: Path) -> dict[str, str]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return {file.name: sha256(file) for file in files}
+    return {file.name: sha256(file) for file in _files(path)}

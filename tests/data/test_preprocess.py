@@ -288,3 +288,38 @@ def test_input_that_makes_no_sense(tmp_path: Path) -> None:
     with pytest.raises(RadlibError, match="t1 cannot be registered"):
         preprocess({"t1": tmp_path / "speck.nii.gz"}, subject="p", out=tmp_path, stripping="none",
                    bias_correction=False)  # fmt: skip
+
+
+def head_of(folder: Path, shape: tuple[int, int, int] = (12, 12, 12), *, low: float = 1) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = np.random.default_rng(0).uniform(low, 100, shape).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), folder / "p1_t1.nii.gz")
+    return folder / "p1_t1.nii.gz"
+
+
+@pytest.mark.parametrize("link", [None, Path.symlink_to, Path.hardlink_to])
+def test_a_raw_image_is_never_overwritten(tmp_path: Path, link) -> None:
+    raw = head_of(tmp_path / "raw" / "p1")
+    out = tmp_path / "raw"
+    if link is not None:
+        out = tmp_path / "out"
+        (out / "p1").mkdir(parents=True)
+        link(out / "p1" / "p1_t1.nii.gz", raw)
+    before = raw.read_bytes()
+    with pytest.raises(RadlibError, match=r"would overwrite .*raw/p1/p1_t1\.nii\.gz"):
+        preprocess({"t1": raw}, subject="p1", out=out)
+    assert raw.read_bytes() == before
+
+
+@pytest.mark.parametrize("subject", ["../../x", "a/b", "..", "", "x" * 300])
+def test_a_subject_cannot_lead_out_of_the_folder(tmp_path: Path, subject: str) -> None:
+    with pytest.raises(RadlibError, match="cannot be the name of a file"):
+        preprocess({"t1": head_of(tmp_path / "raw")}, subject=subject, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_n4_cannot_take_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RadlibError, match=r"fewer than 8 voxels along an axis.*p1_t1"):
+        preprocess({"t1": head_of(tmp_path / "one", (32, 32, 1))}, subject="p1", out=tmp_path)
+    with pytest.raises(RadlibError, match=r"negative values.*p1_t1.*--no-bias-correction"):
+        preprocess({"t1": head_of(tmp_path / "z", low=-3)}, subject="p1", out=tmp_path)

@@ -126,19 +126,15 @@ for division, (asked, groups) in divisions.items():
 
 # %% tags=["hide-input"]
 for division, table in found.items():
+    aucs = table[table["metric"] == "auc"]
     report.figure(
         f"auc-{division}",
-        dot_plot(
-            aucs := table[table["metric"] == "auc"],
-            metrics=group_panels(aucs, "AUC"),
-            panel="group",
-            colour="protocol",
-            references=[("no skill", 0.5)],
-        ),
+        dot_plot(aucs, metrics=group_panels(aucs, "AUC"), panel="group", colour="protocol",
+                 references=[("no skill", 0.5)]),
         caption=f"AUC in each group of the {division}, with 95 % intervals: trained on the other groups (*external*), "
         "and in folds of all patients (*leakage-free*). A group of one class has no AUC.",
         alt="A panel a group; dots with intervals, a line a model.",
-    )
+    )  # fmt: skip
     report.table(
         f"metrics-{division}",
         wide_metrics(table),

@@ -61,7 +61,12 @@ class Measured(_Strict):
 
 
 class Results(_Strict):
-    """The content of ``results.json``. ``unmet`` says what the cohort lacks where a chapter could not run."""
+    """The content of ``results.json``. ``unmet`` says what the cohort lacks where a chapter could not run.
+
+    What an older version wrote beside is not read.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     chapter: str
     cohort: str = ""

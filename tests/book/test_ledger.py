@@ -207,7 +207,7 @@ def test_what_a_report_writes_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     ("content", "problem"),
     [
         ("{", "not the results"),
-        ('{"chapter": "x", "what": 1}', "what: Extra inputs"),
+        ('{"measured": []}', "chapter: Field required"),
         ('{"chapter": "x", "measured": [{"study": "s"}]}', r"measured\.0\.arm"),
     ],
 )

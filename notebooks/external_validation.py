@@ -40,40 +40,51 @@ import pandas as pd
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.data.sources import open_cohort
-from radlib.papers.across.other_cohort import (
-    group_panels,
-    open_other,
-    survival_by_group,
-    validate_survival,
-    wide_metrics,
-)
-from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.papers.across.other_cohort import group_panels, survival_by_group, wide_metrics
+from radlib.papers.across.study import divided, from_rows, survival_sites
 from radlib.plots.dots import dot_plot
 from radlib.stats import external
-from radlib.stats.binary import Question, Recipe
+from radlib.stats.protocols import ProtocolRun
 
 report = Report.start("external_validation", cohort=cohort, profile=profile, seed=seed)
 
-# %%
-data = open_cohort("tcga-idh", cohort=cohort, profile=profile).complete("idh", "radiomics")
-question = Question(
-    name=data.name, features=data.radiomics, truth=data.participants["idh"] == "mutant",
-    clinical=data.participants[["age", "collection"]],
-)  # fmt: skip
+# %% tags=["study"]
+from radlib.papers.across import study as jobs
+from radlib.stats.binary import Recipe
+from radlib.study.cohorts import Source
+from radlib.study.studies import Study
+
+source = Source("tcga-idh", cohort, profile)
+second = Source(other or "tcga-idh", cohort, profile)
+if other.endswith((".yml", ".yaml")):
+    second = Source("tcga-idh", other)
+places = {
+    "sites": {"fewest": fewest}, "collections": {},
+    **({"cohorts": {"other": second, "preset": preset}} if other else {}),
+}  # fmt: skip
 recipe = Recipe(n_selected=n_selected, seed=seed)
-divisions = {
-    "sites": (question, external.pooled_groups(data.participants["site"], fewest=fewest)),
-    "collections": (question, data.participants["collection"].astype(str)),
-}
-reasons = {}
-if other:
-    try:
-        divisions["cohorts"] = open_other(
-            other, question, cohort=cohort, profile=profile, preset=preset, out=report.directory / "arrays"
+studies = {
+    division: Study(division, {
+        "external": jobs.external(
+            source=source, division=division, recipe=recipe, n_repeats=n_repeats, **how
         )
+    })
+    for division, how in places.items()
+}  # fmt: skip
+genes = Source("tcga-gbm", cohort, profile)
+survival = jobs.external_survival(source=genes, fewest=fewest, n_repeats=1, seed=seed)
+studies["survival"] = Study("survival", {"external": survival})
+
+# %%
+reasons = {}
+divisions = {}
+for division, how in places.items():
+    try:
+        divisions[division] = divided(source, division, **how)
     except MissingDataError as error:
-        reasons["cohorts"] = str(error)
+        if division != "cohorts":
+            raise
+        reasons[division] = str(error)
 
 # %% [markdown]
 # ## Choices
@@ -103,7 +114,8 @@ for division, (asked, groups) in divisions.items():
     shifts.append(table.assign(division=division, domain=table["group"].map(domain)))
 if not shifts:
     told = " ".join(f"{name}: {why}" for name, why in reasons.items())
-    raise MissingDataError(f"nothing in cohort {data.name!r} divides it ({told})", remedy="describe the column `site`")
+    problem = f"nothing in cohort {source.open().name!r} divides it ({told})"
+    raise MissingDataError(problem, remedy="describe the column `site`")
 names = {"positive": "mutant", "share": "share mutant", "domain": "AUC of the group"}
 shown = pd.concat(shifts)
 shown = shown[["division", *[column for column in shown if column != "division"]]]
@@ -115,13 +127,14 @@ report.table("shift", shown.rename(columns=names), index=False, digits=2,
 
 # %%
 found = {}
-for division, (asked, groups) in divisions.items():
+for division, (_, groups) in divisions.items():
     if division not in reasons:
         try:
-            results = external.validate(asked, groups, recipe, n_repeats=n_repeats)
+            report.study(studies[division])
         except RadlibError as error:
             reasons[division] = error.problem
             continue
+        results = from_rows(studies[division].scores)
         found[division] = external.by_group(results, groups, n_boot=n_boot, seed=seed)
 
 # %% tags=["hide-input"]
@@ -152,11 +165,10 @@ report.sentence(" ".join(f"Not done for the {name}: {why}" for name, why in reas
 
 # %% tags=["hide-input"]
 try:
-    with_genes = open_cohort("tcga-gbm", cohort=cohort, profile=profile)
-    study = rg.study_of(with_genes)
-    sites = external.pooled_groups(with_genes.participants["site"].loc[study.days.index], fewest=fewest)
-    run = validate_survival(study, sites, n_repeats=1, seed=seed)
-    lived = survival_by_group(run, study, sites, n_boot=n_boot, seed=seed)
+    lived_at, sites = survival_sites(genes, fewest=fewest)
+    report.study(studies["survival"])
+    run = ProtocolRun(studies["survival"].scores, pd.DataFrame())
+    lived = survival_by_group(run, lived_at, sites, n_boot=n_boot, seed=seed)
     report.figure(
         "survival",
         dot_plot(

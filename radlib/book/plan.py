@@ -28,7 +28,7 @@ def plan(
     chapter: Chapter, *, cohort: str = "simulated", profile: str = "default", seed: int = 0,
     overrides: dict[str, Any] | None = None,
 ) -> dict[str, Study]:  # fmt: skip
-    """The studies of a chapter by name, nothing of them computed.
+    """The studies of a chapter by name, those in dictionaries too; nothing of them is computed.
 
     Args:
         chapter: which one.
@@ -53,7 +53,10 @@ def plan(
                 f"the study's cell {position} uses {error.name!r}, which no cell tagged {TAG!r} makes",
                 file=chapter.source, remedy="let the cell import and make what it needs, from parameters alone",
             ) from error  # fmt: skip
-    return {one.name: one for one in namespace.values() if isinstance(one, Study)}
+    found: list[Any] = []
+    for value in namespace.values():
+        found.extend(value.values() if isinstance(value, dict) else [value])
+    return {one.name: one for one in found if isinstance(one, Study)}
 
 
 def study_of(

@@ -13,9 +13,12 @@ import pandas as pd
 from radlib.core.errors import MissingDataError
 from radlib.data.cohort import Cohort
 from radlib.papers.across import idh
+from radlib.papers.across.other_cohort import open_other, validate_survival
+from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.stats import binary
 from radlib.stats.binary import Question, Recipe, Results
 from radlib.stats.classification import Predictions
+from radlib.stats.external import pooled_groups, validate
 from radlib.stats.protocols import CONTROL, LEAKAGE_FREE, LeaveOneOutFolds, Splitter
 from radlib.study.cohorts import Source
 from radlib.study.jobs import job
@@ -182,3 +185,68 @@ def clean_rows(rows: pd.DataFrame, models: Mapping[str, str] | None = None) -> p
     clean = rows[rows["protocol"].isin([LEAKAGE_FREE, CONTROL])].rename(columns={"repeat": "run"})
     score = clean["score"].fillna(clean["predicted"].astype(float))
     return clean.assign(score=score, model=clean["model"].replace(dict(models or {})))
+
+
+# External validation
+
+
+@job
+def external(
+    work: Work,
+    *,
+    source: Source,
+    division: Literal["sites", "collections", "cohorts"],
+    recipe: Recipe,
+    n_repeats: int,
+    fewest: int = 10,
+    other: Source | None = None,
+    preset: str = "",
+) -> None:
+    """The classifier trained on some groups of patients and tested on another, and in ordinary folds of all.
+
+    Args:
+        source: IDH status and radiomic features.
+        division: by site (those with fewer than ``fewest`` patients together), by collection, or by cohort.
+        recipe, n_repeats: of the classifier and the ordinary folds.
+        fewest: see above.
+        other: the second cohort of the division ``cohorts``; ``preset`` is extracted where it has no table.
+    """
+    question, groups = divided(source, division, fewest=fewest, other=other, preset=preset)
+    work.scores(to_rows(validate(question, groups, recipe, n_repeats=n_repeats), question.truth.index))
+
+
+def divided(
+    source: Source, division: str, *, fewest: int = 10, other: Source | None = None, preset: str = ""
+) -> tuple[Question, pd.Series]:
+    """The question about IDH, and the group of each patient; see :func:`external`.
+
+    Raises:
+        MissingDataError: if a cohort, its IDH status or its features are not there.
+    """
+    data = source.open().complete("idh", "radiomics")
+    assert data.radiomics is not None
+    question = Question(
+        name=data.name, features=data.radiomics, truth=data.participants["idh"] == "mutant",
+        clinical=data.participants[["age", "collection"]],
+    )  # fmt: skip
+    if division == "sites":
+        return question, pooled_groups(data.participants["site"], fewest=fewest)
+    if division == "collections":
+        return question, data.participants["collection"].astype(str)
+    if other is None:
+        raise MissingDataError("no other cohort is named", remedy="give `other`")
+    return open_other(other, question, preset=preset)
+
+
+@job
+def external_survival(work: Work, *, source: Source, fewest: int, n_repeats: int, seed: int) -> None:
+    """Islam 2020's machines on sites that trained nothing, and in ordinary folds: predictions of days."""
+    study, sites = survival_sites(source, fewest=fewest)
+    work.scores(validate_survival(study, sites, n_repeats=n_repeats, seed=seed).predictions)
+
+
+def survival_sites(source: Source, *, fewest: int) -> tuple[rg.Study, pd.Series]:
+    """Radiogenomic features with survival, and the site of each patient."""
+    cohort = source.open()
+    study = rg.study_of(cohort)
+    return study, pooled_groups(cohort.participants["site"].loc[study.days.index], fewest=fewest)

@@ -24,7 +24,7 @@ WHERE = $(if $(CLUSTER),--workflow-profile workflow/profiles/$(CLUSTER) $(MOST_T
 # Another set of inputs is no reason to run again: FANOUT changes it and not the results.
 SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 	--nolock --rerun-incomplete --rerun-triggers code mtime params --keep-going --quiet rules \
-	--config cohort=$(COHORT) profile=$(PROFILE) seed=$(SEED) fanout=$(FANOUT) --
+	--config "cohort=$(COHORT)" profile=$(PROFILE) seed=$(SEED) fanout=$(FANOUT) --
 # worksteal: a process runs the tests of a file one after the other, so that what they share is made once.
 RUN_TESTS = $(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -43,6 +43,8 @@ install: $(STAMP) ## Install everything into .venv from the hash-locked requirem
 # Without a GPU: torch at its pinned version first, then everything else by hash. Two hashes of one torch version in one
 # file would let pip take the other build.
 $(STAMP): requirements.lock requirements-cuda.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	echo "$(PYTHON) is no Python 3.11, for which the packages are locked: make install PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 ifeq ($(GPU),1)
 	$(BIN)/pip install --quiet --require-hashes -r requirements-cuda.lock
@@ -55,7 +57,7 @@ endif
 
 book: $(STAMP) ## Run what is not up to date and build the book: build/_build/html/index.html
 	@$(SNAKEMAKE) chapters; ran=$$?; \
-	$(BIN)/radlib chapter book --cohort $(COHORT) --profile $(PROFILE) || exit; \
+	$(BIN)/radlib chapter book --cohort "$(COHORT)" --profile $(PROFILE) || exit; \
 	if [ $$ran -ne 0 ]; then echo "The book is built, but not every chapter has run: see its status page"; fi; exit $$ran
 
 pdf: book ## Build the book and print it: build/_build/pdf/book.pdf (needs Chromium)
@@ -75,7 +77,8 @@ notebooks: $(STAMP) ## Write the paired .ipynb of every chapter
 	$(BIN)/radlib chapter sync
 
 lab: notebooks ## Open JupyterLab
-	$(BIN)/jupyter lab notebooks
+	env -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	--LabApp.default_url=/lab/tree/notebooks
 
 test: $(STAMP) ## Run all tests, with RADLIB_DATA on real data too
 	$(RUN_TESTS)
@@ -94,5 +97,5 @@ lint: $(STAMP) ## ruff, mypy, and the arrows between the rooms
 lock: $(STAMP) ## Compile both locks and environment.yml from pyproject.toml
 	$(BIN)/python workflow/lock.py
 
-clean: ## Remove what is built; keep runs/ and .venv
-	rm -rf build book/chapters book/generated notebooks/*.ipynb .snakemake
+clean: ## Remove what is built; keep runs/, .venv and notebooks
+	rm -rf build book/chapters book/generated .snakemake

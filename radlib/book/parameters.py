@@ -7,6 +7,8 @@ as syntax, never executed here, and values are literals only.
 from __future__ import annotations
 
 import ast
+import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,18 @@ from typing import Any
 import jupytext
 import nbformat
 import yaml
+from jupytext.combine import combine_inputs_with_outputs
 
 from radlib.book.registry import Chapter, chapters
 from radlib.core.errors import RadlibError
+from radlib.core.files import atomic_path, reading
 from radlib.study.cohorts import profile_file, read_profile
 
 #: Parameters that every chapter has; the runner sets them, a profile may not.
 COMMON = ("cohort", "profile", "seed")
+
+#: Key of a notebook's metadata: the digest of its cells when it was last written here.
+_SYNCED = "radlib_synced"
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
 
@@ -161,17 +168,82 @@ def parse_override(text: str, declared: dict[str, Parameter]) -> tuple[str, Any]
         raise RadlibError(f"{text!r} is no parameter", remedy="write name=value")
     if name not in declared:
         raise RadlibError(f"there is no parameter {name!r}", remedy=f"choose one of {', '.join(declared)}")
-    parsed = value if declared[name].type == "str" else yaml.safe_load(value)
-    return name, check_value(declared[name], parsed)
+    return name, check_value(declared[name], _parsed(value, declared[name]))
+
+
+def _parsed(text: str, parameter: Parameter) -> Any:
+    """The value of a text by the declared type: ``010`` is ten and ``1e-3`` a float, which YAML does not say."""
+    wanted = parameter.type.partition("[")[0]
+    try:
+        if wanted == "str":
+            return text
+        if wanted in ("int", "float"):
+            return int(text) if wanted == "int" else float(text)
+        try:
+            return ast.literal_eval(text)  # literals only: nothing is evaluated
+        except (ValueError, SyntaxError):
+            return yaml.safe_load(text)  # [t1, t2] and true without quotes
+    except (ValueError, yaml.YAMLError, RecursionError, MemoryError) as error:
+        raise RadlibError(
+            f"parameter {parameter.name!r} is {text!r}, which is no {parameter.type}",
+            remedy=f"write a value such as {parameter.name}={parameter.default!r}",
+        ) from error
 
 
 def write_paired(chapter: Chapter) -> Path:
-    """Write the chapter's ``.ipynb`` beside its source, where the source is newer or there is none.
+    """Bring the chapter's ``.ipynb`` and its source together; what either alone has is kept.
+
+    Where both have the same cells nothing is written. Where the notebook is the newer, the text gets its cells. Where
+    the text is the newer, the notebook gets its cells and keeps the outputs of those that have not changed; a notebook
+    that was edited since it was last written here is kept beside it as ``<name>.mine.ipynb``.
 
     Returns:
         The notebook. It stays out of version control; the text is what counts.
+
+    Raises:
+        RadlibError: if the notebook cannot be read.
     """
     paired = chapter.source.with_suffix(".ipynb")
-    if not paired.is_file() or paired.stat().st_mtime < chapter.source.stat().st_mtime:
-        jupytext.write(read_notebook(chapter.source), paired, fmt="ipynb")
+    text = read_notebook(chapter.source)
+    if paired.is_file():
+        with reading(paired, remedy="move it away; the text of the chapter is beside it"):
+            before = nbformat.read(paired, as_version=4)
+        if _cells(before) == _cells(text):
+            return paired
+        if paired.stat().st_mtime > chapter.source.stat().st_mtime:
+            before.metadata.pop(_SYNCED, None)
+            with atomic_path(chapter.source) as temporary:
+                jupytext.write(_like(before, text), temporary, fmt="py:percent")
+            text = before
+        elif before.metadata.get(_SYNCED) != _digest(before):
+            _keep_beside(paired)
+        text = combine_inputs_with_outputs(text, before, fmt="py:percent")
+    text.metadata[_SYNCED] = _digest(text)
+    with atomic_path(paired) as temporary:
+        jupytext.write(text, temporary, fmt="ipynb")
     return paired
+
+
+def _cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
+    """What of a notebook its text holds."""
+    return [(cell.cell_type, cell.source, sorted(cell.metadata.get("tags", []))) for cell in notebook.cells]
+
+
+def _digest(notebook: nbformat.NotebookNode) -> str:
+    return hashlib.sha256(repr(_cells(notebook)).encode()).hexdigest()
+
+
+def _like(notebook: nbformat.NotebookNode, text: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with the header of the text: what a server adds to it stays out."""
+    out = nbformat.v4.new_notebook(cells=notebook.cells, metadata=text.metadata)
+    for cell in out.cells:
+        keep = ("tags", "mystnb")
+        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key in keep})
+    return out
+
+
+def _keep_beside(notebook: Path) -> None:
+    number = 1
+    while (kept := notebook.with_name(f"{notebook.stem}.mine{number if number > 1 else ''}.ipynb")).exists():
+        number += 1
+    shutil.copy2(notebook, kept)

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -150,12 +151,12 @@ def execute(path: Path, parameters: dict[str, Any], *, log: TextIO, timeout_s: i
     """Execute a notebook in place with papermill; what it prints goes to ``log`` too."""
     import papermill
 
-    with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)):
+    with redirect_stdout(_Tee(sys.stdout, log)), redirect_stderr(_Tee(sys.stderr, log)), _own_kernel() as kernel:
         papermill.execute_notebook(
             path,
             path,
             parameters=parameters,
-            kernel_name="python3",
+            kernel_name=kernel,
             cwd=str(project_root()),
             progress_bar=False,
             log_output=False,
@@ -164,6 +165,30 @@ def execute(path: Path, parameters: dict[str, Any], *, log: TextIO, timeout_s: i
             execution_timeout=timeout_s,
             extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its sockets
         )
+
+
+@contextmanager
+def _own_kernel() -> Iterator[str]:
+    """The name of a kernel that is this interpreter, whatever kernels and settings a user has.
+
+    A kernel called ``python3`` can be any other program's; IPython's start-up files and a matplotlibrc can fail a
+    chapter.
+    """
+    with tempfile.TemporaryDirectory(prefix="radlib-kernel-") as place:
+        about = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python",
+            "display_name": "radlib", "env": {"IPYTHONDIR": f"{place}/ipython", "MATPLOTLIBRC": os.devnull},
+        }  # fmt: skip
+        write_json(Path(place) / "kernels" / "radlib-own" / "kernel.json", about)
+        before = os.environ.get("JUPYTER_PATH")
+        os.environ["JUPYTER_PATH"] = place if not before else f"{place}{os.pathsep}{before}"
+        try:
+            yield "radlib-own"
+        finally:
+            if before is None:
+                del os.environ["JUPYTER_PATH"]
+            else:
+                os.environ["JUPYTER_PATH"] = before
 
 
 def gate(notebook: nbformat.NotebookNode, *, file: Path | None = None) -> None:

@@ -35,6 +35,7 @@ def set_style() -> None:
             "axes.spines.right": False,
             "legend.frameon": False,
             "image.cmap": "gray",
+            "text.usetex": False,  # a user's matplotlibrc may ask for a LaTeX that is not there
         },
     )
 

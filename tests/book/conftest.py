@@ -134,7 +134,7 @@ def training_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the chapters ``first`` and ``second`` (which reads ``first``) and the profile ``smoke``."""
-    root = tmp_path / "checkout"
+    root = tmp_path / "my chéckout"  # neither a space nor an accent is anything special
     notebooks = root / "notebooks"
     (notebooks / "profiles").mkdir(parents=True)
     (notebooks / "first.py").write_text(HEADER.format(title="First", name="first") + FIRST)

@@ -296,6 +296,7 @@ def test_linked_folders_are_followed_and_loops_are_not(root: Path, tmp_path: Pat
     assert (report.subjects, report.findings) == (2, [])
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(root: Path) -> None:
     file_of(root, ONE, "t1").write_bytes(b"")
     file_of(root, TWO, "seg").unlink()

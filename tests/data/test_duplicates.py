@@ -86,6 +86,7 @@ def test_what_two_subjects_share_is_named() -> None:
     assert shared == {(0, 1): ["t1", "t1 as t2"]}
 
 
+@pytest.mark.slow
 def test_1200_images_are_compared_in_seconds() -> None:
     random = np.random.default_rng(0)
     common = random.normal(size=BLOCKS**3)  # every pair is near enough to be turned

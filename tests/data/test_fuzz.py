@@ -100,6 +100,7 @@ tables = st.lists(
 )
 
 
+@pytest.mark.slow
 @FUZZ
 @given(rows=tables, how=damage)
 def test_participants(tmp_path: Path, rows: list[dict], how: tuple) -> None:

@@ -92,6 +92,7 @@ def test_a_head_is_the_same_at_every_resolution() -> None:
     assert torch.allclose(coarse_ml.sum(), fine_ml.sum(), rtol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", [20, 55, 90])
 def test_deformations_are_invertible(age: float) -> None:
     for subject in ("a", "b", "c"):
@@ -120,6 +121,7 @@ def test_a_swirl_too_strong_for_one_step_stays_invertible() -> None:
     assert float(jacobian_determinant(integrate(Lattice(velocity, 4.0))).min()) > 0.1
 
 
+@pytest.mark.slow
 def test_ventricles_and_sulci_widen_with_age() -> None:
     def csf(age: float) -> tuple[float, float]:
         tissue = tissue_on(head(age), SMALL.axes(), spacing=SMALL.spacing)
@@ -144,6 +146,7 @@ def test_hemispheres_differ() -> None:
     assert float((white - mirrored).abs().mean()) > 0.1 * float(white.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lobe", list(LOBES))
 def test_lobes_lie_in_tissue_on_their_side(lobe: Lobe) -> None:
     atlas = load_atlas()

@@ -74,6 +74,7 @@ def test_layout(made: Path) -> None:
     assert not list(made.glob(".part-*"))
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_processes(made: Path, tmp_path: Path) -> None:
     again(tmp_path / "two", jobs=2)
     assert digests(tmp_path / "two") == digests(made)
@@ -90,6 +91,7 @@ def test_a_finished_cohort_is_left_alone(copy: Path, monkeypatch: pytest.MonkeyP
     assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*.nii.gz")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "corrupt", "unrecorded"])
 def test_what_is_not_finished_is_made_again(
     made: Path, copy: Path, damage: str, monkeypatch: pytest.MonkeyPatch
@@ -110,6 +112,7 @@ def test_what_is_not_finished_is_made_again(
     assert digests(copy) == digests(made)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "stopped"
     original = module.write_volume

@@ -16,6 +16,8 @@ from radlib.data.preprocess import SHAPE, _by_ants, _by_simpleitk, _read, prepro
 from radlib.data.readers.brats import read_brats
 from radlib.phantom.make import make
 
+pytestmark = pytest.mark.slow  # whole subjects are made and registered
+
 ANGLES, SHIFT = (0.06, -0.08, 0.1), (6.0, -4.0, 5.0)  # radians, mm
 
 
@@ -85,7 +87,6 @@ def done(patient: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return out / "p1"
 
 
-@pytest.mark.slow
 def test_modalities_lie_on_each_other_again(done: Path) -> None:
     images = {name: nib.load(done / f"p1_{name}.nii.gz") for name in ("t1ce", "flair")}
     for image in images.values():
@@ -121,7 +122,6 @@ def test_the_result_is_read_as_a_brats_subject(done: Path) -> None:
     assert len(read_brats(folder.parent).complete("t1ce", "flair")) == 1
 
 
-@pytest.mark.slow
 def test_n4_takes_a_bias_field_off(patient: dict[str, Path], tmp_path: Path) -> None:
     image = nib.load(patient["t1ce"])
     data = np.asarray(image.dataobj, dtype=np.float32)
@@ -138,7 +138,6 @@ def test_n4_takes_a_bias_field_off(patient: dict[str, Path], tmp_path: Path) -> 
     assert spread["with"] < 0.5 * spread["without"]
 
 
-@pytest.mark.slow
 def test_a_mask_strips_and_must_fit(patient: dict[str, Path], tmp_path: Path) -> None:
     image = nib.load(patient["t1ce"])
     half = np.zeros(image.shape, np.uint8)

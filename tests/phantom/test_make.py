@@ -19,6 +19,8 @@ from radlib.data.cohort import Cohort
 from radlib.phantom import make as module
 from radlib.phantom.make import make
 
+pytestmark = pytest.mark.slow  # whole subjects are made and registered
+
 TINY = (40, 48, 36)
 
 
@@ -47,7 +49,6 @@ def again(out: Path, **options: object) -> Cohort:
     return make("brats2017", out=out, **{**defaults, **options})  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_layout(made: Path) -> None:
     cohort = Cohort.load(made)
     cohort.validate()
@@ -74,7 +75,6 @@ def test_layout(made: Path) -> None:
     assert not list(made.glob(".part-*"))
 
 
-@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_processes(made: Path, tmp_path: Path) -> None:
     again(tmp_path / "two", jobs=2)
     assert digests(tmp_path / "two") == digests(made)
@@ -91,7 +91,6 @@ def test_a_finished_cohort_is_left_alone(copy: Path, monkeypatch: pytest.MonkeyP
     assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*.nii.gz")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "corrupt", "unrecorded"])
 def test_what_is_not_finished_is_made_again(
     made: Path, copy: Path, damage: str, monkeypatch: pytest.MonkeyPatch
@@ -112,7 +111,6 @@ def test_what_is_not_finished_is_made_again(
     assert digests(copy) == digests(made)
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_goes_on(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "stopped"
     original = module.write_volume

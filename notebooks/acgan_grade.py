@@ -47,7 +47,6 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.papers.mehra2022 import figures, tables
-from radlib.papers.mehra2022.acgan import TITLES
 from radlib.papers.mehra2022.study import fold_of, graded, load_acgan
 from radlib.plots.curves import loss_figure
 from radlib.plots.dots import dot_plot
@@ -65,7 +64,7 @@ report = Report.start("acgan_grade", cohort=cohort, profile=profile, seed=seed)
 import itertools
 
 from radlib.book.plan import study_of
-from radlib.papers.mehra2022.acgan import GradeRecipe
+from radlib.papers.mehra2022.acgan import TITLES, GradeRecipe
 from radlib.papers.mehra2022.study import CROPPED, acgan, classifier
 from radlib.study.studies import Study
 

@@ -149,6 +149,11 @@ def read_profile(profile: str) -> dict[str, Any]:
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml")))
         raise RadlibError(f"there is no profile {profile!r}", remedy=f"choose one of {known}")
+    return _profile(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _profile(file: Path, _changed: int) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:

@@ -1,0 +1,82 @@
+"""Every chapter's studies: which parameters decide their jobs, and that nothing of them depends on other cells."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radlib.book.parameters import COMMON, Parameter, declared_parameters, read_notebook, resolve
+from radlib.book.plan import TAG, has_studies, jobs_of, plan
+from radlib.book.registry import Chapter, chapters
+from radlib.core.errors import MissingDataError
+from radlib.core.paths import project_root
+
+WITH_STUDIES = sorted(name for name, one in chapters().items() if has_studies(one))
+
+#: Parameters that decide where or how long something is computed, and nothing of its result.
+NOT_DECIDING = {"memory_mapped", "profile", "cohort", "most"}
+#: Those of trainings on real patients, whose jobs are made only where there are some.
+OF_REAL_PATIENTS = {"n_real", "n_real_folds", "tuning_steps"}
+
+
+@pytest.fixture
+def _cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkout's own simulated cohorts, where the book has been run."""
+    monkeypatch.setenv("RADLIB_RUNS", str(project_root() / "runs"))
+
+
+def fingerprints(chapter: Chapter, **overrides: Any) -> set[str]:
+    seed = int(overrides.pop("seed", 0))
+    try:
+        found = plan(chapter, profile="smoke", seed=seed, overrides=overrides)
+    except MissingDataError as error:
+        pytest.skip(f"the smoke cohorts are not made here: {error.problem}")
+    return {job.fingerprint for job in jobs_of({chapter.name: found})}
+
+
+def read_by_studies(chapter: Chapter) -> set[str]:
+    """Names that the cells tagged ``study`` read."""
+    cells = [cell for cell in read_notebook(chapter.source).cells if TAG in cell.metadata.get("tags", [])]
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def another(value: Any) -> Any:
+    """A value of the same kind that a chapter takes; None where none is known."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.5 if value else 0.5
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_cohorts")
+@pytest.mark.parametrize("name", WITH_STUDIES)
+def test_every_number_that_a_study_reads_decides_a_job(name: str) -> None:
+    chapter = chapters()[name]
+    declared: dict[str, Parameter] = declared_parameters(chapter.source)
+    values = {key: one.default for key, one in declared.items()} | resolve(chapter, profile="smoke")
+    before = fingerprints(chapter)
+    assert before
+    assert fingerprints(chapter) == before
+    read = read_by_studies(chapter) & set(declared) - NOT_DECIDING - OF_REAL_PATIENTS
+    assert "seed" in read
+    silent = []
+    for key in sorted(read):
+        changed = another(0 if key in COMMON else values[key])
+        if changed is not None and fingerprints(chapter, **{key: changed}) == before:
+            silent.append(key)
+    assert not silent, f"these parameters change no job: {silent}"
+
+
+@pytest.mark.parametrize("name", WITH_STUDIES)
+def test_a_study_has_nothing_of_this_machine_in_it(name: str) -> None:
+    source = Path(chapters()[name].source).read_text(encoding="utf-8")
+    assert "checkpoints" not in source
+    assert "keep_scores" not in source

@@ -18,7 +18,7 @@ import torch
 from pydantic import BaseModel
 
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path, check_target, write_json
+from radlib.core.files import atomic_path, check_target, checksums, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
 from radlib.features.presets import Preset
@@ -77,7 +77,10 @@ def extract_cohort(
     made_with = {"preset": chosen.name, "version": chosen.version, "settings": parsed.model_dump(mode="json")}
     folder = out.with_name(out.name + ".parts")
     subjects = [name for name in cohort.ids if isinstance(cohort.participants.loc[name, "seg"], str)]
-    parts = {name: folder / f"{_content(cohort, name, made_with)}.json" for name in subjects}
+    modality = getattr(parsed, "modality", "seg")
+    parts = {
+        name: folder / f"{digest}.json" for name, digest in _contents(cohort, subjects, modality, made_with).items()
+    }
     todo = [name for name in subjects if "features" not in _read(parts[name])]
     for name, answer in track(
         _compute(cohort, todo, chosen, parsed, jobs=jobs, device=torch.device(device)),
@@ -87,7 +90,6 @@ def extract_cohort(
         write_json(parts[name], answer)
     answers = {name: _read(parts[name]) for name in subjects}
     failed = {name: answer["failed"] for name, answer in answers.items() if "failed" in answer}
-    modality = getattr(parsed, "modality", "seg")
     failed |= {
         name: "no feature has a value: the region is empty, or vanishes in resampling"
         for name, answer in answers.items()
@@ -179,10 +181,17 @@ def _target(out: Path, cohort: Cohort) -> Path:
     return out
 
 
-def _content(cohort: Cohort, subject: str, made_with: dict[str, Any]) -> str:
-    """A digest of all that a subject's features follow from: its files, its row, and the settings."""
-    try:
-        state = cohort.subset([subject]).fingerprint()
-    except RadlibError:  # a file is missing: the subject will fail
-        state = "unreadable"
-    return hashlib.sha256(json.dumps([subject, state, made_with], sort_keys=True).encode()).hexdigest()[:24]
+def _contents(cohort: Cohort, subjects: list[str], modality: str, made_with: dict[str, Any]) -> dict[str, str]:
+    """By subject, a digest of all that its features follow from: image, mask, how it is labelled, and the settings."""
+    files = {
+        name: [cohort.path(name, column) for column in ("seg", modality) if cohort.has(name, column)]
+        for name in subjects
+    }
+    sums = checksums(path for paths in files.values() for path in paths if path.is_file())
+    encodings = cohort.participants["label_encoding"].astype(str)
+    return {
+        name: hashlib.sha256(
+            json.dumps([name, encodings[name], [sums.get(path) for path in paths], made_with], sort_keys=True).encode()
+        ).hexdigest()[:24]
+        for name, paths in files.items()
+    }

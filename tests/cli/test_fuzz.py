@@ -1,0 +1,118 @@
+"""No traceback at the command line, whatever it is given: arguments, settings and files of every command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import typer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from radlib.cli import app
+from radlib.cli.messages import as_message
+from radlib.core.paths import project_root
+
+SEARCH = os.environ.get("RADLIB_FUZZ")
+FUZZ = settings(
+    max_examples=int(SEARCH or 25), deadline=None, derandomize=SEARCH is None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+"""The same examples in every run; ``RADLIB_FUZZ=1000`` draws so many new ones a command."""
+
+SLOW = {"chapter run", "chapter train", "chapter cohort", "chapter book", "chapter pdf", "chapter sync",
+        "chapter publish", "chapter keep", "data fetch"}  # fmt: skip
+"""Commands that run chapters, build the book or ask the network once their arguments are right."""
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    """Every command that works on what a user gives it, by its words."""
+    group = typer.main.get_command(app)
+    found = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        for words, part in {f"{name} {n}": c for n, c in getattr(command, "commands", {}).items()}.items() or [
+            (name, command)
+        ]:
+            if words not in SLOW and not words.startswith("study"):
+                found[words] = part
+    return found
+
+
+COMMANDS = commands()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every kind of file that a command could be given by mistake."""
+    folder = tmp_path_factory.mktemp("plàce with spaces")
+    image = np.random.default_rng(0).uniform(1, 9, (6, 5, 4)).astype(np.float32)
+    for name in ("p1_t1", "p1_flair", "p1_seg"):
+        nib.save(
+            nib.Nifti1Image(image.astype(np.uint8) % 3 if "seg" in name else image, np.eye(4)),
+            folder / f"{name}.nii.gz",
+        )
+    nib.save(nib.Nifti1Image(image[..., :1], np.eye(4)), folder / "slice.nii")
+    contents = {
+        "cohort.yml": b"name: c\nimages: {t1: '{id}_t1.nii.gz', seg: '{id}_seg.nii.gz'}\n",
+        "questions.yml": b"name: c\nlabel_encoding: '?'\n", "list.yml": b"[1, 2]", "broken.yml": b"a: [",
+        "empty.yml": b"", "utf16.yml": "modality: t1".encode("utf-16"),
+        "latin1.yml": "name: Gr\xf6\xdfe".encode("latin-1"),
+        "settings.yml": b"modality: t1\n", "wrong.yml": b"[old]: 3\nmodality: pet\n", "table.csv": b"id,age\np1,60\n",
+        "utf16.csv": "id;age\np1;60".encode("utf-16"), "binary.nii.gz": b"\x1f\x8b\0\1", "text.txt": b"text",
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "empty").mkdir()
+    (folder / "loop").symlink_to(folder / "loop")
+    return folder
+
+
+FILES = (
+    "cohort.yml", "questions.yml", "list.yml", "broken.yml", "empty.yml", "utf16.yml", "latin1.yml", "settings.yml",
+    "wrong.yml", "table.csv", "utf16.csv", "binary.nii.gz", "text.txt", "p1_t1.nii.gz", "slice.nii", "empty", "loop",
+    "gone.yml", ".", "table.csv/below.parquet", "x" * 300, "new/out.parquet", "out.parquet", "out.csv", "out",
+)  # fmt: skip
+WORDS = (
+    "", "-1", "0", "1e-3", "010", "nan", "[old]", "[1, 2", "a=b", "=", "t1", "t1ce", "seg", "islam71", "ibsi",
+    "brats2018", "tcga-cdr", "brats2017", "smoke", "default", "cpu", "cuda", "real", "simulated", "../x",
+    "\U0001f9e0", "x" * 5000, "1000000,1000000,1000000", "4,4,4", "2", "ants",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written under a relative name goes here."""
+    monkeypatch.setenv("RADLIB_PROJECT", str(project_root()))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@FUZZ
+@given(data=st.data())
+def test_no_command_ends_in_a_traceback(name: str, place: Path, data: st.DataObject) -> None:
+    value = st.one_of(
+        st.sampled_from(FILES).map(lambda file: str(place / file)), st.sampled_from(WORDS), st.text(max_size=6)
+    )
+    arguments = name.split()
+    for parameter in COMMANDS[name].params:
+        given_so = parameter.required or data.draw(st.booleans(), label=parameter.name or "")
+        if not given_so or parameter.name == "help":
+            continue
+        if parameter.param_type_name == "argument":
+            arguments.append(data.draw(value))
+        elif getattr(parameter, "is_flag", False):
+            arguments.append(parameter.opts[0])
+        else:
+            arguments += [parameter.opts[0], data.draw(value)]
+    if name == "phantom make":
+        arguments += ["--n", "0"]
+    done = CliRunner().invoke(app, arguments)
+    error = done.exception
+    if error is not None and not isinstance(error, SystemExit):
+        assert isinstance(error, Exception)
+        assert as_message(error) is not None, f"{arguments}: {error!r}"
+    assert done.exit_code in (0, 1, 2)

@@ -1,0 +1,69 @@
+"""What the command line says of what a user can mend."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from radlib.cli.messages import as_message, console, report_failed, table
+from radlib.core.errors import RadlibError
+
+
+def radlib(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "radlib.cli", *map(str, arguments)], capture_output=True, text=True, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_an_ascii_terminal(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("name: Größe\nroot: ñ\n", encoding="utf-8")
+    shown = radlib("chapter", "list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert shown.returncode == 0, shown.stderr
+    failed = radlib("cohort", "show", tmp_path / "c.yml", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert failed.returncode == 2
+    assert re.search(r"root '.+' does not exist", failed.stderr)
+    assert "Traceback" not in failed.stderr
+
+
+def test_square_brackets_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table("a")
+    rows.add_row("list[int] [old] [/]")
+    console().print(rows)
+    console().print("[red]plain[/]")
+    out = capsys.readouterr().out
+    assert "list[int] [old] [/]" in out
+    assert "[red]plain[/]" in out
+
+
+def test_settings_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "cohort.yml").write_text("name: c\nimages: {t1: '{id}.nii'}\n")
+    (tmp_path / "p1.nii").touch()
+    for text, says in (("binz: 3", "binz"), ("[1]", "key: value"), ("bins: [old]", r"\['old'\]"), ("a: [", "not YAML")):
+        (tmp_path / "s.yml").write_text(text)
+        done = radlib("features", "extract", tmp_path / "cohort.yml", "--preset", "islam71", "--settings",
+                      tmp_path / "s.yml", "--out", tmp_path / "o.parquet")  # fmt: skip
+        assert done.returncode == 2
+        assert re.search(rf"{says}.*s\.yml", done.stderr.replace("\n", " ")), done.stderr
+
+
+def test_what_can_be_mended_is_a_message() -> None:
+    assert as_message(RadlibError("a", remedy="b")) == "a. Remedy: b."
+    assert "not enough memory" in str(as_message(MemoryError()))
+    assert "Not a directory" in str(as_message(OSError(errno.ENOTDIR, "x", "/a")))
+    assert as_message(OSError(errno.EIO, "x")) is None
+    assert as_message(KeyError("x")) is None
+
+
+def test_failed_subjects_are_named_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    report_failed({})
+    with pytest.raises(typer.Exit):
+        report_failed({"p1": "no image"})
+    assert capsys.readouterr().err == "p1: no image\n1 subject(s) failed\n"

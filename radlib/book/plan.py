@@ -6,12 +6,15 @@ cells alone are executed: so the chapter, the command line and the workflow have
 
 from __future__ import annotations
 
+import runpy
 from typing import Any
 
 from radlib.book.parameters import declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter, chapters
 from radlib.book.registry import chapter as registered
 from radlib.core.errors import RadlibError
+from radlib.core.files import write_text_if_changed
+from radlib.core.paths import runs_root
 from radlib.study.jobs import Job
 from radlib.study.studies import Study, in_order
 
@@ -41,18 +44,16 @@ def plan(
     declared = {name: one.default for name, one in declared_parameters(chapter.source).items()}
     common = {"cohort": cohort, "profile": profile, "seed": seed}
     values: dict[str, Any] = declared | resolve(chapter, profile=profile, overrides=overrides) | common
-    namespace: dict[str, Any] = {**values, "__name__": f"plan_of_{chapter.name}"}
-    for position, cell in enumerate(read_notebook(chapter.source).cells):
-        if TAG not in cell.metadata.get("tags", []):
-            continue
-        try:
-            # The project's own chapter, as papermill would run it.
-            exec(compile(cell.source, f"{chapter.source}, cell {position}", "exec"), namespace)
-        except NameError as error:
-            raise RadlibError(
-                f"the study's cell {position} uses {error.name!r}, which no cell tagged {TAG!r} makes",
-                file=chapter.source, remedy="let the cell import and make what it needs, from parameters alone",
-            ) from error  # fmt: skip
+    cells = [cell.source for cell in read_notebook(chapter.source).cells if TAG in cell.metadata.get("tags", [])]
+    file = runs_root() / "code" / f"{chapter.name}_studies.py"
+    write_text_if_changed(file, "\n\n".join(cells) + "\n")
+    try:
+        namespace = runpy.run_path(str(file), init_globals=values)
+    except NameError as error:
+        raise RadlibError(
+            f"a cell tagged {TAG!r} uses {error.name!r}, which no such cell makes", file=chapter.source,
+            remedy="let the cell import and make what it needs, from parameters alone",
+        ) from error  # fmt: skip
     found: list[Any] = []
     for value in namespace.values():
         found.extend(value.values() if isinstance(value, dict) else [value])

@@ -28,29 +28,18 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-n_train: int = 60  # patients who trained the network, as in the chapter on the tumour CNN
-n_runs: int = 5  # trainings of the network, as there
-grid: list[int] = [96, 96, 64]  # voxels of the common grid, as there
-spacing: float = 2.25  # edge of a voxel, mm, as there
-memory_mapped: bool = False  # images in files, for cohorts that do not fit into memory
-filters: list[int] = [16, 32]  # of the network's convolutions, as there
-neurons: list[int] = [16, 256]  # of its fully connected layers, as there
-steps: int = 240  # of its training, as there
-batch_size: int = 64  # as there
-learning_rate: float = 0.03  # as there
-schedule: str = "one_cycle"  # as there
-threshold: str = "natural"  # of its probability, as there
 alpha: float = 0.05  # level of the t-test (published)
 C: float = 1.0  # box constraint of the SVM (published)
 feature_numbers: list[int] = [5, 10, 20, 50, 100, 200, 500]  # of the further selection
-n_folds: int = 5  # patient-level folds, beside leave-one-out
-n_repeats: int = 5  # repeats of these folds
+n_folds: int = 5  # patient-level folds, drawn anew for every network
 n_permutations: int = 40  # shuffles of the labels
+few: int = 20  # features of the readings that keep a small number
 n_one_by_one: int = 10  # of these by leave-one-out, for two modalities
 n_splits: int = 100  # random splits of the size of the split by time
 n_null: int = 60  # patients of the hospital without an effect; 0 leaves it out
 null_grid: list[int] = [64, 64, 48]  # voxels of its images
-n_boot: int = 2000  # resamples of the patient bootstrap
+n_boot: int = 2000  # resamples of the bootstrap
+fisher_features: dict = {}  # parameters of that chapter, if not the profile's
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -58,118 +47,189 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.data.published import published
-from radlib.data.sources import open_cohort
-from radlib.features.extract import extract_cohort
-from radlib.features.fisher import load_mixtures
 from radlib.papers.across.idh import planted_traits
-from radlib.papers.li2017 import prediction_arms as runs
-from radlib.papers.li2017 import prediction_results as results
-from radlib.papers.li2017.features import Encoding, FeatureSet, Patients
-from radlib.papers.li2017.prediction import Recipe as Classifier
-from radlib.papers.li2017.prediction import time_split
-from radlib.papers.li2017.prediction_arms import FOLDS, LEAVE_ONE_OUT, arm
-from radlib.papers.li2017.prediction_results import estimate
-from radlib.papers.li2017.study import tumour_network
+from radlib.papers.li2017 import tables_prediction as tables
+from radlib.papers.li2017.study_features import groups_of, last_convolution, layers_of, patients_of
+from radlib.papers.li2017.study_prediction import (
+    FOLDS,
+    LEAVE_ONE_OUT,
+    PROTOCOLS,
+    late_patients,
+)
+from radlib.papers.li2017.tables_prediction import estimate
+from radlib.plots.curves import curve_figure
 from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import roc_figure
-from radlib.stats.classification import difference
-from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED
+from radlib.stats.protocols import (
+    AS_PUBLISHED,
+    CONTROL,
+    LEAKAGE_FREE,
+    PERMUTED,
+    PUBLISHED_PERMUTED,
+)
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import class_contrasts, class_estimates
 
 report = Report.start("idh_prediction", cohort=cohort, profile=profile, seed=seed)
 
 # %% [markdown]
 # ## Data
 #
-# The Fisher vectors come from the last chapter. Conventional radiomics are 671 features of intensity, shape, texture
-# and wavelets of FLAIR within the same outlines, as in the chapter on hand-crafted features.
+# The Fisher vectors come from the last chapter, those of every training of the network.
+# Conventional radiomics are 671 features of intensity, shape, texture and wavelets of
+# FLAIR within the same outlines, as in the chapter on hand-crafted features. The row that
+# the paper prints for radiomics is the result of {cite:t}`yu2017radiomics` with a
+# selection and a machine of its own; here the features go through the same t-test and
+# support vector machine as the deep ones.
 
 # %% tags=["study"]
-from radlib.papers.li2017.data import MODALITIES
-from radlib.papers.li2017.study import Recipe, Setting, network_jobs
-from radlib.study.cohorts import Images, Source
+from radlib.book.plan import study_of
+from radlib.papers.li2017.study_prediction import radiomics
 
-images = Images(
-    source=Source("huashan", cohort, profile, seed), modalities=MODALITIES,
-    grid=tuple(grid), spacing=spacing, memory_mapped=memory_mapped,
-)  # fmt: skip
-setting = Setting(images=images, n_train=n_train, seed=seed)
-recipe = Recipe(
-    filters=tuple(filters), steps=steps, batch_size=batch_size,
-    learning_rate=learning_rate, schedule=schedule, threshold=threshold,
-)  # fmt: skip
-options = {"neurons": neurons, "n_runs": n_runs}
-multiple = network_jobs(setting, recipe, arm="multiple", **options)
-flair_alone = network_jobs(setting, recipe, arm="conv6_wide", **options)
+shared = {"cohort": cohort, "profile": profile, "seed": seed}
+encoded = study_of("fisher_features", "features", **shared, overrides=fisher_features)
+inputs = encoded.arms["multiple"][0].inputs
+setting, n_encoder, trained = inputs["setting"], inputs["n_encoder"], inputs["trained"]
+n_runs = len(encoded.arms["multiple"])
+calculated = radiomics(setting=setting)
 
 # %%
-patients = open_cohort("huashan", cohort=cohort, profile=profile).complete("flair", "seg", "idh")
-arrays = report.directory.parent / "fisher_features" / "arrays"
-who = Patients.load(arrays / "patients.json")
-both = tumour_network(multiple[0].result())
-layers, last = both.network.layers, both.network.conv_names[-1]
-extra = [name for name in ("predicted",) if (arrays / f"{name}.npz").is_file()]
-sets = {name: FeatureSet.load(arrays / f"{name}.npz") for name in (*layers, "single", *extra)}
+patients, who = patients_of(setting), groups_of(setting, n_encoder=n_encoder)
 mutant = patients.participants["idh"] == "mutant"
 first, second = mutant[list(who.first)], mutant[list(who.second)]
-
-# %%
-calculated = extract_cohort(patients, preset="li671", out=report.directory / "arrays" / "li671.parquet")
-radiomics = calculated.features
-volume = radiomics["morphology_volume_voxel_counting"]
+layers, last = layers_of(trained), last_convolution(trained)
 
 # %% tags=["remove-input"]
 report.sentence(
-    f"First cohort: {len(first)} patients, {int(first.sum())} mutant. Second cohort: {len(second)}, "
-    f"{int(second.sum())} mutant. {sets[last].values.shape[1]} deep features of {last}, "
-    f"{radiomics.shape[1]} calculated features. " + " ".join(patients.notes)
+    f"First cohort: {len(first)} patients, {int(first.sum())} mutant. Second cohort: "
+    f"{len(second)}, {int(second.sum())} mutant. " + " ".join(patients.notes)
 )
 
 # %% [markdown]
 # ## Method
 #
-# **Selection.** Student's t-test keeps features with $p < 0.05$. The *further selection* ranks them by F-score
-# {cite}`chen2006fscore` and keeps the best so many. **Machine**: a linear support vector machine, $C = 1$, on
-# standardised features. **As published**, standardisation and selection see all patients and only the machine leaves
-# one out; the number of features is the one that turns out best. **Leakage-free**, every step is fitted anew without
-# the patient left out, and the number is chosen by inner folds. **Controls**: the majority class, age, age with sex and
-# tumour volume, shuffled labels, and the hospital without an effect.
+# **Selection.** Student's t-test keeps features with $p < 0.05$. The *further selection*
+# ranks them by F-score {cite}`chen2006fscore` and keeps the best so many. **Machine**: a
+# linear support vector machine, $C = 1$, on standardised features. **As published**,
+# standardisation and selection see all patients and only the machine leaves one out; the
+# number of features is the one that turns out best. **Leakage-free**, every step is
+# fitted anew without the patient left out, and the number is chosen by inner folds.
+# **Controls**: the majority class, age, age with sex and tumour volume, shuffled labels,
+# and the hospital without an effect.
 #
-# With thousands of features, selecting anew for each patient is nearly all of the work. Sums and sums of squares of
-# both classes are taken once, those of the patient left out are taken off, and the machine sees the kernel
-# $K = X_S X_S^{\top}$ of the selected columns, so that all folds take seconds.
+# With thousands of features, selecting anew for each patient is nearly all of the work.
+# Sums and sums of squares of both classes are taken one time, those of the patient left
+# out are taken off, and the machine sees the kernel $K = X_S X_S^{\top}$ of the selected
+# columns, so that all folds take seconds.
 #
-# **Intervals** (95 %): DeLong for the AUC {cite}`delong1988`, Wilson for proportions {cite}`wilson1927`, BCa over
-# patients for the rest {cite}`efron1987bca`. All hold the fitted models fixed.
+# **Intervals** (95 %). A run is one training of the network, its features, and folds of
+# its own. Every resample draws runs and, within the classes, patients. The values are
+# means over runs. The fitted classifiers are held fixed; the shuffles below are not.
 
-# %%
+# %% tags=["study"]
+from radlib.papers.li2017.prediction import Classifier
+from radlib.papers.li2017.study_prediction import (
+    Asked,
+    by_time,
+    controls,
+    further_selection,
+    planted,
+    predictions,
+    shuffled,
+    without_effect,
+)
+from radlib.study.studies import Study
+
 machine = Classifier(alpha=alpha, C=C)
-folding = {"n_folds": n_folds, "n_repeats": n_repeats, "seed": seed}
-RADIOMICS, SINGLE, MULTIPLE = "radiomics", "DLR, FLAIR", "DLR, FLAIR + T1c"
-SECOND, FIRST = f"{SINGLE} (second cohort)", f"{SINGLE} (first cohort)"
-arms = [
-    arm(RADIOMICS, "table2.a.radiomics", runs.filled(radiomics.loc[second.index]), second),
-    arm(SECOND, "table2.a.dlr", sets["single"].rows(who.second), second),
-    arm(FIRST, "table2.b.single", sets["single"].rows(who.first), first),
-    arm(f"{RADIOMICS} (first cohort)", "", runs.filled(radiomics.loc[first.index]), first),
-    *(arm(f"{MULTIPLE}, own outlines", "", sets[name].rows(who.first), first) for name in extra),
-]
-depth = [arm(layer, f"table3.{layer}", sets[layer].rows(who.first), first) for layer in layers]
-main = arm(MULTIPLE, "table2.b.multiple", sets[last].rows(who.first), first)
+last_layer = f"conv{trained.inputs['variant'].convolutions}"
+of = {"setting": setting, "n_encoder": n_encoder}
+both, single = encoded.arms["multiple"], encoded.arms["single"]
+asked = {
+    "radiomics": [Asked(**of, features=calculated, cohort="second")] * n_runs,
+    "second": [
+        Asked(**of, features=job, layer=last_layer, cohort="second") for job in single
+    ],
+    "single": [Asked(**of, features=job, layer=last_layer) for job in single],
+    "multiple": [Asked(**of, features=job, layer=last_layer) for job in both],
+    "radiomics_first": [Asked(**of, features=calculated)] * n_runs,
+}
+if "predicted" in encoded.arms:
+    own = encoded.arms["predicted"]
+    asked["predicted"] = [Asked(**of, features=job, layer=last_layer) for job in own]
+others = [f"conv{number + 1}" for number in range(int(last_layer[4:]) - 1)]
+others += [f"fc{int(last_layer[4:]) + number}" for number in (1, 2)]
+for layer in others:
+    asked[layer] = [Asked(**of, features=job, layer=layer) for job in both]
+if cohort == "simulated":
+    asked["planted"] = [Asked(**of, features=planted(setting=setting))] * n_runs
+    if n_null:
+        hospital = {"n": n_null, "grid": tuple(null_grid), "seed": seed + 1}
+        asked["no_effect"] = [
+            Asked(**of, layer=last_layer, cohort="own",
+                  features=without_effect(features=job, layer=last_layer, **hospital))
+            for job in both
+        ]  # fmt: skip
+titles = {
+    "radiomics": "radiomics", "second": "DLR, FLAIR (second cohort)",
+    "single": "DLR, FLAIR (first cohort)", "multiple": "DLR, FLAIR + T1ce",
+    "radiomics_first": "radiomics (first cohort)",
+    "predicted": "DLR, FLAIR + T1ce, own outlines",
+    "selected": "DLR, FLAIR + T1ce, selected", "planted": "planted traits",
+    "no_effect": "no effect",
+}  # fmt: skip
+arms = Study(
+    "arms",
+    {
+        arm: [
+            predictions(asked=one, classifier=machine, n_folds=n_folds, run=run)
+            for run, one in enumerate(runs)
+        ]
+        for arm, runs in asked.items()
+    },
+    titles=titles,
+)
+numbers = {"classifier": machine, "numbers": tuple(feature_numbers)}
+further = Study(
+    "selection",
+    {"selected": [further_selection(asked=one, **numbers) for one in asked["multiple"]]},
+)
+late = Study(
+    "split",
+    {
+        "selected": [
+            by_time(asked=one, **numbers, n_splits=n_splits) for one in asked["multiple"]
+        ]
+    },
+)
+rules = Study(
+    "rules",
+    {"rules": [controls(asked=asked["multiple"][0], volumes=calculated)] * n_runs},
+)
+shuffling = {"permutations": n_permutations, "n_folds": n_folds, "few": few}
+chance = Study(
+    "shuffled",
+    {
+        arm: shuffled(
+            asked=asked[arm][0], classifier=machine, **shuffling,
+            one_by_one=n_one_by_one if arm == "multiple" else 0,
+        )
+        for arm in ("multiple", "second", "radiomics", *others, "no_effect")
+        if arm in asked
+    },
+    titles=titles,
+)  # fmt: skip
 
 # %%
-found = {}
-for one in (*arms, main, *depth):
-    found |= runs.run_arm(one, machine, **folding)
-selected, curve, chosen = runs.run_selected(main, machine, feature_numbers, seed=seed)
-rules = runs.controls(patients, first, volume)
-found |= selected | rules
+for study in (arms, further, late, rules, chance):
+    report.study(study)
 
-# %%
-test_sizes = [(s, int(published(f"li2017.text.test_by_time.{k}").value))
-              for s, k in (("mutant", "mutation"), ("wildtype", "wildtype"))]  # fmt: skip
-early, late = time_split(patients.participants.loc[first.index], test=test_sizes, seed=seed)
-found |= runs.run_time_split(main, early, late, machine, feature_numbers, seed=seed)
-table = results.long_table(found, n_boot=n_boot, seed=seed)
+# %% tags=["hide-input"]
+rule_scores = rules.scores.assign(arm=lambda table: table["model"])
+scores = pd.concat(
+    [arms.scores, further.scores, late.scores, rule_scores], ignore_index=True
+)
+names = list(dict.fromkeys(rule_scores["arm"]))
+found = tables.by_protocol(scores, n_boot=n_boot, seed=seed)
 
 # %% [markdown]
 # ## Results
@@ -177,159 +237,244 @@ table = results.long_table(found, n_boot=n_boot, seed=seed)
 # ### Conventional radiomics and deep features
 
 # %% tags=["hide-input"]
-SELECTED, BY_TIME = f"{MULTIPLE}, selected", f"{MULTIPLE}, by time"
-rows_a = {one.name: one.row for one in arms[:2]}
-rows_b = {FIRST: "table2.b.single", MULTIPLE: "table2.b.multiple", SELECTED: "table2.b.selected"}
-for letter, rows, caption in (
-    ("a", rows_a, "second cohort, leave-one-out"),
-    (
-        "b",
-        rows_b | {**{one.name: "" for one in arms[3:]}, **{name: "" for name, _, _ in rules}},
-        "first cohort, leave-one-out",
-    ),
-    ("c", {BY_TIME: "table2.c.multiple"}, "first cohort, trained on the early patients, tested on the later ones"),
-):
-    shown = results.wide_table(table, rows, scheme="split" if letter == "c" else LEAVE_ONE_OUT)
+rows_a = {"radiomics": "table2.a.radiomics", "second": "table2.a.dlr"}
+rows_b = {"single": "table2.b.single", "multiple": "table2.b.multiple",
+          "selected": "table2.b.selected"}  # fmt: skip
+more = [arm for arm in ("radiomics_first", "predicted") if arm in asked]
+for letter, rows, scheme, caption in (
+    ("a", rows_a, LEAVE_ONE_OUT, "second cohort, leave-one-out"),
+    ("b", rows_b | dict.fromkeys([*more, *names], ""), LEAVE_ONE_OUT,
+     "first cohort, leave-one-out"),
+    ("c", {"selected": "table2.c.multiple"}, "split",
+     "first cohort, trained on the early patients, tested on the later ones"),
+):  # fmt: skip
     report.table(
-        f"table2{letter}", shown, index=False, caption=f"Table 2({letter}): {caption}; value and 95 % interval."
-    )
+        f"table2{letter}", tables.printed_table(found, rows, titles, scheme=scheme),
+        index=False,
+        caption=f"Table 2({letter}): {caption}; mean of {n_runs} runs and 95 % interval.",
+    )  # fmt: skip
 
 # %% tags=["hide-input"]
-predicted = {
-    letter: {f"{results.short(name)}, {p}": found[name, LEAVE_ONE_OUT, p] for name in rows for p in runs.PROTOCOLS}
-    for letter, rows in (("a", rows_a), ("b", rows_b))
-}
-for letter, curves in predicted.items():
-    names = [name for name in curves if LEAKAGE_FREE in name][-1:]
+for letter, rows in (("a", rows_a), ("b", rows_b)):
+    curves = {}
+    for arm in rows:
+        for protocol in PROTOCOLS:
+            part = scores[
+                (scores["arm"] == arm) & (scores["scheme"] == LEAVE_ONE_OUT)
+                & (scores["protocol"] == protocol)
+            ]  # fmt: skip
+            curves[f"{titles[arm]}, {protocol}"] = tables.runs_of(part)
+    band = list(curves)[-1]
     report.figure(
         f"roc-{letter}",
-        roc_figure(curves, bands=names, seed=seed),
+        roc_figure(curves, bands=[band], seed=seed),
         caption=f"ROC curves of leave-one-out (the counterpart of Figure 3{letter}), "
-        f"{'second' if letter == 'a' else 'first'} cohort; a pointwise 95 % band for {names[0]}.",
-        alt="ROC curves of every arm under two protocols around the diagonal.",
+        f"mean of {n_runs} runs, {'second' if letter == 'a' else 'first'} cohort; a "
+        f"pointwise 95 % band for {band}.",
+        alt="ROC curves of every arm under two protocols, with the diagonal.",
     )
 
 # %% tags=["hide-input"]
-pairs = [
-    (SECOND, RADIOMICS),
-    (MULTIPLE, FIRST),
-    (SELECTED, MULTIPLE),
-    *((MULTIPLE, one.name) for one in arms[3:]),
-    (MULTIPLE, "age model"),
-]
+pairs = [("second", "radiomics"), ("multiple", "single"), ("selected", "multiple"),
+         *(("multiple", arm) for arm in more), ("multiple", "age model")]  # fmt: skip
+compared = []
+for protocol in PROTOCOLS:
+    part = scores[
+        (scores["scheme"] == LEAVE_ONE_OUT) & scores["protocol"].isin([protocol, CONTROL])
+    ]
+    gaps = class_contrasts(part, pairs, n_boot=n_boot, seed=seed)
+    compared.append(gaps.assign(protocol=protocol))
+gaps = pd.concat(compared, ignore_index=True)
+all_titles = titles | {name: name for name in names}
 report.table(
-    "delong",
-    results.delong_table(found, pairs),
+    "contrasts",
+    pd.DataFrame(
+        {
+            "protocol": gaps["protocol"],
+            "first": gaps["first"].map(all_titles),
+            "second": gaps["second"].map(all_titles),
+            "AUC difference": [
+                format_interval(row.value, row.low, row.high) for row in gaps.itertuples()
+            ],
+        }
+    ),
     index=False,
-    caption="DeLong's test between curves of the same patients, leave-one-out: first minus second.",
+    caption="Differences of the AUC on the same patients in the same runs, "
+    "leave-one-out: first minus second.",
 )
 
 # %% tags=["hide-input"]
-inside = [subject in set(who.unseen) for subject in who.first]
-unseen = found[MULTIPLE, LEAVE_ONE_OUT, LEAKAGE_FREE].subset(inside)
-kept = results.long_table({("unseen", LEAVE_ONE_OUT, LEAKAGE_FREE): unseen}, n_boot=n_boot, seed=seed)
-report.value("unseen_auc", **estimate(kept, "unseen", LEAVE_ONE_OUT, LEAKAGE_FREE, "auc").as_dict())
+unseen = scores[
+    (scores["arm"] == "multiple") & (scores["scheme"] == LEAVE_ONE_OUT)
+    & (scores["protocol"] == LEAKAGE_FREE) & scores["subject"].isin(who.unseen)
+]  # fmt: skip
+one = class_estimates(unseen, metrics=["auc"], n_boot=n_boot, seed=seed).iloc[0]
+report.value("unseen_auc", one["value"], low=one["low"], high=one["high"],
+             n=int(one["n"]))  # fmt: skip
 report.sentence(
-    f"Among the {sum(inside)} patients whose images trained neither the network nor the dictionary, the leakage-free "
-    f"AUC of {MULTIPLE} is {report.text('unseen_auc')}."
+    f"Among the {len(who.unseen)} patients whose images trained neither the network nor "
+    f"the dictionary, the leakage-free AUC of {titles['multiple']} is "
+    f"{report.text('unseen_auc')}."
 )
 
 # %% tags=["hide-input"]
-repeated = table[(table["scheme"] == FOLDS) & table["model"].isin([*rows_a, *rows_b])]
+folds = found[found["scheme"] == FOLDS].assign(model=lambda t: t["arm"].map(all_titles))
 report.figure(
     "folds",
     dot_plot(
-        repeated,
-        metrics=["auc", "accuracy"],
-        colour="protocol",
-        references={"auc": [("no skill", 0.5)]},
-        row_height=0.5,
+        folds[folds["arm"].isin([*rows_a, *rows_b])], metrics=["auc", "accuracy"],
+        colour="protocol", references={"auc": [("no skill", 0.5)]}, row_height=0.5,
     ),
-    caption=f"The same by {n_folds} folds, {n_repeats} times: leave-one-out ranks a useless model below one half, "
-    "because each model lacks the very patient that it ranks; larger folds do so less.",
+    caption=f"The same by {n_folds} folds, drawn anew in each of {n_runs} runs. "
+    "Leave-one-out ranks a useless model below one half, because each model lacks the "
+    "very patient that it ranks; larger folds do so less.",
     alt="Dots with intervals of AUC and accuracy under two protocols for four arms.",
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ### How many features
 
 # %% tags=["hide-input"]
+curve = further.table("curve").query("run == 0")
 report.figure(
     "number",
-    results.number_figure(curve),
-    caption=f"AUC over the number of features, {MULTIPLE} (the counterpart of supplementary Figure 3), with DeLong's "
-    "intervals. The distance between the curves is what selection on all patients adds.",
-    alt="Two curves of AUC over the number of features, one a protocol, with a line at one half.",
-)
+    curve_figure(curve, x="features", colour="protocol", logarithmic=True,
+                 xlabel="Features kept, at most", ylabel="AUC, leave-one-out",
+                 references=[("no skill", 0.5)]),
+    caption=f"AUC over the number of features, {titles['multiple']}, first run (the "
+    "counterpart of supplementary Figure 3), with DeLong's intervals. The distance "
+    "between the curves is what selection on all patients adds.",
+    alt="Two curves of AUC over the number of features, one a protocol, with a line at "
+    "one half.",
+)  # fmt: skip
+chosen = further.table("chosen")["features"]
 report.sentence(
-    f"In the folds {pd.Series(chosen).mode().iloc[0]} features were chosen most often; the numbers chosen range from "
-    f"{chosen.min()} to {chosen.max()}."
+    f"In the folds {chosen.mode().iloc[0]} features were chosen most often; the numbers "
+    f"chosen range from {chosen.min()} to {chosen.max()}."
 )
+kept = arms.table("kept").query("scheme == @LEAVE_ONE_OUT")
+kept = kept.groupby(["arm", "protocol"], sort=False)["features"]
+report.table(
+    "kept",
+    kept.agg(["min", "median", "max"]).reset_index()
+    .assign(arm=lambda table: table["arm"].map(lambda arm: titles.get(arm, arm))),
+    index=False,
+    digits=0,
+    caption="Features that the t-test keeps in a training set, leave-one-out (the "
+    "counterpart of supplementary Table 2).",
+)  # fmt: skip
 
 # %% [markdown]
 # ### Layers
 
 # %% tags=["hide-input"]
-rows3 = {one.name: one.row for one in depth}
+depth = {layer: "multiple" if layer == last else layer for layer in layers}
+rows3 = {arm: f"table3.{layer}" for layer, arm in depth.items()}
+named = titles | {arm: layer for layer, arm in depth.items()}
 report.table(
     "table3",
-    results.wide_table(table, rows3, scheme=LEAVE_ONE_OUT),
+    tables.printed_table(found, rows3, named, scheme=LEAVE_ONE_OUT),
     index=False,
     caption="Table 3: the features of each layer, first cohort, leave-one-out.",
 )
 
 # %% [markdown]
-# On shuffled labels nothing can be predicted. What a protocol then finds is its own doing, and how far chance alone
-# carries a result under *this* procedure with *these* patients is seen at once: further than the intervals of an AUC
-# say, as these hold the fitted models fixed.
-
-# %%
-tables = {one.name: one.table for one in (main, arms[1], arms[0], *depth)}
-permutations = runs.shuffled(
-    tables, machine, permutations=n_permutations, n_folds=n_folds, one_by_one=n_one_by_one, seed=seed
-)
-summary = results.shuffled_summary(permutations)
+# On shuffled labels nothing can be predicted. What a protocol then finds is its own
+# doing, and how far chance alone carries a result under *this* procedure with *these*
+# patients is seen at once: further than the intervals of an AUC say, as these hold the
+# fitted classifiers fixed.
 
 # %% tags=["hide-input"]
+permutations = chance.scores.assign(
+    features=lambda table: table["arm"].map(lambda arm: titles.get(arm, arm))
+)
+null = permutations[permutations["arm"] == "no_effect"]
+permutations = permutations[permutations["arm"] != "no_effect"]
+on_shuffled = {AS_PUBLISHED: PUBLISHED_PERMUTED, LEAKAGE_FREE: PERMUTED}
+two = permutations[permutations["protocol"].isin(PROTOCOLS)]
+summary = tables.shuffled_summary(two.replace({"protocol": on_shuffled}))
+span = summary[
+    (summary["metric"] == "auc") & (summary["protocol"] == PERMUTED)
+    & (summary["scheme"] == FOLDS)
+].set_index("features")  # fmt: skip
+auc = folds[(folds["metric"] == "auc") & folds["arm"].isin(rows3)]
+auc = pd.concat([auc[auc["arm"] == arm] for arm in rows3]).assign(
+    layer=lambda t: t["arm"].map(named),
+    printed=lambda t: [published(f"li2017.{rows3[arm]}.auc").value for arm in t["arm"]],
+    least=lambda t: t["model"].fillna(t["arm"]).map(span["low"]),
+    most=lambda t: t["model"].fillna(t["arm"]).map(span["high"]),
+)
 report.figure(
     "layers",
-    results.layer_figure(table, rows3, scheme=FOLDS, summary=summary),
-    caption="AUC by layer under both protocols (repeated folds), with 95 % intervals, and the values of Table 3. Grey: "
-    f"central 95 % of {n_permutations} shuffles, leakage-free.",
-    alt="Dots with intervals by layer; the published values as crosses; grey bars around one half.",
-)
+    dot_plot(
+        auc, metrics={"auc": "AUC"}, rows="layer", colour="protocol",
+        marks={"printed": "Li 2017, printed"}, references=[("no skill", 0.5)],
+        band=("least", "most", "shuffled labels, leakage-free"), row_height=0.45,
+    ),
+    caption="AUC by layer under both protocols (folds), with 95 % intervals, and the "
+    f"values of Table 3. Grey: central 95 % of {n_permutations} shuffles, leakage-free.",
+    alt="Dots with intervals by layer; the published values as ticks; grey bars behind.",
+)  # fmt: skip
 report.table(
     "chance",
-    results.chance_table(table, permutations),
+    tables.chance_table(found, permutations, all_titles),
     index=False,
-    caption=f"Leakage-free AUC by folds beside {n_permutations} shuffles of the labels (central 95 %); p is one-sided.",
+    caption=f"Leakage-free AUC by folds beside {n_permutations} shuffles of the labels "
+    "(central 95 %, first run); p is one-sided.",
 )
 
 # %% tags=["hide-input"]
-deeper = difference(
-    *(found[layer, FOLDS, LEAKAGE_FREE] for layer in (last, layers[0])), "auc", n_boot=n_boot, seed=seed
-)
-full = difference(*(found[layer, FOLDS, LEAKAGE_FREE] for layer in (layers[-2], last)), "auc", n_boot=n_boot, seed=seed)
-report.value("deeper", **deeper.as_dict())
-report.value("full", **full.as_dict())
+clean = scores[(scores["scheme"] == FOLDS) & (scores["protocol"] == LEAKAGE_FREE)]
+changes = class_contrasts(
+    clean, [("multiple", depth[layers[0]]), (layers[-1], "multiple"),
+            (layers[-2], "multiple")], n_boot=n_boot, seed=seed,
+)  # fmt: skip
+for name, row in zip(("deeper", "fc8", "full"), changes.to_dict("records"), strict=True):
+    report.value(name, row["value"], low=row["low"], high=row["high"], n=int(row["n"]))
 report.sentence(
-    f"Leakage-free and by folds, the AUC of {last} minus that of {layers[0]} is {report.text('deeper')}, that of "
-    f"{layers[-2]} minus {last} {report.text('full')}."
+    f"Leakage-free and by folds, the AUC of {last} minus that of {layers[0]} is "
+    f"{report.text('deeper')}, that of {layers[-2]} minus {last} {report.text('full')}, "
+    f"that of {layers[-1]} minus {last} {report.text('fc8')}."
+)
+
+# %% [markdown]
+# ### Which reading fits the print?
+#
+# If the paper had selected features on all patients, every layer should come out well,
+# on shuffled labels too. Here every reading of the selection meets every layer and the
+# printed AUC of Table 3.
+
+# %% tags=["hide-input"]
+printed = {arm: published(f"li2017.{row}.auc").value for arm, row in rows3.items()}
+fits = tables.reading_table(permutations.query("scheme == @FOLDS"), printed)
+report.table(
+    "readings",
+    fits,
+    index=False,
+    caption="AUC by folds over the layers, first run: lowest and highest layer, mean "
+    "distance from the AUC of Table 3, and Spearman's correlation with it.",
+)
+near = fits.sort_values("distance from print").iloc[0]
+report.sentence(
+    f"The paper prints {min(printed.values()):.3f} to {max(printed.values()):.3f}. The "
+    f"reading nearest to it is *{near['reading']}* on {near['labels']} labels, at a mean "
+    f"distance of {near['distance from print']:.3f}."
 )
 
 # %% [markdown]
 # ### Another split of the same size
 #
-# The paper tests once more on the 34 patients diagnosed last. In the simulation time does nothing, and other splits of
-# the same size show how much one of them can say.
+# The paper tests once more on the 34 patients diagnosed last. In the simulation time does
+# nothing, and other splits of the same size show how much one of them can say.
 
 # %% tags=["hide-input"]
-n_late = (int(first[late].sum()), int((~first[late]).sum()))
-draws = runs.splits_at_random(main, n_test=n_late, recipe=machine, draws=n_splits, seed=seed)
-low, high = draws["auc"].quantile([0.025, 0.975])
-report.value("splits_auc", draws["auc"].mean(), low=low, high=high, n=n_splits)
+early, later = late_patients(asked["multiple"][0])
+draws = late.table("draws")["auc"]
+low, high = draws.quantile([0.025, 0.975])
+report.value("splits_auc", draws.mean(), low=low, high=high, n=len(draws))
 report.sentence(
-    f"Over {n_splits} random splits with {sum(n_late)} test patients the leakage-free AUC has mean and central 95 % "
+    f"Over {n_splits} random splits with {len(later)} test patients, in each of {n_runs} "
+    "runs, the leakage-free AUC has mean and central 95 % "
     f"{report.text('splits_auc')}."
 )
 
@@ -339,20 +484,15 @@ report.sentence(
 # The same shuffles under both protocols.
 
 # %% tags=["hide-input"]
-shown = summary[(summary["scheme"] == "folds") & summary["features"].isin([*rows_a, MULTIPLE, layers[-1]])]
+some = [titles["radiomics"], titles["second"], titles["multiple"], layers[-1]]
+shown = summary[(summary["scheme"] == FOLDS) & summary["features"].isin(some)]
 report.figure(
     "shuffled",
-    dot_plot(
-        shown,
-        metrics=["auc", "accuracy"],
-        rows="features",
-        colour="protocol",
-        row_height=0.5,
-        references={"auc": [("no skill", 0.5)]},
-    ),
+    dot_plot(shown, metrics=["auc", "accuracy"], rows="features", colour="protocol",
+             row_height=0.5, references={"auc": [("no skill", 0.5)]}),
     caption=f"Shuffled labels, folds: mean and central 95 % of {n_permutations} shuffles.",
     alt="Dots with intervals of AUC and accuracy on shuffled labels, by arm and protocol.",
-)
+)  # fmt: skip
 report.table(
     "shuffled",
     summary[summary["metric"] == "auc"].drop(columns="metric"),
@@ -361,93 +501,74 @@ report.table(
 )
 
 # %% [markdown]
-# **A hospital without an effect.** The same simulation with every arrow from IDH and grade to the image cut: images
-# of mutant and wild-type tumours have one distribution. Network and dictionary stay as they are.
-
-# %%
-null = {}
-if n_null and report.source == "simulated":
-    vectors, status = runs.null_features(
-        report.directory / "checkpoints" / "null",
-        both,
-        load_mixtures(arrays / "mixtures.safetensors")[last],
-        layer=last,
-        encoding=Encoding.load(arrays / "encoding.json"),
-        grid=tuple(null_grid),
-        like={"grid": grid, "spacing": spacing},
-        n=n_null,
-        seed=seed + 1,
-    )
-    nobody = arm("no effect", "", vectors.values, status)
-    null = runs.run_arm(nobody, machine, **folding)
+# **A hospital without an effect.** The same simulation with every arrow from IDH and
+# grade to the image cut: images of mutant and wild-type tumours have one distribution.
+# Networks and dictionaries stay as they are.
 
 # %% tags=["hide-input"]
-if null:
-    nothing = results.long_table(null, n_boot=n_boot, seed=seed)
+if "no_effect" in asked:
+    status = asked["no_effect"][0].labels()
     report.table(
         "null",
-        results.wide_table(nothing, {"no effect": ""}, scheme=FOLDS),
+        tables.printed_table(found, {"no_effect": ""}, titles, scheme=FOLDS),
         index=False,
-        caption=f"No effect of IDH on the image: {len(status)} patients, {int(status.sum())} mutant, folds.",
+        caption=f"No effect of IDH on the image: {len(status)} patients, "
+        f"{int(status.sum())} mutant, folds.",
     )
-
-# %% tags=["hide-input"]
-if null:
-    for protocol, key in ((AS_PUBLISHED, "null_published"), (LEAKAGE_FREE, "null_clean")):
-        report.value(key, **estimate(nothing, "no effect", FOLDS, protocol, "auc").as_dict())
-    moved = runs.shuffled({"no effect": nobody.table}, machine, permutations=n_permutations, n_folds=n_folds, seed=seed)
-    null_chance = results.chance_table(nothing, moved).iloc[0]
+    for protocol, key in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
+        value = estimate(found, "no_effect", FOLDS, protocol)
+        report.value(f"null_{key}", **value.as_dict())
+    by_chance = tables.chance_table(found, null, titles).iloc[0]
     report.sentence(
-        f"Without an effect the AUC is {report.text('null_published')} as published and {report.text('null_clean')} "
-        "leakage-free. The interval holds the fitted models fixed and is too narrow: with the labels of these patients "
-        f"shuffled as well, the leakage-free AUC is {null_chance['shuffled labels']} (mean and central 95 %; one-sided "
-        f"p of the labels as they are {null_chance['p']:.2f})."
+        f"Without an effect the AUC is {report.text('null_published')} as published and "
+        f"{report.text('null_clean')} leakage-free. With the labels of these patients "
+        f"shuffled as well, the leakage-free AUC is {by_chance['shuffled labels']} (mean "
+        "and central 95 %; one-sided p of the labels as they are "
+        f"{by_chance['p']:.2f})."
     )
 
 # %% [markdown]
 # ### The truth of the simulation
 #
-# The planted traits are what IDH acts on in an image: the best that perfectly measured features could do.
+# The planted traits are what IDH acts on in an image: the best that perfectly measured
+# features could do.
 
 # %% tags=["hide-input"]
-if patients.truth is not None:
-    traits = planted_traits(patients)
-    ideal = arm("planted traits", "", traits.loc[first.index].to_numpy(), first)
-    ceiling = results.long_table(runs.run_arm(ideal, machine, **folding), n_boot=n_boot, seed=seed)
-    report.value("ceiling", **estimate(ceiling, "planted traits", FOLDS, LEAKAGE_FREE, "auc").as_dict())
-    report.table("planted", results.trait_table(traits.loc[first.index], first), index=False,
-                 caption="AUC of each planted trait alone for IDH, first cohort (direction ignored).")  # fmt: skip
-    report.sentence(f"The SVM on the planted traits has a leakage-free AUC of {report.text('ceiling')}.")
-else:
-    report.sentence("This cohort is not simulated: no truth is planted in it.")
+if "planted" in asked:
+    traits = planted_traits(patients).loc[first.index]
+    ceiling = estimate(found, "planted", FOLDS, LEAKAGE_FREE)
+    report.value("ceiling", **ceiling.as_dict())
+    report.table("planted", tables.trait_table(traits, first), index=False,
+                 caption="AUC of each planted trait alone for IDH, first cohort "
+                 "(direction ignored).")  # fmt: skip
+    report.sentence(
+        "The SVM on the planted traits has a leakage-free AUC of "
+        f"{report.text('ceiling')}."
+    )
 
 # %% [markdown]
 # ## Agreement with the paper
 #
-# Every row of Tables 2 and 3 stands beside the paper's in the [ledger](/generated/ledger), under both protocols.
+# Every row of Tables 2 and 3 stands beside the paper's in the [ledger](/generated/ledger),
+# under both protocols.
 
 # %% tags=["remove-input"]
-note = "leave-one-out; simulated patients of the paper's numbers and classes" if report.source == "simulated" else ""
-for name, row in {**rows_a, **rows_b, **rows3}.items():
-    results.record_row(report, table, name, row, scheme=LEAVE_ONE_OUT, note=note)
-results.record_row(report, table, BY_TIME, "table2.c.multiple", scheme="split", note="random split of the paper's size")
-texts = {"auc_radiomics": (RADIOMICS, "auc"), "auc_dlr": (SECOND, "auc"), "auc_multiple": (SELECTED, "auc"),
-         "accuracy_radiomics": (RADIOMICS, "accuracy")}  # fmt: skip
-results.record_text(report, table, texts, note=note)
-for key, change in (("depth_claim", deeper), ("fully_connected_claim", full)):
-    report.record(f"li2017.text.{key}", **change.as_dict(), protocol=LEAKAGE_FREE, note="a difference of AUCs, folds")
-
-# %% tags=["remove-input"]
-counts = {"patients": len(patients), "first_cohort": len(first), "second_cohort": len(second),
-          "training_by_time": len(early), "training_by_time.mutation": int(first[early].sum()),
-          "training_by_time.wildtype": int((~first[early]).sum()), "test_by_time": len(late),
-          "test_by_time.mutation": n_late[0], "test_by_time.wildtype": n_late[1]}  # fmt: skip
-for key, count in counts.items():
-    report.record(f"li2017.text.{key}", float(count), n=len(patients))
-for protocol in runs.PROTOCOLS:
-    one = estimate(table, MULTIPLE, LEAVE_ONE_OUT, protocol, "auc")
-    report.record("li2017.figure3", **one.as_dict(), protocol=protocol, note="redrawn; the AUC of two modalities")
-results.record_rest(report)
+known = found.dropna(subset=["value"]).drop(columns="scheme")
+known = known[known["arm"].isin([*rows_a, *rows_b, *rows3]) & (known["n"] > 0)]
+for scheme, part in known.groupby(found["scheme"]):
+    report.measured(str(scheme), part)
+report.measured(FOLDS, changes, protocol=LEAKAGE_FREE)
+groups = {
+    "all": patients.ids, "first": who.first, "second": who.second, "early": early,
+    "early-mutation": [s for s in early if first[s]],
+    "early-wildtype": [s for s in early if not first[s]], "late": later,
+    "late-mutation": [s for s in later if first[s]],
+    "late-wildtype": [s for s in later if not first[s]],
+}  # fmt: skip
+report.measured("patients", pd.DataFrame(
+    {"arm": arm, "metric": "patients", "group": "all", "value": len(ids), "n": len(ids)}
+    for arm, ids in groups.items()
+).assign(low=None, high=None))  # fmt: skip
 
 # %% tags=["remove-input", "hide-output"]
 show_agreement(report)
@@ -462,6 +583,7 @@ show_agreement(report)
 # | "paired" t-test or Student's (the paper says both) | Student's, two samples | different patients make no pairs |
 # | scaling before the machine | standardised | a linear SVM needs one scale |
 # | threshold | zero of the decision function | the machine's own |
+# | the radiomics arm | the same t-test and machine | the printed row is that of {cite:t}`yu2017radiomics` |
 # | the split by time, in a simulation without time | random, published sizes | or a column `diagnosis_year` |
 # | which patients the second cohort shares with the first | random, published sizes | counts only are given |
 #
@@ -469,38 +591,39 @@ show_agreement(report)
 #
 # - In the simulation IDH acts on the composition, the border and the place of a tumour, and hardly on the grey values
 #   of FLAIR. What real tumours show may suit a network better or worse.
-# - Intervals hold the fitted models fixed, and p-values are not corrected for their number. A shuffle runs the folds
-#   once and not several times, so shuffles spread slightly more than the results beside them.
+# - Intervals hold the fitted classifiers fixed, and p-values are not corrected for their number. Shuffles have the
+#   first run's features and folds, so they spread slightly more than the means over runs beside them.
 # - The network was trained on half of the patients that are predicted, though not on their IDH status.
 #
 # ## Summary
 
 # %% tags=["remove-input"]
-shuffle = summary[(summary["features"] == MULTIPLE) & (summary["scheme"] == "folds") & (summary["metric"] == "auc")]
-excess = shuffle.set_index("protocol")["excess"]
-said = {}
-for name in (RADIOMICS, SECOND, MULTIPLE, SELECTED):
+excess = summary[
+    (summary["features"] == titles["multiple"]) & (summary["scheme"] == FOLDS)
+    & (summary["metric"] == "auc")
+].set_index("protocol")["excess"]  # fmt: skip
+for arm in ("radiomics", "second", "multiple", "selected"):
     for protocol, short in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
-        key = f"{name.lower().replace(' ', '_').replace(',', '')}_{short}"
-        report.value(key, **estimate(table, name, LEAVE_ONE_OUT, protocol, "auc").as_dict())
-        said[name, short] = report.text(key)
-report.value("age_auc", **estimate(table, "age model", LEAVE_ONE_OUT, CONTROL, "auc").as_dict())
+        value = estimate(found, arm, LEAVE_ONE_OUT, protocol)
+        report.value(f"{arm}_{short}", **value.as_dict())
+report.value("age_auc", **estimate(found, "age model", LEAVE_ONE_OUT, CONTROL).as_dict())
 report.value("leaky_auc", 0.5 + float(excess[PUBLISHED_PERMUTED]))
 report.value("clean_auc", 0.5 + float(excess[PERMUTED]))
 
 # %% tags=["remove-input"]
 lines = [
-    f"- {name}: AUC {said[name, 'published']} as published, {said[name, 'clean']} leakage-free."
-    for name in (RADIOMICS, SECOND, MULTIPLE, SELECTED)
+    f"- {titles[arm]}: AUC {report.text(f'{arm}_published')} as published, "
+    f"{report.text(f'{arm}_clean')} leakage-free."
+    for arm in ("radiomics", "second", "multiple", "selected")
 ]
-lines += [f"- Age alone: {report.text('age_auc')}."]
 lines += [
-    f"- On shuffled labels the published protocol has a mean AUC of {report.text('leaky_auc')}, that is "
-    f"{excess[PUBLISHED_PERMUTED]:.3f} above one half; the leakage-free one has {report.text('clean_auc')} "
-    f"({n_permutations} shuffles). The paper prints {published('li2017.table2.b.multiple.auc').value:.3f} for the arm.",
-    f"- {results.direction(deeper, f'{last} predicts', f'better than {layers[0]}', f'worse than {layers[0]}')} (the "
-    f"difference of the AUCs is {report.text('deeper')}; the interval holds the fitted models fixed). The paper says "
-    "that deeper layers predict better.",
+    f"- Age alone: {report.text('age_auc')}.",
+    "- On shuffled labels the published protocol has a mean AUC of "
+    f"{report.text('leaky_auc')}; the leakage-free one has {report.text('clean_auc')} "
+    f"({n_permutations} shuffles). The paper prints "
+    f"{published('li2017.table2.b.multiple.auc').value:.3f} for the arm.",
+    f"- The AUC of {last} minus that of {layers[0]} is {report.text('deeper')}, "
+    "leakage-free. The paper says that deeper layers predict better.",
 ]
 report.sentence("\n".join(lines))
 

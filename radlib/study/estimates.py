@@ -207,11 +207,13 @@ def _crossed_classes(
 
 
 def predictions_of(table: pd.DataFrame) -> Predictions:
-    """Rows ``truth, predicted, score`` (a probability) as checked predictions of one run."""
+    """Rows ``truth, predicted, score`` as checked predictions of one run; scores from 0 to 1 are probabilities."""
     score = table["score"].to_numpy(dtype=float)
+    inside = bool(((score >= 0) & (score <= 1)).all())
     return Predictions.of(
-        table["truth"].to_numpy(dtype=bool), table["predicted"].to_numpy(dtype=bool), score=score, probability=score
-    )
+        table["truth"].to_numpy(dtype=bool), table["predicted"].to_numpy(dtype=bool), score=score,
+        probability=score if inside else None,
+    )  # fmt: skip
 
 
 def standard_table(

@@ -22,7 +22,6 @@ from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import read_json, reading
 from radlib.features.streamed import FeatureFile
 from radlib.papers.ge2020.data import SliceSet
-from radlib.papers.li2017.features import FeatureSet, Patients
 
 
 def write_everything() -> None:
@@ -125,15 +124,6 @@ def test_damaged_scores_of_another_chapter(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
-    features = FeatureSet(ids=("a", "b"), values=np.ones((2, 32), np.float32))
-    features.save(tmp_path / "features.npz")
-    assert FeatureSet.load(tmp_path / "features.npz").ids == ("a", "b")
-    damaged(tmp_path / "features.npz")
-    with pytest.raises(RadlibError, match=r"features\.npz.*run the chapter fisher_features again"):
-        FeatureSet.load(tmp_path / "features.npz")
-    (tmp_path / "patients.json").write_text("{")
-    with pytest.raises(RadlibError, match=r"patients\.json.*run the chapter fisher_features again"):
-        Patients.load(tmp_path / "patients.json")
     (tmp_path / "slices.json").write_text('{"ids": ["a"]}')
     (tmp_path / "images.npy").write_bytes(b"no array")
     with pytest.raises(RadlibError, match=r"images\.npy.*run the chapter pairwise_gan again"):

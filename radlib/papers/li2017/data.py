@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from scipy.ndimage import uniform_filter
 from torch import Tensor
@@ -29,6 +30,7 @@ from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.paths import data_root
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
+from radlib.data.published import published
 from radlib.data.readers.segmented import real_subjects
 from radlib.data.regions import region_mask
 from radlib.data.splits import Split, hold_out
@@ -79,6 +81,84 @@ def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
             f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side"
         )
     return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patients:
+    """Who belongs to what.
+
+    Attributes:
+        first: with FLAIR and contrast-enhanced T1; deep features from both.
+        second: with FLAIR, the comparison with conventional radiomics; shares patients with the first.
+        trained: of either, patients whose segmentations trained the network.
+        encoder: patients from whom the dictionaries of the first cohort were fitted.
+        encoder_single: the same for the single modality, from the second cohort.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    trained: tuple[str, ...]
+    encoder: tuple[str, ...]
+    encoder_single: tuple[str, ...]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Patients of the first cohort that neither network nor dictionary has seen."""
+        seen = {*self.trained, *self.encoder}
+        return tuple(subject for subject in self.first if subject not in seen)
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Every group by the name that tables use."""
+        return {
+            "first cohort": self.first, "second cohort": self.second,
+            "in both": tuple(subject for subject in self.first if subject in set(self.second)),
+            "trained the network": self.trained, "fitted the dictionary": self.encoder,
+            "fitted that of FLAIR alone": self.encoder_single, "first cohort, seen by neither": self.unseen,
+        }  # fmt: skip
+
+
+def choose_patients(table: pd.DataFrame, *, trained: Sequence[str], n_encoder: int, seed: int) -> Patients:
+    """The cohorts of the paper from a table of participants with IDH status.
+
+    All patients with both modalities are the first cohort. The second has all who lack the contrast-enhanced T1, and
+    of the others so many of each class, drawn at random, that it has the paper's share of the class: 76 of 112 mutant
+    and 34 of 39 wild-type.
+
+    Args:
+        table: participants with ``flair``, ``t1ce``, ``seg``, ``idh``.
+        trained: patients that trained the network.
+        n_encoder: patients for each dictionary; preferably some that trained the network.
+        seed: of the draws.
+    """
+    whole = table[table["flair"].notna() & table["seg"].notna() & table["idh"].notna()]
+    both = whole["t1ce"].notna()
+    second: set[str] = set(whole.index[~both])
+    for status, name in (("mutant", "mutation"), ("wildtype", "wildtype")):
+        group = whole["idh"] == status
+        share = published(f"li2017.table1.second.samples.{name}").value
+        share /= published(f"li2017.table1.all.samples.{name}").value
+        lacking = max(0, round(share * int(group.sum())) - int((group & ~both).sum()))
+        pool = list(whole.index[group & both])
+        order = rng(seed, "second cohort", status).permutation(len(pool))
+        second |= {pool[i] for i in order[:lacking]}
+    first_ids = tuple(map(str, whole.index[both]))
+    second_ids = tuple(str(subject) for subject in whole.index if subject in second)
+    return Patients(
+        first=first_ids,
+        second=second_ids,
+        trained=tuple(trained),
+        encoder=encoder_patients(first_ids, trained=trained, n=n_encoder, seed=seed),
+        encoder_single=encoder_patients(second_ids, trained=trained, n=n_encoder, seed=seed),
+    )
+
+
+def encoder_patients(ids: Sequence[str], *, trained: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
+    """``n`` of the patients (all where there are fewer): those that trained the network first, in random order."""
+    known = set(trained)
+    order = [ids[i] for i in rng(seed, "encoder").permutation(len(ids))]
+    ranked = sorted(order, key=lambda subject: subject not in known)
+    chosen = set(ranked[:n])
+    return tuple(subject for subject in ids if subject in chosen)
 
 
 def truth_of(store: ImageStore, subject: str) -> Mask:

@@ -1,26 +1,21 @@
-"""Deep features of Li 2017: the two cohorts, the dictionary, and a Fisher vector a patient for every layer."""
+"""Deep features of Li 2017: the dictionary, and a Fisher vector a patient for every layer."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from torch import Tensor
 
 from radlib.core.device import pick_device
-from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, reading, write_json
+from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
-from radlib.data.published import published
 from radlib.data.regions import region_mask
 from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling, case_descriptors
@@ -29,100 +24,6 @@ from radlib.papers.li2017.segmentation import TumourNetwork
 
 #: One dictionary for all filters of a layer, or one a filter.
 Dictionary = Literal["shared", "filter"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patients:
-    """Who belongs to what.
-
-    Attributes:
-        first: with FLAIR and contrast-enhanced T1; deep features from both.
-        second: with FLAIR, the comparison with conventional radiomics; shares patients with the first.
-        trained: of either, patients whose segmentations trained the network.
-        encoder: patients from whom the dictionaries of the first cohort were fitted.
-        encoder_single: the same for the single modality, from the second cohort.
-    """
-
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    trained: tuple[str, ...]
-    encoder: tuple[str, ...]
-    encoder_single: tuple[str, ...]
-
-    @property
-    def unseen(self) -> tuple[str, ...]:
-        """Patients of the first cohort that neither network nor dictionary has seen."""
-        seen = {*self.trained, *self.encoder}
-        return tuple(subject for subject in self.first if subject not in seen)
-
-    def groups(self) -> dict[str, tuple[str, ...]]:
-        """Every group by the name that tables use."""
-        return {
-            "first cohort": self.first, "second cohort": self.second,
-            "in both": tuple(subject for subject in self.first if subject in set(self.second)),
-            "trained the network": self.trained, "fitted the dictionary": self.encoder,
-            "fitted that of FLAIR alone": self.encoder_single, "first cohort, seen by neither": self.unseen,
-        }  # fmt: skip
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, {name: list(getattr(self, name)) for name in self.__dataclass_fields__})
-
-    @classmethod
-    def load(cls, path: Path) -> Patients:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            MissingDataError: if it is not there.
-        """
-        if not path.is_file():
-            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        with reading(path, remedy="run the chapter fisher_features again"):
-            return cls(**{name: tuple(ids) for name, ids in json.loads(path.read_text(encoding="utf-8")).items()})
-
-
-def choose_patients(table: pd.DataFrame, *, trained: Sequence[str], n_encoder: int, seed: int) -> Patients:
-    """The cohorts of the paper from a table of participants with IDH status.
-
-    All patients with both modalities are the first cohort. The second has all who lack the contrast-enhanced T1, and
-    of the others so many of each class, drawn at random, that it has the paper's share of the class: 76 of 112 mutant
-    and 34 of 39 wild-type.
-
-    Args:
-        table: participants with ``flair``, ``t1ce``, ``seg``, ``idh``.
-        trained: patients that trained the network.
-        n_encoder: patients for each dictionary; preferably some that trained the network.
-        seed: of the draws.
-    """
-    whole = table[table["flair"].notna() & table["seg"].notna() & table["idh"].notna()]
-    both = whole["t1ce"].notna()
-    second: set[str] = set(whole.index[~both])
-    for status, name in (("mutant", "mutation"), ("wildtype", "wildtype")):
-        group = whole["idh"] == status
-        share = published(f"li2017.table1.second.samples.{name}").value
-        share /= published(f"li2017.table1.all.samples.{name}").value
-        lacking = max(0, round(share * int(group.sum())) - int((group & ~both).sum()))
-        pool = list(whole.index[group & both])
-        order = rng(seed, "second cohort", status).permutation(len(pool))
-        second |= {pool[i] for i in order[:lacking]}
-    first_ids = tuple(map(str, whole.index[both]))
-    second_ids = tuple(str(subject) for subject in whole.index if subject in second)
-    return Patients(
-        first=first_ids,
-        second=second_ids,
-        trained=tuple(trained),
-        encoder=encoder_patients(first_ids, trained=trained, n=n_encoder, seed=seed),
-        encoder_single=encoder_patients(second_ids, trained=trained, n=n_encoder, seed=seed),
-    )
-
-
-def encoder_patients(ids: Sequence[str], *, trained: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
-    """``n`` of the patients (all where there are fewer): those that trained the network first, in random order."""
-    known = set(trained)
-    order = [ids[i] for i in rng(seed, "encoder").permutation(len(ids))]
-    ranked = sorted(order, key=lambda subject: subject not in known)
-    chosen = set(ranked[:n])
-    return tuple(subject for subject in ids if subject in chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,24 +48,6 @@ class Encoding:
     unit: Unit = "filter"
     n_fit: int = 6000
     fit_steps: int = 50
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Encoding:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            MissingDataError: if it is not there.
-        """
-        if not path.is_file():
-            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        with reading(path, remedy="run the chapter fisher_features again"):
-            values = json.loads(path.read_text(encoding="utf-8"))
-            sampling = values.pop("sampling")
-            return cls(sampling=Sampling(**{**sampling, "scales": tuple(sampling["scales"])}), **values)
 
     def __post_init__(self) -> None:
         if self.dictionary not in ("shared", "filter"):
@@ -199,25 +82,8 @@ class FeatureSet:
         """
         place = {subject: row for row, subject in enumerate(self.ids)}
         if unknown := [subject for subject in ids if subject not in place]:
-            raise RadlibError(f"there are no features of {unknown[0]!r}", remedy="run the chapter fisher_features")
+            raise RadlibError(f"there are no features of {unknown[0]!r}", remedy="encode the images of these patients")
         return self.values[[place[subject] for subject in ids]]
-
-    def save(self, path: Path) -> None:
-        """Write as ``.npz``."""
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, ids=np.array(self.ids), values=self.values, components=self.components)
-
-    @classmethod
-    def load(cls, path: Path) -> FeatureSet:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            MissingDataError: if it is not there.
-        """
-        if not path.is_file():
-            raise MissingDataError("the deep features are missing", file=path, remedy="run the chapter fisher_features")
-        with reading(path, remedy="run the chapter fisher_features again"), np.load(path, allow_pickle=False) as data:
-            return cls(ids=tuple(map(str, data["ids"])), values=data["values"], components=int(data["components"]))
 
 
 def tumour_slices(
@@ -378,7 +244,7 @@ def feature_times(model: TumourNetwork, store: ImageStore, subjects: Sequence[st
     return encode(model, store, subjects, arms={layer: (layer, fitted[layer])}, encoding=encoding, seed=seed)[1]
 
 
-# What is said about them
+# Checks
 
 
 def agreement_with_libraries(descriptors: Tensor, mixture: Mixture) -> dict[str, float]:
@@ -410,18 +276,6 @@ def agreement_with_libraries(descriptors: Tensor, mixture: Mixture) -> dict[str,
         "log-likelihood": (there.log_likelihood(x)[0].numpy(), model.score_samples(x[0].numpy())),
     }
     return {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, (a, b) in pairs.items()}
-
-
-def size_table(sets: Mapping[str, FeatureSet], layers: Mapping[str, str]) -> pd.DataFrame:
-    """Filters and features of every arm: ``features, layer, patients, filters, components, numbers``."""
-    rows: list[dict[str, Any]] = [
-        {
-            "features": name, "layer": layers[name], "patients": len(found.ids), "filters": found.filters,
-            "components": found.components, "numbers a patient": found.values.shape[1],
-        }
-        for name, found in sets.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 # Parts

@@ -8,7 +8,7 @@ the machine sees the kernel of the selected, standardised features. The results 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +24,7 @@ from radlib.core.seeds import rng
 from radlib.data.published import published
 from radlib.data.splits import hold_out
 from radlib.stats.classification import Predictions, evaluate
-from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, PERMUTED, PUBLISHED_PERMUTED, RepeatedFolds
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
 from radlib.stats.roc import auc
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ SELECTION: dict[str, Selection] = {AS_PUBLISHED: "outside", LEAKAGE_FREE: "insid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Classifier:
     """The settings of the classifier.
 
     Attributes:
@@ -66,13 +66,13 @@ class Scores:
     mean: Floats
     scale: Floats
 
-    def select(self, recipe: Recipe) -> Indices:
+    def select(self, classifier: Classifier) -> Indices:
         """Features that pass the t-test, best F-score first; where none passes, the one with the smallest p."""
-        passed = np.flatnonzero(self.p < recipe.alpha) if recipe.alpha < 1 else np.arange(len(self.p))
+        passed = np.flatnonzero(self.p < classifier.alpha) if classifier.alpha < 1 else np.arange(len(self.p))
         if not len(passed):
             passed = np.array([int(np.argmin(self.p))])
         ranked = passed[np.argsort(-self.f[passed], kind="stable")]
-        return ranked[: recipe.n_selected]
+        return ranked[: classifier.n_selected]
 
 
 class Table:
@@ -81,12 +81,13 @@ class Table:
     Args:
         values: ``(patients, features)``, finite.
         truth: ``(patients,)`` booleans, both classes present.
+        standardised: whether the values are those of another table.
 
     Raises:
         RadlibError: for values that are not finite, other lengths, or one class only.
     """
 
-    def __init__(self, values: npt.ArrayLike, truth: npt.ArrayLike) -> None:
+    def __init__(self, values: npt.ArrayLike, truth: npt.ArrayLike, *, standardised: bool = False) -> None:
         data, self.truth = np.asarray(values, dtype=np.float64), np.asarray(truth, dtype=bool)
         if data.ndim != 2 or len(data) != len(self.truth):
             raise RadlibError(
@@ -96,22 +97,13 @@ class Table:
             raise RadlibError("a feature is NaN or infinite", remedy="fill gaps first")
         if self.truth.all() or not self.truth.any():
             raise RadlibError("all patients are of one class", remedy="ask about patients of both")
-        # Around the mean and in standard deviations, so that sums of squares keep their digits. A column that differs
-        # in its last digits only is constant: standardising it would make signal of rounding.
-        spread = data.std(axis=0)
-        constant = np.ptp(data, axis=0) <= 1e-12 * np.abs(np.median(data, axis=0))
-        self.values = (data - data.mean(axis=0)) / np.where(constant, 1, spread)
-        self.values[:, constant] = 0
+        self.values = data if standardised else _standardised(data)
         self.sums = np.stack([self.values[self.truth == c].sum(axis=0) for c in (False, True)])
         self.squares = np.stack([_squares(self.values[self.truth == c]) for c in (False, True)])
 
     def relabelled(self, truth: npt.ArrayLike) -> Table:
         """The same features with other labels."""
-        other = object.__new__(Table)
-        other.truth, other.values = np.asarray(truth, dtype=bool), self.values
-        other.sums = np.stack([self.values[other.truth == c].sum(axis=0) for c in (False, True)])
-        other.squares = np.stack([_squares(self.values[other.truth == c]) for c in (False, True)])
-        return other
+        return Table(self.values, truth, standardised=True)
 
     def scores(self, left_out: Indices | None = None) -> Scores:
         """t-test and F-score of all patients but some.
@@ -154,35 +146,37 @@ def leave_one_out(n: int) -> list[Fold]:
     return [(np.delete(everyone, i), everyone[i : i + 1]) for i in range(n)]
 
 
-def repeated_folds(truth: npt.NDArray[np.bool_], *, n_folds: int, n_repeats: int, seed: int) -> list[list[Fold]]:
-    """Stratified folds, drawn anew in every repeat; at most as many as the smaller class has patients."""
+def folds_of(truth: npt.NDArray[np.bool_], *, n_folds: int, seed: int, repeat: int = 0) -> list[Fold]:
+    """Stratified folds, others in every repeat; at most as many as the smaller class has patients."""
     n_folds = max(2, min(n_folds, int(truth.sum()), int((~truth).sum())))
     names = [str(i) for i in range(len(truth))]
-    splitter = RepeatedFolds(n_folds=n_folds, n_repeats=n_repeats, seed=seed)
-    return [
-        [split.indices(names) for split in splitter.folds(names, list(truth), repeat=repeat)]
-        for repeat in range(n_repeats)
-    ]
+    splitter = RepeatedFolds(n_folds=n_folds, n_repeats=repeat + 1, seed=seed)
+    return [split.indices(names) for split in splitter.folds(names, list(truth), repeat=repeat)]
 
 
 def predict(
-    table: Table, folds: Sequence[Fold], recipe: Recipe, *, selection: Selection, numbers: Sequence[int] | None = None
+    table: Table,
+    folds: Sequence[Fold],
+    classifier: Classifier,
+    *,
+    selection: Selection,
+    numbers: Sequence[int] | None = None,
 ) -> tuple[list[Predictions], npt.NDArray[np.intp]]:
     """Predict every patient of the test folds.
 
     Args:
         table: features and labels.
         folds: training and test patients; each patient is tested once at most.
-        recipe: selection and machine.
+        classifier: selection and machine.
         selection: ``outside``: standardisation, t-test and ranking see all patients, as the paper's text reads;
             ``inside``: the training patients of each fold alone.
-        numbers: several numbers of features instead of the recipe's.
+        numbers: several numbers of features instead of the classifier's.
 
     Returns:
-        Predictions for each number (or one, of the recipe), patients in the order of the table, those never tested
+        Predictions for each number (or one, of the classifier), patients in the order of the table, those never tested
         left out; and the number of features used in each fold, ``(folds,)`` (of the first number).
     """
-    wanted = [recipe] if numbers is None else [replace(recipe, n_selected=k) for k in numbers]
+    wanted = [classifier] if numbers is None else [replace(classifier, n_selected=k) for k in numbers]
     n = len(table.truth)
     score, tested = np.zeros((len(wanted), n)), np.zeros(n, dtype=bool)
     counts = np.zeros(len(folds), dtype=np.intp)
@@ -190,26 +184,25 @@ def predict(
     for number, (train, test) in enumerate(folds):
         found = table.scores(np.setdiff1d(np.arange(n), train)) if outside is None else outside
         tested[test] = True
-        ranked = found.select(replace(recipe, n_selected=None))
+        ranked = found.select(replace(classifier, n_selected=None))
         scaled = (table.values[:, ranked] - found.mean[ranked]) / found.scale[ranked]
         for place, one in enumerate(wanted):
             best = scaled[:, : one.n_selected]
             if place == 0:
                 counts[number] = best.shape[1]
-            machine = SVC(kernel="precomputed", C=recipe.C).fit(best[train] @ best[train].T, table.truth[train])
+            machine = SVC(kernel="precomputed", C=classifier.C).fit(best[train] @ best[train].T, table.truth[train])
             score[place, test] = machine.decision_function(best[test] @ best[train].T)
     return [Predictions.of(table.truth[tested], s[tested] > 0, score=s[tested]) for s in score], counts
 
 
-def run_folds(table: Table, repeats: Sequence[Sequence[Fold]], recipe: Recipe, *, selection: Selection) -> Predictions:
-    """:func:`predict` over several repeats of folds, a run each."""
-    runs = [predict(table, folds, recipe, selection=selection)[0][0] for folds in repeats]
-    score = np.concatenate([run.score for run in runs if run.score is not None])
-    return Predictions.of(runs[0].truth, np.concatenate([run.predicted for run in runs]), score=score)
-
-
 def number_chosen_inside(
-    table: Table, folds: Sequence[Fold], recipe: Recipe, numbers: Sequence[int], *, n_inner: int = 5, seed: int = 0
+    table: Table,
+    folds: Sequence[Fold],
+    classifier: Classifier,
+    numbers: Sequence[int],
+    *,
+    n_inner: int = 5,
+    seed: int = 0,
 ) -> tuple[Predictions, npt.NDArray[np.intp]]:
     """The number of features chosen in each training set by inner folds (AUC), then everything refitted on it.
 
@@ -222,47 +215,58 @@ def number_chosen_inside(
         inner_truth = table.truth[train]
         best = numbers[0]
         if min(inner_truth.sum(), (~inner_truth).sum()) > 1:
-            (inner,) = repeated_folds(inner_truth, n_folds=n_inner, n_repeats=1, seed=seed)
+            inner = folds_of(inner_truth, n_folds=n_inner, seed=seed)
             moved = [(train[a], train[b]) for a, b in inner]
-            found, _ = predict(table, moved, recipe, selection="inside", numbers=numbers)
+            found, _ = predict(table, moved, classifier, selection="inside", numbers=numbers)
             areas = [auc(one.truth, one.score[0]) for one in found if one.score is not None]
             best = numbers[int(np.argmax(areas))]
-        (one,), _ = predict(table, [(train, test)], replace(recipe, n_selected=best), selection="inside")
+        (one,), _ = predict(table, [(train, test)], replace(classifier, n_selected=best), selection="inside")
         assert one.score is not None
         score[test], tested[test], chosen[number] = one.score[0], True, best
     return Predictions.of(table.truth[tested], score[tested] > 0, score=score[tested]), chosen
 
 
+def readings(classifier: Classifier, *, few: int) -> dict[str, tuple[Selection, Classifier]]:
+    """What the paper's text may mean: which patients the selection sees, and how many features it keeps."""
+    best = replace(classifier, n_selected=few)
+    return {
+        AS_PUBLISHED: ("outside", classifier), LEAKAGE_FREE: ("inside", classifier),
+        f"best {few}, outside": ("outside", best), f"best {few}, inside": ("inside", best),
+        "no selection": ("inside", replace(classifier, alpha=1.0)),
+    }  # fmt: skip
+
+
 def permutation_table(
-    table: Table,
-    recipe: Recipe,
-    *,
-    permutations: int,
-    n_folds: int,
-    protocols: Sequence[str] = (PERMUTED, PUBLISHED_PERMUTED),
-    scheme: Literal["leave-one-out", "folds"] = "folds",
-    seed: int = 0,
-) -> pd.DataFrame:
-    """The procedure on labels shuffled between patients: rows ``permutation, protocol, scheme, metric, value``."""
+    table: Table, asked: Mapping[str, tuple[Selection, Classifier]], *, permutations: int, n_folds: int,
+    leave_out_one: bool = False, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """The procedure on labels shuffled between patients; the permutation -1 has the labels as they are.
+
+    Args:
+        table: features and labels.
+        asked: of :func:`readings`.
+        permutations: shuffles.
+        n_folds: folds of each.
+        leave_out_one: leave one patient out instead.
+        seed: of the shuffles and folds.
+
+    Returns:
+        Rows ``permutation, protocol, metric, value``; ``protocol`` is the reading.
+    """
     rows = []
-    for number in track(range(permutations), description=f"shuffled labels, {scheme}"):
-        moved = table.relabelled(rng(seed, "permutation", number).permutation(table.truth))
-        if scheme == "folds":
-            (folds,) = repeated_folds(moved.truth, n_folds=n_folds, n_repeats=1, seed=seed + number)
-        else:
-            folds = leave_one_out(len(moved.truth))
-        for protocol in protocols:
-            selection: Selection = "outside" if protocol == PUBLISHED_PERMUTED else "inside"
-            (found,), _ = predict(moved, folds, recipe, selection=selection)
+    for number in track(range(-1, permutations), description="shuffled labels"):
+        labels = rng(seed, "permutation", number).permutation(table.truth) if number >= 0 else table.truth
+        moved = table.relabelled(labels)
+        folds = folds_of(labels, n_folds=n_folds, seed=seed + max(number, 0))
+        folds = leave_one_out(len(labels)) if leave_out_one else folds
+        for reading, (selection, classifier) in asked.items():
+            (found,), _ = predict(moved, folds, classifier, selection=selection)
             estimates = evaluate(found, n_boot=1)
             rows += [
-                {
-                    "permutation": number, "protocol": protocol, "scheme": scheme, "metric": name,
-                    "value": estimates[name].value,
-                }
+                {"permutation": number, "protocol": reading, "metric": name, "value": estimates[name].value}
                 for name in ("auc", "accuracy", "mcc")
-            ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["permutation", "protocol", "scheme", "metric", "value"])
+            ]
+    return pd.DataFrame(rows)
 
 
 def time_split(table: pd.DataFrame, *, test: Sequence[tuple[str, int]], seed: int) -> tuple[list[str], list[str]]:
@@ -301,6 +305,17 @@ def time_split(table: pd.DataFrame, *, test: Sequence[tuple[str, int]], seed: in
         if table.loc[members, "idh"].nunique() < 2:
             raise RadlibError(f"all patients {side} 2015 are of one class", remedy="split at another time")
     return train, [subject for subject in ids if subject in set(held)]
+
+
+def _standardised(data: Floats) -> Floats:
+    """Around the mean and in standard deviations, so that sums of squares keep their digits.
+
+    A column that differs in its last digits only is constant: standardising it would make signal of rounding.
+    """
+    constant = np.ptp(data, axis=0) <= 1e-12 * np.abs(np.median(data, axis=0))
+    values = (data - data.mean(axis=0)) / np.where(constant, 1, data.std(axis=0))
+    values[:, constant] = 0
+    return np.asarray(values)
 
 
 def _squares(values: Floats) -> Floats:

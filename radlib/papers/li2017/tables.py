@@ -1,19 +1,26 @@
-"""Tables of the chapters on Li 2017, made from the scores of their studies."""
+"""Tables of the segmentation and the features of Li 2017, made from the scores of their studies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy import stats
 
+from radlib.core.seeds import rng
 from radlib.core.titles import METRIC_TITLES
 from radlib.data.cohort import Cohort
 from radlib.data.published import published
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore
+from radlib.features.fisher import Place, number_of, place_of
 from radlib.papers.li2017.data import first_cohort, truth_of
+from radlib.papers.li2017.features import FeatureSet
 from radlib.papers.li2017.networks import TumourCNN
+from radlib.papers.li2017.prediction import Table
 from radlib.papers.li2017.segmentation import METRICS
 from radlib.papers.li2017.study import VARIANTS, Recipe
 from radlib.stats.tables import format_interval
@@ -168,3 +175,106 @@ def real_table(scores: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
             "sensitivity": wide["sensitivity"].mean(),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+# Features
+
+
+def significance(found: FeatureSet, truth: pd.Series, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Every feature with its place, t-test and F-score on all patients of ``truth``, the best F-score first.
+
+    Columns: ``number`` (from 1), ``filter`` (from 0), ``kernel`` (from 1), ``order``, ``F-score``, ``p``,
+    ``significant``, and the mean of each class.
+    """
+    values = found.rows([str(subject) for subject in truth.index])
+    mutant = truth.to_numpy(dtype=bool)
+    scores = Table(values, mutant).scores()
+    numbers = np.arange(1, values.shape[1] + 1)
+    places = [place_of(int(number), components=found.components) for number in numbers]
+    table = pd.DataFrame(places, columns=["filter", "kernel", "order"])
+    table.insert(0, "number", numbers)
+    table["F-score"], table["p"], table["significant"] = scores.f, scores.p, scores.p < alpha
+    table["mutant"], table["wild-type"] = values[mutant].mean(axis=0), values[~mutant].mean(axis=0)
+    return table.sort_values("F-score", ascending=False, kind="stable", ignore_index=True)
+
+
+def shuffled_significance(
+    found: FeatureSet, truth: pd.Series, *, alpha: float, draws: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """What labels shuffled between patients give: central 95 % of ``significant`` features and ``best F-score``."""
+    table = Table(found.rows([str(subject) for subject in truth.index]), truth.to_numpy(dtype=bool))
+    counts, best = [], []
+    for number in range(draws):
+        scores = table.relabelled(rng(seed, "shuffled", number).permutation(table.truth)).scores()
+        counts.append(int((scores.p < alpha).sum()))
+        best.append(float(scores.f.max()))
+    return {
+        name: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
+        for name, values in (("significant", counts), ("best F-score", best))
+    }
+
+
+def concentration(table: pd.DataFrame) -> pd.DataFrame:
+    """How far the significant features gather in few kernels and few filters.
+
+    Columns: ``by`` (kernel, filter), ``there are``, ``hold half`` (the fewest that hold half of the significant
+    features) and ``by chance`` (the same where as many features are drawn at random, a mean of 200 draws).
+    """
+    rows = []
+    n = int(table["significant"].sum())
+    draw = np.random.default_rng(0)
+    for by in ("kernel", "filter"):
+        groups = table[by].to_numpy()
+        chance = [_holding_half(groups[draw.permutation(len(groups))[:n]]) for _ in range(200)]
+        rows.append(
+            {
+                "by": by, "there are": int(np.unique(groups).size), "by chance": float(np.mean(chance)),
+                "hold half": _holding_half(groups[table["significant"].to_numpy()]),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _holding_half(groups: npt.NDArray[np.int64]) -> int:
+    if not len(groups):
+        return 0
+    counts = np.sort(np.unique(groups, return_counts=True)[1])[::-1]
+    return int(np.searchsorted(counts.cumsum(), counts.sum() / 2) + 1)
+
+
+def numbering_table() -> pd.DataFrame:
+    """The two features that the paper names, by its text and by their numbers."""
+    rows = []
+    for name, kernel, order in (("first_feature", 36, 1), ("second_feature", 28, 2)):
+        number = int(published(f"li2017.text.{name}").value)
+        by_number, by_text = place_of(number), Place(107, kernel, order)
+        rows.append(
+            {
+                "number": number, "filter": by_number.filter, "kernel": by_number.kernel, "order": by_number.order,
+                "kernel by the text": kernel, "order by the text": order, "number of the text's": number_of(by_text),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def planted_correlations(found: FeatureSet, table: pd.DataFrame, traits: pd.DataFrame, *, n: int = 10) -> pd.DataFrame:
+    """The planted trait that each of the best ``n`` features follows most: Spearman's correlation over the patients.
+
+    Args:
+        found: the features.
+        table: as :func:`significance` gives it.
+        traits: ``(patients, traits)`` of a simulated cohort; the patients that are compared.
+    """
+    values = found.rows([str(subject) for subject in traits.index])
+    rows = []
+    for number in table["number"].iloc[:n]:
+        column = values[:, int(number) - 1]
+        r = {
+            name: float(stats.spearmanr(column, traits[name]).statistic)
+            for name in traits
+            if traits[name].nunique() > 1 and np.ptp(column) > 0
+        }
+        if r:
+            best = max(r, key=lambda name: abs(r[name]))
+            rows.append({"number": int(number), "follows most": best, "Spearman": r[best]})
+    return pd.DataFrame(rows, columns=["number", "follows most", "Spearman"])

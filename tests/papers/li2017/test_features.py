@@ -1,33 +1,29 @@
 """Deep features of a cohort: who serves for what, dictionaries from some patients alone, vectors that lead back."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling
 from radlib.features.fisher import fisher_vectors
-from radlib.papers.li2017 import feature_figures as figures
-from radlib.papers.li2017.data import Scaling
+from radlib.papers.li2017 import figures, tables
+from radlib.papers.li2017.data import Scaling, choose_patients
 from radlib.papers.li2017.features import (
     Encoding,
     FeatureSet,
-    Patients,
     agreement_with_libraries,
-    choose_patients,
     describe,
     encode,
+    feature_times,
     fit_dictionaries,
-    size_table,
     tumour_slices,
 )
 from radlib.papers.li2017.networks import TumourCNN
-from radlib.papers.li2017.prediction import Recipe, Table, leave_one_out, predict
+from radlib.papers.li2017.prediction import Classifier, Table, leave_one_out, predict
 from radlib.papers.li2017.segmentation import TumourNetwork
 from radlib.stats.roc import auc
 
@@ -83,25 +79,6 @@ def test_cohorts_have_the_published_sizes() -> None:
     assert len(who.groups()["in both"]) == 78
 
 
-def test_patients_are_written_and_read(tmp_path) -> None:
-    who = choose_patients(people(12, 6, (9, 4)), trained=["p000"], n_encoder=3, seed=1)
-    who.save(tmp_path / "patients.json")
-    assert Patients.load(tmp_path / "patients.json") == who
-    assert len(who.encoder) == 3
-    assert "p000" in who.encoder
-    with pytest.raises(MissingDataError, match="are missing"):
-        Patients.load(tmp_path / "none.json")
-
-
-def test_encoding_is_written_and_read(tmp_path) -> None:
-    encoding = Encoding(sampling=Sampling(scales=(0.5, 1.5), per_map=3), slices=2, n_fit=99)
-    encoding.save(tmp_path / "encoding.json")
-    assert Encoding.load(tmp_path / "encoding.json") == encoding
-    assert json.loads((tmp_path / "encoding.json").read_text())["components"] == 64
-    with pytest.raises(RadlibError, match="dictionary"):
-        Encoding(dictionary="each")  # type: ignore[arg-type]
-
-
 def test_slices_with_most_tumour_or_of_a_given_mask(store) -> None:
     images, masks = tumour_slices(store, "s1", modalities=("t1ce",))
     assert images.shape == (5, 1, 40, 36)
@@ -137,8 +114,9 @@ def test_vectors_are_those_of_the_descriptors(model, store, dictionary: str) -> 
     again = fisher_vectors(other["conv2"], mixtures["conv2"]).flatten().numpy()
     np.testing.assert_allclose(sets["a"].values[1], again, atol=1e-6)
     assert expected.shape == again.shape
-    table = size_table(sets, {"a": "conv2", "b": "fc7"})
-    assert table["numbers a patient"].tolist() == [30, 50]
+    assert sets["b"].values.shape == (2, 50)
+    with pytest.raises(RadlibError, match="'s9'"):
+        sets["a"].rows(["s9"])
 
 
 def test_dictionary_does_not_depend_on_other_patients(model, store) -> None:
@@ -160,17 +138,15 @@ def test_a_network_without_maps_is_refused(store, model) -> None:
         next(describe(other, store, ["s0"], layers=["conv1"], encoding=ENCODING, seed=0))
 
 
-def test_feature_sets_are_written_and_read(tmp_path) -> None:
-    found = FeatureSet(ids=("a", "b", "c"), values=np.arange(24, dtype=np.float32).reshape(3, 8), components=2)
-    found.save(tmp_path / "one.npz")
-    again = FeatureSet.load(tmp_path / "one.npz")
-    assert again.ids == found.ids
-    assert again.components == 2
-    np.testing.assert_array_equal(again.rows(["c", "a"]), found.values[[2, 0]])
-    with pytest.raises(RadlibError, match="'z'"):
-        again.rows(["z"])
-    with pytest.raises(MissingDataError):
-        FeatureSet.load(tmp_path / "two.npz")
+def test_unknown_dictionaries_are_refused() -> None:
+    with pytest.raises(RadlibError, match="dictionary"):
+        Encoding(dictionary="each")  # type: ignore[arg-type]
+
+
+def test_times_are_those_of_all_scales_and_cells(model, store) -> None:
+    spent = feature_times(model, store, ["s0"], seed=0)
+    assert spent["descriptors"] > 0
+    assert spent["cells"] > 100
 
 
 def test_libraries_agree(model, store) -> None:
@@ -195,27 +171,26 @@ def planted_set() -> tuple[FeatureSet, pd.Series]:
 
 def test_significance_leads_back_to_the_place() -> None:
     found, truth = planted_set()
-    table = figures.significance(found, truth)
+    table = tables.significance(found, truth)
     best = table.iloc[0]
     assert (best["number"], best["filter"], best["kernel"], best["order"]) == (7, 1, 2, 1)
     assert best["significant"]
     assert best["mutant"] - best["wild-type"] == pytest.approx(5, abs=1.5)
     assert sorted(table["number"]) == list(range(1, 13))
-    assert figures.best_filters(table, n=2)[0] == 1
-    shuffled = figures.shuffled_significance(found, truth, alpha=0.05, draws=10, seed=0)
+    shuffled = tables.shuffled_significance(found, truth, alpha=0.05, draws=10, seed=0)
     assert best["F-score"] > shuffled["best F-score"][1]
 
 
 def test_concentration_of_one_kernel_and_of_chance() -> None:
     table = pd.DataFrame({"kernel": np.tile(np.arange(1, 9), 16), "filter": np.repeat(np.arange(16), 8)})
-    gathered = figures.concentration(table.assign(significant=table["kernel"] == 3)).set_index("by")
+    gathered = tables.concentration(table.assign(significant=table["kernel"] == 3)).set_index("by")
     assert gathered.loc["kernel", "hold half"] == 1
     assert gathered.loc["kernel", "by chance"] > 2
     assert gathered.loc["filter", "hold half"] == 8
 
 
 def test_paper_s_numbers() -> None:
-    table = figures.numbering_table().set_index("number")
+    table = tables.numbering_table().set_index("number")
     assert table.loc[13751, ["filter", "kernel", "order"]].tolist() == [107, 28, 1]
     assert table.loc[13768, ["filter", "kernel", "order"]].tolist() == [107, 36, 2]
 
@@ -224,7 +199,7 @@ def test_the_trait_behind_a_feature() -> None:
     found, truth = planted_set()
     traits = pd.DataFrame({"planted": truth.astype(float), "other": rng(1).normal(size=12), "flat": 1.0})
     traits.index = truth.index
-    table = figures.planted_correlations(found, figures.significance(found, truth), traits, n=1)
+    table = tables.planted_correlations(found, tables.significance(found, truth), traits, n=1)
     assert table.loc[0, "follows most"] == "planted"
     assert table.loc[0, "Spearman"] > 0.8
 
@@ -240,7 +215,7 @@ def test_figures_are_drawn(model, store) -> None:
     import matplotlib.pyplot as plt
 
     found, truth = planted_set()
-    table = figures.significance(found, truth)
+    table = tables.significance(found, truth)
     mixtures = fit_dictionaries(model, store, ["s0", "s1"], layers=["conv6"], encoding=ENCODING, seed=0)
     cases = [figures.show(model, store, s, title=s, layers=["conv1", "conv6"]) for s in ("s0", "s5")]
     answers = [
@@ -257,8 +232,8 @@ def test_figures_are_drawn(model, store) -> None:
     ]
     assert [len(figure.axes) for figure in drawn] == [1, 3, 8, 8, 4, 6]
     first = drawn[2].axes
-    # A filter has one grey scale for both cases.
-    assert first[0].images[0].get_clim() == first[4].images[0].get_clim()
+    # A filter has one colour scale for both cases, which stand side by side in a row.
+    assert first[0].images[0].get_clim() == first[2].images[0].get_clim()
     for figure in drawn:
         plt.close(figure)
 
@@ -281,5 +256,5 @@ def test_a_difference_in_texture_is_found(model) -> None:
     arms = {layer: (layer, mixture) for layer, mixture in mixtures.items()}
     sets, _ = encode(model, cohort, names, arms=arms, encoding=ENCODING, seed=0)
     for found in sets.values():
-        (inside,), _ = predict(Table(found.values, rough), leave_one_out(n), Recipe(), selection="inside")
+        (inside,), _ = predict(Table(found.values, rough), leave_one_out(n), Classifier(), selection="inside")
         assert auc(inside.truth, inside.score) > 0.9

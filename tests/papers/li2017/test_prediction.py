@@ -7,17 +7,17 @@ import pytest
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.papers.li2017.prediction import (
-    Recipe,
+    Classifier,
     Table,
+    folds_of,
     leave_one_out,
     number_chosen_inside,
     permutation_table,
     predict,
-    repeated_folds,
-    run_folds,
+    readings,
     time_split,
 )
-from radlib.stats.protocols import AS_PUBLISHED, LeaveOneOutFolds, out_of_fold
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, LeaveOneOutFolds, out_of_fold
 from radlib.stats.roc import auc
 from radlib.stats.selection import f_score, t_test_p
 from radlib.stats.tabular import linear_svm, radiomics_svm, selection_steps
@@ -36,9 +36,9 @@ def data(n: int = 26, p: int = 60, *, effect: float = 1.0, seed: int = 0) -> tup
 @pytest.mark.parametrize("n_selected", [None, 4])
 def test_equal_to_the_pipeline_under_leave_one_out(n_selected: int | None) -> None:
     X, y = data()
-    table, recipe = Table(X, y), Recipe(n_selected=n_selected)
+    table, classifier = Table(X, y), Classifier(n_selected=n_selected)
     run = out_of_fold(X, y, models={"svm": radiomics_svm(n_selected=n_selected)}, splitter=LeaveOneOutFolds())
-    (inside,), counts = predict(table, leave_one_out(len(y)), recipe, selection="inside")
+    (inside,), counts = predict(table, leave_one_out(len(y)), classifier, selection="inside")
     theirs = run.predictions.set_index("subject").loc[y.index]
     assert inside.score is not None
     np.testing.assert_allclose(inside.score[0], theirs["score"], rtol=2e-3, atol=2e-3)
@@ -48,7 +48,7 @@ def test_equal_to_the_pipeline_under_leave_one_out(n_selected: int | None) -> No
         X, y, models={"svm": linear_svm()}, preparation=selection_steps(n_selected=n_selected),
         outside=["clean", "select"], splitter=LeaveOneOutFolds(), protocol=AS_PUBLISHED,
     )  # fmt: skip
-    (outside,), _ = predict(table, leave_one_out(len(y)), recipe, selection="outside")
+    (outside,), _ = predict(table, leave_one_out(len(y)), classifier, selection="outside")
     theirs = run.predictions.set_index("subject").loc[y.index]
     assert outside.score is not None
     np.testing.assert_allclose(outside.score[0], theirs["score"], rtol=2e-3, atol=2e-3)
@@ -68,11 +68,11 @@ def test_scores_without_patients_are_those_of_the_others() -> None:
 def test_selection_ranks_and_never_comes_out_empty() -> None:
     X, y = data(effect=2.0)
     scores = Table(X, y).scores()
-    chosen = scores.select(Recipe())
+    chosen = scores.select(Classifier())
     assert (np.diff(scores.f[chosen]) <= 0).all()
     assert set(range(5)) <= set(chosen.tolist())
-    assert scores.select(Recipe(n_selected=3)).tolist() == chosen[:3].tolist()
-    assert scores.select(Recipe(alpha=1e-300)).tolist() == [int(scores.p.argmin())]
+    assert scores.select(Classifier(n_selected=3)).tolist() == chosen[:3].tolist()
+    assert scores.select(Classifier(alpha=1e-300)).tolist() == [int(scores.p.argmin())]
 
 
 def test_the_label_of_the_patient_left_out_does_not_matter() -> None:
@@ -80,13 +80,13 @@ def test_the_label_of_the_patient_left_out_does_not_matter() -> None:
     other = y.copy()
     other.iloc[3] = not other.iloc[3]
     folds = [leave_one_out(len(y))[3]]
-    (first,), _ = predict(Table(X, y), folds, Recipe(), selection="inside")
-    (second,), _ = predict(Table(X, other), folds, Recipe(), selection="inside")
+    (first,), _ = predict(Table(X, y), folds, Classifier(), selection="inside")
+    (second,), _ = predict(Table(X, other), folds, Classifier(), selection="inside")
     assert first.score is not None
     assert second.score is not None
     np.testing.assert_allclose(first.score, second.score)
-    (leaky,), _ = predict(Table(X, y), folds, Recipe(), selection="outside")
-    (moved,), _ = predict(Table(X, other), folds, Recipe(), selection="outside")
+    (leaky,), _ = predict(Table(X, y), folds, Classifier(), selection="outside")
+    (moved,), _ = predict(Table(X, other), folds, Classifier(), selection="outside")
     assert leaky.score is not None
     assert moved.score is not None
     assert abs(leaky.score[0, 0] - moved.score[0, 0]) > 1e-3
@@ -94,21 +94,27 @@ def test_the_label_of_the_patient_left_out_does_not_matter() -> None:
 
 def test_leaky_protocol_finds_what_is_not_there() -> None:
     X, y = data(n=60, p=1500, effect=0.0)
-    found = permutation_table(Table(X, y), Recipe(), permutations=6, n_folds=5)
-    means = found[found["metric"] == "auc"].groupby("protocol")["value"].mean()
-    assert means["as published, permuted labels"] > 0.9
-    assert 0.35 < means["permuted labels"] < 0.65
+    found = permutation_table(Table(X, y), readings(Classifier(), few=20), permutations=6, n_folds=5)
+    area = found[found["metric"] == "auc"]
+    means = area[area["permutation"] >= 0].groupby("protocol")["value"].mean()
+    assert means[AS_PUBLISHED] > 0.9
+    assert means["best 20, outside"] > 0.8
+    assert 0.35 < means[LEAKAGE_FREE] < 0.65
+    assert 0.35 < means["no selection"] < 0.65
+    # The labels as they are come first, by the folds of the first shuffle's seed.
+    (inside,), _ = predict(Table(X, y), folds_of(y.to_numpy(), n_folds=5, seed=0), Classifier(), selection="inside")
+    true = area[(area["permutation"] < 0) & (area["protocol"] == LEAKAGE_FREE)]["value"].item()
+    assert true == pytest.approx(auc(inside.truth, inside.score))
 
 
 def test_an_effect_is_found_without_leaking() -> None:
     X, y = data(n=60, p=300, effect=2.0)
     table = Table(X, y)
-    found = run_folds(
-        table, repeated_folds(table.truth, n_folds=5, n_repeats=2, seed=0), Recipe(n_selected=5), selection="inside"
-    )
-    assert found.runs == 2
+    folds = [folds_of(table.truth, n_folds=5, seed=0, repeat=repeat) for repeat in (0, 1)]
+    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(*folds, strict=True))
+    (found,), _ = predict(table, folds[1], Classifier(n_selected=5), selection="inside")
     assert auc(found.truth, found.score) > 0.9
-    chosen, numbers = number_chosen_inside(table, leave_one_out(60)[:6], Recipe(), [1, 5], seed=0)
+    chosen, numbers = number_chosen_inside(table, leave_one_out(60)[:6], Classifier(), [1, 5], seed=0)
     assert chosen.n == 6
     assert set(numbers.tolist()) <= {1, 5}
 
@@ -117,9 +123,9 @@ def test_several_numbers_at_once() -> None:
     X, y = data()
     table = Table(X, y)
     folds = leave_one_out(len(y))
-    together, _ = predict(table, folds, Recipe(), selection="inside", numbers=[2, 6])
+    together, _ = predict(table, folds, Classifier(), selection="inside", numbers=[2, 6])
     for k, found in zip((2, 6), together, strict=True):
-        (alone,), _ = predict(table, folds, Recipe(n_selected=k), selection="inside")
+        (alone,), _ = predict(table, folds, Classifier(n_selected=k), selection="inside")
         assert found.score is not None
         assert alone.score is not None
         np.testing.assert_allclose(found.score, alone.score)

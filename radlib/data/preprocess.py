@@ -84,7 +84,9 @@ def preprocess(
     if not order:
         raise RadlibError("no image was given", remedy=f"give at least one of {', '.join(MODALITIES)}")
     tool = _registration_tool(registration)
-    inputs = {name: _checksum(Path(images[name])) for name in order}  # before anything is written
+    inputs = {
+        name: {file.name: sha256(file) for file in _files(Path(images[name]))} for name in order
+    }  # before anything is written
     home = out / part_of_a_path(subject, what="subject")
     given = [file for path in (*(images[name] for name in order), mask) if path for file in _files(Path(path))]
     for target in (*(home / f"{subject}_{name}.nii.gz" for name in order), home / f"{subject}_steps.json"):
@@ -396,7 +398,3 @@ def _write(image: sitk.Image, path: Path) -> str:
 
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-
-
-def _checksum(path: Path) -> dict[str, str]:
-    return {file.name: sha256(file) for file in _files(path)}

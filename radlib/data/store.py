@@ -6,35 +6,23 @@ Every subject is brought onto a grid of one shape, spacing and orientation (LPS,
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy.ndimage import affine_transform, gaussian_filter
 
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES, Cohort
-from radlib.data.decode import Grid, refuse_other_grid
 from radlib.data.nifti import Volume
+from radlib.data.resampling import ZSCORE_LIMIT, Normalisation, centred, refuse_unusable, resample, resampled
 
-Normalisation = Literal["zscore", "minmax", "none"]
 Where = Literal["tumour", "brain", "all"]
-
-#: Intensities are cut at this many standard deviations, or at this percentile for ``minmax``: a few bright vessels
-#: would otherwise set the scale.
-_ZSCORE_LIMIT = 5.0
-_MINMAX_PERCENTILE = 99.5
-
-_HEAD_MM = 120.0
-"""An image that reaches so far along every axis holds a head, and something around it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +151,7 @@ class ImageStore:
             values = torch.from_numpy(np.ascontiguousarray(image)).to(filled)[inside]
             scaled = (values - values.mean()) / values.std().clamp(min=1e-6)
             filled[row, channel] = 0
-            filled[row, channel, inside] = scaled.clamp(-_ZSCORE_LIMIT, _ZSCORE_LIMIT)
+            filled[row, channel, inside] = scaled.clamp(-ZSCORE_LIMIT, ZSCORE_LIMIT)
             present[row, channel] = True
         return replace(self, images=filled, present=present)
 
@@ -298,30 +286,30 @@ def prepare(
     shape = (x, y, z)
     channels = tuple(modalities)
     if ids is None:
-        ids = [subject for subject in cohort.ids if any(_has(cohort, subject, name) for name in channels)]
+        ids = [subject for subject in cohort.ids if any(cohort.has(subject, name) for name in channels)]
     names = tuple(ids)
-    present = np.array([[_has(cohort, subject, name) for name in channels] for subject in names], dtype=bool)
+    present = np.array([[cohort.has(subject, name) for name in channels] for subject in names], dtype=bool)
     if lacking := [subject for row, subject in enumerate(names) if not present[row].any()]:
         raise RadlibError(
             f"subject {lacking[0]!r} of cohort {cohort.name!r} has none of {', '.join(channels)}",
             remedy="leave it out with ids=, or ask for other modalities",
         )
-    settings = {
-        "cohort": cohort.name, "root": _state(cohort, names, channels), "modalities": channels, "grid": shape,
+    settings: dict[str, object] = {
+        "content": None if cache is None else cohort.subset(names).fingerprint(), "modalities": channels, "grid": shape,
         "spacing": spacing, "normalise": normalise, "ids": names,
     }  # fmt: skip
     images, labels, filled = _allocate(cache, (len(names), len(channels), *shape), settings)
     affines = np.zeros((len(names), 4, 4))
     for row, subject in enumerate(track(names, description=f"images of {cohort.name}")):
         volumes = {name: cohort.volume(subject, name) for name, has in zip(channels, present[row], strict=True) if has}
-        _refuse_unusable(cohort, subject, volumes)
-        affines[row] = _centred(volumes, shape, spacing)
+        refuse_unusable(cohort, subject, volumes)
+        affines[row] = centred(volumes, shape, spacing)
         if filled:
             continue
         for channel, name in enumerate(channels):
             if name in volumes:
-                images[row, channel] = _resampled(volumes[name], affines[row], shape, spacing, normalise)
-        if _has(cohort, subject, "seg"):
+                images[row, channel] = resampled(volumes[name], affines[row], shape, spacing, normalise)
+        if cohort.has(subject, "seg"):
             seg = cohort.labels(subject)
             labels[row] = resample(seg.data, seg.affine, affines[row], shape, order=0)
     if cache is not None and not filled:
@@ -333,122 +321,10 @@ def prepare(
         images=torch.from_numpy(images),
         labels=torch.from_numpy(labels),
         present=torch.from_numpy(present),
-        has_labels=torch.tensor([_has(cohort, subject, "seg") for subject in names], dtype=torch.bool),
+        has_labels=torch.tensor([cohort.has(subject, "seg") for subject in names], dtype=torch.bool),
         affines=affines,
         normalisation=normalise,
     )
-
-
-def resample(
-    data: np.ndarray, source: np.ndarray, target: np.ndarray, shape: Sequence[int], *, order: int
-) -> np.ndarray:
-    """Bring ``data`` from the grid with affine ``source`` onto the grid ``target`` of ``shape``; 0 beyond its borders.
-
-    Finer data are smoothed first where ``order`` is 1 (a Gaussian of half the excess of the target's voxel size, as
-    scikit-image does), so that a coarse voxel holds the mean of what it covers.
-    """
-    matrix = np.linalg.inv(source) @ target
-    linear, offset = matrix[:3, :3], matrix[:3, 3]
-    if np.allclose(linear, np.eye(3), atol=1e-6) and np.allclose(offset, np.round(offset), atol=1e-4):
-        return _shifted(data, np.round(offset).astype(int), shape)
-    if order:
-        factors = np.linalg.norm(linear, axis=1)
-        data = gaussian_filter(data, np.maximum(0, (factors - 1) / 2))
-    return affine_transform(data, linear, offset, output_shape=tuple(shape), order=order, mode="constant", cval=0.0)
-
-
-def _shifted(data: np.ndarray, offset: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    out = np.zeros(tuple(shape), dtype=data.dtype)
-    low = np.maximum(offset, 0)
-    high = np.minimum(offset + np.asarray(shape), data.shape)
-    if (low < high).all():
-        source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        target = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, offset, strict=True))
-        out[target] = data[source]
-    return out
-
-
-def unusable(cohort: Cohort, modalities: Sequence[str]) -> dict[str, str]:
-    """Subjects whose images of these modalities :func:`prepare` would refuse, and why: a run goes on without them."""
-    failed = {}
-    for subject in track(cohort.ids, description=f"check {cohort.name}"):
-        try:
-            volumes = {name: cohort.volume(subject, name) for name in modalities if cohort.has(subject, name)}
-            if not volumes:
-                raise RadlibError(f"none of {', '.join(modalities)} is there")
-            _refuse_unusable(cohort, subject, volumes)
-        except RadlibError as error:
-            failed[subject] = str(error)
-    return failed
-
-
-def _refuse_unusable(cohort: Cohort, subject: str, volumes: dict[str, Volume]) -> None:
-    """Refuse images on several grids, and a head without anything around it: the brain is what is not 0."""
-    first, like = next(iter(volumes.items()))
-    for name, volume in volumes.items():
-        refuse_other_grid(
-            Grid(volume.data.shape, volume.affine), Grid(like.data.shape, like.affine),
-            file=cohort.path(subject, name), other=f"{first} of {subject}",
-        )  # fmt: skip
-        if (np.array(volume.data.shape) * volume.spacing).min() >= _HEAD_MM and np.count_nonzero(volume.data) > (
-            0.9 * volume.data.size
-        ):
-            raise RadlibError(
-                f"{name} of {subject} has no background: more than nine tenths of its voxels are not 0, so that the "
-                "brain cannot be told from what is around it", file=cohort.path(subject, name),
-                remedy="strip the skull (`radlib preprocess`, with --mask where you have one)",
-            )  # fmt: skip
-
-
-def _centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: float) -> np.ndarray:
-    """The affine of an LPS grid of ``shape`` whose middle voxel lies on the middle of the brain's bounding box."""
-    first = next(iter(volumes.values()))
-    brain = np.zeros(first.data.shape, dtype=bool)
-    for volume in volumes.values():
-        brain |= volume.data != 0
-    middle = []
-    for axis in range(3):
-        along = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))
-        middle.append(round((along[0] + along[-1]) / 2) if len(along) else brain.shape[axis] // 2)
-    world = first.affine @ np.array([*middle, 1.0])
-    affine = np.diag([-spacing, -spacing, spacing, 1.0])
-    affine[:3, 3] = world[:3] - affine[:3, :3] @ (np.array(shape) // 2)
-    return affine
-
-
-def _resampled(
-    volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], spacing: float, normalise: Normalisation
-) -> np.ndarray:
-    """One modality on the grid, scaled within its brain (where it is not 0)."""
-    inside = volume.data != 0
-    data = volume.data
-    values = data[inside]
-    if normalise == "zscore" and len(values):
-        data = np.clip((data - values.mean()) / max(float(values.std()), 1e-6), -_ZSCORE_LIMIT, _ZSCORE_LIMIT)
-    elif normalise == "minmax" and len(values):
-        low, high = float(values.min()), float(np.percentile(values, _MINMAX_PERCENTILE))
-        data = np.clip((data - low) / max(high - low, 1e-6), 0, 1)
-    data = np.where(inside, data, 0).astype(np.float32)
-    out = resample(data, volume.affine, affine, shape, order=1)
-    # Interpolation blurs the border of the brain: what is mostly outside is outside.
-    out[resample(inside.astype(np.float32), volume.affine, affine, shape, order=1) < 0.5] = 0
-    return out
-
-
-def _has(cohort: Cohort, subject: str, name: str) -> bool:
-    cell: Any = cohort.participants.loc[subject, name]
-    return not (pd.isna(cell) or not cell)
-
-
-def _state(cohort: Cohort, names: Sequence[str], channels: Sequence[str]) -> str:
-    """A digest of the files' sizes and times: a cohort made anew is read anew."""
-    digest = hashlib.sha256()
-    for subject in names:
-        for name in (*channels, "seg"):
-            if _has(cohort, subject, name):
-                status = cohort.path(subject, name).stat()
-                digest.update(f"{subject} {name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def _allocate(

@@ -235,7 +235,7 @@ def test_loading_what_is_no_cohort(cohort: Cohort, tmp_path: Path) -> None:
     about = cohort.root / "cohort.json"
     whole = about.read_text()
     about.write_text(whole[:20])
-    with pytest.raises(RadlibError, match="not JSON"):
+    with pytest.raises(RadlibError, match="damaged"):
         Cohort.load(cohort.root)
     about.write_text(json.dumps(json.loads(whole) | {"version": 99}))
     with pytest.raises(RadlibError, match="version 1"):

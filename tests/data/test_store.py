@@ -14,7 +14,8 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import COLUMNS, Cohort
 from radlib.data.nifti import write_volume
-from radlib.data.store import prepare, resample
+from radlib.data.resampling import resample
+from radlib.data.store import prepare
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

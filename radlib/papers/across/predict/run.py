@@ -14,8 +14,8 @@ from radlib.core.files import atomic_path, check_target, sha256
 from radlib.core.paths import run_dir
 from radlib.data.cohort import Cohort
 from radlib.data.nifti import Volume, write_volume
+from radlib.data.resampling import unusable
 from radlib.data.sources import open_cohort
-from radlib.data.store import unusable
 from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, Answer, predict_idh, predict_survival
 from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_page, summary_row
 from radlib.papers.islam2020 import survival as stages

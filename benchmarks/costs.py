@@ -230,15 +230,15 @@ def train_islam2020(work: Path) -> Callable[[int], object]:
 
 def train_zhang2021(work: Path) -> Callable[[int], object]:
     """The fusion network."""
-    from radlib.papers.zhang2021.fusion import train_network
-    from radlib.papers.zhang2021.recipe import Recipe
+    from radlib.papers.zhang2021.data import Recipe
+    from radlib.papers.zhang2021.segmentation import train_network
 
     store = _store(work, grid=(54, 54, 36), spacing=4.0)
 
     def train(steps: int) -> object:
         recipe = Recipe(
-            widths=(8, 16, 32), discriminator_widths=(4, 8), patch=16, batch_size=4, steps=steps, learning_rate=0.02,
-            schedule="one_cycle", tumour_share=0.5, window=24, validations=0,
+            widths=(8, 16, 32), patch=16, batch_size=4, steps=steps, learning_rate=0.02, schedule="one_cycle",
+            tumour_share=0.5, validations=0,
         )  # fmt: skip
         return train_network("ours", store, store.ids, recipe=recipe, seed=0)
 

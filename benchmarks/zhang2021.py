@@ -18,7 +18,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 import warnings
 from typing import Any
 
@@ -31,9 +30,10 @@ from radlib.core.seeds import rng
 from radlib.data.published import published
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_parameters
-from radlib.papers.zhang2021.fusion import segment, train_network
-from radlib.papers.zhang2021.recipe import PAIRS, Recipe
-from radlib.papers.zhang2021.transition import build_transition, train_transition
+from radlib.papers.zhang2021.data import PAIRS, Recipe
+from radlib.papers.zhang2021.networks import build_transition
+from radlib.papers.zhang2021.pretraining import train_transition
+from radlib.papers.zhang2021.segmentation import Segmenter, train_network
 
 CASES = ("transition", "ours", "segresnet")
 PUBLISHED_SECONDS = 18 * 3600 + 57 * 60
@@ -59,23 +59,22 @@ def brains(n: int, grid: tuple[int, int, int]) -> ImageStore:
 
 def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One case in this process."""
-    device = pick_device(arguments.device)
+    device = pick_device()
     recipe = Recipe(
         widths=_numbers(arguments.widths), discriminator_widths=_numbers(arguments.discriminator_widths),
-        patch=arguments.patch, batch_size=arguments.batch, steps=arguments.steps, transition_steps=arguments.steps,
-        validations=0, window=0 if arguments.whole else arguments.patch,
+        patch=arguments.patch, batch_size=arguments.batch, steps=arguments.steps, validations=0,
+        windows=(0 if arguments.whole else arguments.patch,),
     )  # fmt: skip
     edge = arguments.patch + arguments.patch // 2
     store = brains(2, (edge, edge, edge)).to(device)
     base, speeds, memory, waited = peak_memory_bytes(), [], 0, 0.0
     for number in range(arguments.repeats + 1):  # the first warms up
         if case == "transition":
-            made = train_transition(store, store.ids, recipe=recipe, seed=number, device=arguments.device)
+            made, _ = train_transition(store, store.ids, groups=PAIRS, recipe=recipe, seed=number)
             speed, memory = made.steps_per_second, max(memory, made.peak_memory)
         else:
-            run = train_network(case, store, store.ids, recipe=recipe, seed=number, device=arguments.device)
-            speed, memory = run.fitted.steps_per_second, max(memory, run.fitted.peak_memory)
-            waited = run.fitted.data_share
+            run = train_network(case, store, store.ids, recipe=recipe, seed=number)
+            speed, memory, waited = run.steps_per_second, max(memory, run.peak_memory), run.data_share
         if number:
             speeds.append(speed)
     speed = statistics.median(speeds)
@@ -93,14 +92,8 @@ def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
     if case != "transition":
         shape = _numbers(arguments.subject)
         whole = brains(1, shape).to(device)  # type: ignore[arg-type]
-        times = []
-        for _ in range(arguments.repeats):
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            segment(run, whole, "b0", device=arguments.device)
-            times.append(time.perf_counter() - start)
-        line["s a subject"] = statistics.median(times)
+        network = Segmenter(key=case, network=run.network, groups=PAIRS, recipe=recipe, window=recipe.windows[0])
+        line["s a subject"] = statistics.median(network.seconds(whole, ["b0"]) for _ in range(arguments.repeats))
     return line
 
 
@@ -118,7 +111,6 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="the volume at once instead of in cubes")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -128,7 +120,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.case, arguments)))
         return
     said = published("zhang2021.text.training_time").printed, published("zhang2021.text.test_time").printed
-    print(describe_device(pick_device(arguments.device)), f"| cubes of {arguments.patch}, batches of {arguments.batch}")
+    print(describe_device(pick_device()), f"| cubes of {arguments.patch}, batches of {arguments.batch}")
     print(f"published (GTX 1080 Ti, cubes of 128): {said[0]} of training, {said[1]} s a subject")
     rows = []
     for case in CASES:

@@ -32,7 +32,7 @@ n_boot: int = 2000  # resamples of the patient bootstrap
 from radlib.book.report import Report
 from radlib.book.scores import read_scores
 from radlib.papers.across import side_by_side as sides
-from radlib.papers.zhang2021.fusion import TITLES
+from radlib.papers.zhang2021.tables import TITLES
 from radlib.plots.dots import dot_plot
 
 report = Report.start("side_by_side", cohort=cohort, profile=profile, seed=seed)

@@ -1,4 +1,4 @@
-"""What 2D networks of several papers share: padding, initialisation, and how large a network is."""
+"""What networks of several papers share: padding, initialisation, and how large a network is."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Norm = Literal["none", "batch"]
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
-    """``images`` ``(B, C, H, W)`` with zeros on all sides up to multiples, and the index that cuts an output back."""
-    height, width = images.shape[-2:]
-    rows, columns = -height % multiple, -width % multiple
-    top, left = rows // 2, columns // 2
-    crop = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
-    if rows or columns:
-        images = functional.pad(images, (left, columns - left, top, rows - top))
-    return images, crop
+    """Images ``(B, C, ...)`` with zeros on all sides up to multiples, and the index that cuts an output back."""
+    crop: list[slice] = [slice(None), slice(None)]
+    around: list[int] = []
+    for length in images.shape[2:]:
+        lack = -length % multiple
+        crop.append(slice(lack // 2, lack // 2 + length))
+        around = [lack // 2, lack - lack // 2, *around]  # torch counts from the last axis
+    return functional.pad(images, around) if any(around) else images, tuple(crop)
 
 
 def initialise(network: nn.Module) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.nn.attention import Attention, attention_block
-from radlib.nn.common import check_widths
+from radlib.nn.common import check_widths, pad_to_multiple
+from radlib.papers.zhang2021.data import PAIRS, Groups, Recipe
 
 PAPER_WIDTHS: tuple[int, ...] = (16, 32, 64, 128, 256)
 """Channels of the U-Net's levels: 16 filters, doubled at each down-sampling (section 4.1)."""
@@ -20,6 +20,12 @@ DISCRIMINATOR_WIDTHS: tuple[int, ...] = (16, 32, 64, 128)
 
 CLASSES = 4
 """Kernels of a segmentation branch's last layer: background, necrotic core, oedema, enhancing tumour."""
+
+ATTENTION: dict[str, Attention] = {"ours": "mask", "without_mg": "none", "with_ca": "cbam"}
+"""The fusion networks by the attention of their fusion branch."""
+
+MONAI = ("segresnet", "dynunet")
+"""Networks of today that are trained beside."""
 
 HEAD = "head"
 """The last layer, the only one that a generator and a segmentation branch do not share."""
@@ -224,19 +230,64 @@ class BranchesNet(nn.Module):
         mean = torch.stack([one.float().softmax(dim=1) for one in self.outputs(images)]).mean(dim=0)
         return mean.clamp(min=1e-12).log()
 
-    def branch(self, number: int) -> nn.Module:
-        """One branch as a network that takes all modalities."""
-        return _OneBranch(self, number)
+
+def build(key: str, *, groups: Groups = PAIRS, recipe: Recipe) -> nn.Module:
+    """A segmentation network; MONAI's take all modalities at once and have levels of the same widths.
+
+    Args:
+        key: of :data:`ATTENTION` or :data:`MONAI`, or ``branches``.
+        groups: modalities of the branches.
+        recipe: for the widths.
+
+    Raises:
+        RadlibError: for an unknown key.
+    """
+    sizes, widths = tuple(len(group) for group in groups), recipe.widths
+    if key in ATTENTION:
+        return FusionNet(sizes, widths=widths, attention=ATTENTION[key])
+    if key == "branches":
+        return BranchesNet(sizes, widths=widths)
+    if key == "segresnet":
+        from monai.networks.nets import SegResNet
+
+        return SegResNet(
+            spatial_dims=3, init_filters=widths[0], in_channels=sum(sizes), out_channels=CLASSES,
+            blocks_down=(1, 2, 2, 4)[: len(widths)], blocks_up=(1, 1, 1)[: len(widths) - 1],
+            norm=("GROUP", {"num_groups": min(8, widths[0])}),
+        )  # fmt: skip
+    if key == "dynunet":
+        from monai.networks.nets import DynUNet
+
+        levels = len(widths)
+        if levels < 3:
+            raise RadlibError(f"DynUNet needs three levels, and widths has {levels}", remedy="give more widths")
+        return DynUNet(
+            spatial_dims=3, in_channels=sum(sizes), out_channels=CLASSES, kernel_size=[3] * levels,
+            strides=[1] + [2] * (levels - 1), upsample_kernel_size=[2] * (levels - 1), filters=list(widths),
+        )  # fmt: skip
+    raise RadlibError(f"unknown network {key!r}", remedy=f"use one of {', '.join([*ATTENTION, 'branches', *MONAI])}")
 
 
-class _OneBranch(nn.Module):
-    def __init__(self, whole: BranchesNet, number: int) -> None:
-        super().__init__()
-        self.groups, self.number, self.network = whole.groups, number, whole.branches[number]
+def build_transition(groups: Groups, recipe: Recipe) -> dict[str, nn.Module]:
+    """Generators ``to_b`` (the paper's G_B^A, from A to B) and ``to_a``, discriminators ``d_a`` and ``d_b``.
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images of all modalities to the logits of this branch."""
-        return self.network(images.split(self.groups, dim=1)[self.number])
+    Raises:
+        RadlibError: if the cubes are too small for the discriminator.
+    """
+    least = 2 ** (len(recipe.discriminator_widths) + 1)
+    if recipe.patch < least:
+        raise RadlibError(
+            f"cubes of {recipe.patch} voxels leave the discriminator nothing behind "
+            f"{len(recipe.discriminator_widths)} strided layers",
+            remedy=f"give at least {least}, or fewer discriminator_widths",
+        )
+    a, b = (len(group) for group in groups)
+    return {
+        "to_b": UNet(a, b, widths=recipe.widths),
+        "to_a": UNet(b, a, widths=recipe.widths),
+        "d_a": Discriminator(a, widths=recipe.discriminator_widths),
+        "d_b": Discriminator(b, widths=recipe.discriminator_widths),
+    }
 
 
 # Weights from one network to another
@@ -306,16 +357,6 @@ def inflate(weights: Mapping[str, Tensor], target: UNet) -> dict[str, Tensor]:
             )
         inflated[name] = tensor
     return inflated
-
-
-def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, ...]]:
-    """Images ``(B, C, ...)`` padded with 0 to sides that are multiples, and the slices that cut the original out."""
-    sides = images.shape[2:]
-    lacking = [-side % multiple for side in sides]
-    crop = (slice(None), slice(None), *(slice(0, side) for side in sides))
-    if any(lacking):
-        images = functional.pad(images, [value for lack in reversed(lacking) for value in (0, lack)])
-    return images, crop
 
 
 _CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}

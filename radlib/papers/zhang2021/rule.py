@@ -1,17 +1,15 @@
-"""The obvious rule, without a network: bright on FLAIR is tumour, bright on T1c within it enhances."""
+"""The obvious rule, without a network: bright on FLAIR is tumour, bright on T1ce within it enhances."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import ndimage
 
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021.fusion import Outcome
-from radlib.stats.segmentation import dice, score_labels
+from radlib.stats.segmentation import dice
 
 LEVELS = tuple(np.round(np.arange(0.5, 3.6, 0.25), 2))
 """Thresholds that are tried, standard deviations above the brain's mean."""
@@ -49,36 +47,18 @@ def largest(mask: np.ndarray) -> np.ndarray:
 
 def fit_rule(store: ImageStore, subjects: Sequence[str]) -> Rule:
     """The thresholds with the best mean Dice of WT, then of ET, over the subjects."""
-    truths = {s: store.labels[store.rows([s])[0]].cpu().numpy() for s in subjects}
-    images = {s: _images(store, s) for s in subjects}
-    found = {
-        level: float(np.mean([dice(largest(images[s][0] > level), truths[s] > 0) for s in subjects]))
-        for level in LEVELS
-    }
-    flair = max(found, key=lambda level: found[level])
-    whole = {s: largest(images[s][0] > flair) for s in subjects}
-    found = {
-        level: float(np.mean([dice(whole[s] & (images[s][1] > level), truths[s] == 4) for s in subjects]))
-        for level in LEVELS
-    }
-    return Rule(float(flair), float(max(found, key=lambda level: found[level])))
+    images = {subject: _images(store, subject) for subject in subjects}
+    truths = {subject: store.subject(subject).labels.cpu().numpy() for subject in subjects}
 
+    def best(found: Callable[[str, float], np.ndarray], truth: Callable[[np.ndarray], np.ndarray]) -> float:
+        means = [np.mean([dice(found(s, level), truth(truths[s])) for s in subjects]) for level in LEVELS]
+        return float(LEVELS[int(np.argmax(means))])
 
-def apply_rule(rule: Rule, store: ImageStore, subjects: Sequence[str], *, runs: Sequence[int]) -> Outcome:
-    """The rule's scores; the same for every run, so that networks can be compared with it run by run."""
-    labels = {s: rule.segment(store, s) for s in subjects}
-    truths = {s: store.labels[store.rows([s])[0]].cpu().numpy() for s in subjects}
-    scores = pd.concat(
-        [score_labels(labels[s], truths[s], spacing=(store.spacing,) * 3, subject=s) for s in subjects],
-        ignore_index=True,
-    )
-    return Outcome(
-        key="rule", scores=pd.concat([scores.assign(run=run) for run in runs], ignore_index=True), labels=labels,
-        histories=(),
-    )  # fmt: skip
+    flair = best(lambda s, level: largest(images[s][0] > level), lambda labels: labels > 0)
+    whole = {subject: largest(images[subject][0] > flair) for subject in subjects}
+    return Rule(flair, best(lambda s, level: whole[s] & (images[s][1] > level), lambda labels: labels == 4))
 
 
 def _images(store: ImageStore, subject: str) -> tuple[np.ndarray, np.ndarray]:
-    row = store.rows([subject])[0]
-    flair, t1ce = store.channels(["flair", "t1ce"])
-    return store.images[row, flair].cpu().numpy(), store.images[row, t1ce].cpu().numpy()
+    one = store.subject(subject)
+    return one.image("flair").cpu().numpy(), one.image("t1ce").cpu().numpy()

@@ -1,24 +1,16 @@
-"""2D segmentation of RGB images for inflation to 3D: simulated shapes, or PASCAL VOC where it is there."""
+"""RGB images to segment in 2D: simulated shapes, or PASCAL VOC where it is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.seeds import named_seed, rng
-from radlib.papers.zhang2021.networks import UNet, inflate
-from radlib.papers.zhang2021.recipe import PAIRS, Groups, Recipe
-from radlib.papers.zhang2021.transition import Pretrained
-from radlib.training.settings import LoopSettings
-from radlib.training.supervised import fit
 
 SHAPES = ("ellipse", "rectangle", "ring", "triangle")
 """Kinds of objects, classes 1 to 4; 0 is background."""
@@ -28,8 +20,6 @@ VOID = 255
 
 VOC_FOLDERS = ("voc2012/VOCdevkit/VOC2012", "VOCdevkit/VOC2012")
 VOC_CLASSES = 21
-
-Draw = Callable[[int, np.random.Generator], tuple[Tensor, Tensor]]
 
 
 def draw_shapes(count: int, random: np.random.Generator, *, edge: int = 64) -> tuple[Tensor, Tensor]:
@@ -145,63 +135,3 @@ def find_voc(root: Path | None) -> Voc | None:
         return Voc.of(root)
     except MissingDataError:
         return None
-
-
-def train_2d(
-    *,
-    groups: Groups = PAIRS,
-    recipe: Recipe,
-    seed: int,
-    voc: Voc | None = None,
-    edge: int = 64,
-    batch_size: int = 16,
-    folder: Path | None = None,
-    device: str = "auto",
-) -> Pretrained:
-    """Train a 2D U-Net on simulated shapes, or on VOC where given, and inflate its weights for every branch.
-
-    Cross-entropy over the classes, void pixels left out, with the rate of segmentation. The history's ``accuracy`` is
-    the share of right pixels on new images, ``objects`` that among pixels of objects.
-    """
-    kind, classes = ("shapes", len(SHAPES) + 1) if voc is None else ("voc", VOC_CLASSES)
-
-    def draw(count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        return draw_shapes(count, random, edge=edge) if voc is None else voc.draw(count, random, edge=edge)
-
-    torch.manual_seed(named_seed(seed, kind))
-    network = UNet(3, classes, widths=recipe.widths, dimensions=2)
-
-    def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
-        images, labels = draw(batch_size, random)
-        return {"images": images, "classes": labels}
-
-    def loss(net: nn.Module, data: dict[str, Tensor]) -> Tensor:
-        return functional.cross_entropy(net(data["images"]).float(), data["classes"], ignore_index=VOID)
-
-    seen, truth = draw(2 * batch_size, rng(seed, kind, "validation"))
-
-    def validate(net: nn.Module) -> dict[str, float]:
-        found = net(seen.to(next(net.parameters()).device)).argmax(dim=1).cpu()
-        known = truth != VOID
-        lesion = known & (truth != 0)
-        return {
-            "accuracy": float((found == truth)[known].float().mean()),
-            "objects": float((found == truth)[lesion].float().mean()),
-        }
-
-    steps = recipe.flat_steps
-    fitted = fit(
-        network, batch=batch, loss=loss, optimizer=recipe.optimizer(), seed=named_seed(seed, kind),
-        loop=LoopSettings(
-            steps=steps, log_every=max(1, steps // 40), clip_norm=recipe.clip_norm, precision=recipe.precision,
-            validate_every=max(1, steps // max(1, recipe.validations)),
-            checkpoint_every=max(50, steps // recipe.checkpoints),
-        ),
-        validate=validate, name=kind, folder=folder, device=device, identity={"recipe": repr(recipe), "edge": edge},
-    )  # fmt: skip
-    flat = {name: tensor.detach().cpu() for name, tensor in fitted.network.state_dict().items()}
-    weights = {group: inflate(flat, UNet(len(group), 1, widths=recipe.widths)) for group in groups}
-    return Pretrained(
-        kind=kind, groups=groups, weights=weights, history=fitted.history, seconds=fitted.seconds,
-        steps_per_second=fitted.steps_per_second, peak_memory=fitted.peak_memory,
-    )  # fmt: skip

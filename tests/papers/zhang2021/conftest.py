@@ -12,8 +12,7 @@ import torch
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort, participants_table
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021.recipe import Recipe
-from radlib.papers.zhang2021.stages import Subjects
+from radlib.papers.zhang2021.data import Recipe, Subjects
 
 IDS = tuple(f"s{number}" for number in range(8))
 
@@ -21,9 +20,8 @@ IDS = tuple(f"s{number}" for number in range(8))
 @pytest.fixture(scope="session")
 def tiny() -> Recipe:
     return Recipe(
-        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, transition_steps=24, flat_steps=2, steps=60,
-        transition_rate=5e-3, learning_rate=2e-2, validations=4, window=0,
-        tumour_share=0.5,
+        widths=(4, 8), discriminator_widths=(4, 4), patch=12, batch_size=2, steps=60, learning_rate=2e-2, validations=4,
+        windows=(0,), tumour_share=0.5,
     )  # fmt: skip
 
 
@@ -51,7 +49,7 @@ def store() -> ImageStore:
 @pytest.fixture(scope="session")
 def subjects(store: ImageStore) -> Subjects:
     grade = pd.Series(["HGG", "LGG"] * 4, index=list(IDS))
-    return Subjects(store=store, train=IDS[:5], held_out=IDS[5:], fewer=IDS[5:7], grade=grade)
+    return Subjects(store=store, train=IDS[:4], tuning=IDS[4:5], held_out=IDS[5:], fewer=IDS[5:7], grade=grade)
 
 
 @pytest.fixture

@@ -45,17 +45,37 @@ from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.core.errors import MissingDataError
 from radlib.core.paths import data_root
-from radlib.data.sources import open_cohort
-from radlib.data.splits import hold_out
 from radlib.features import conformity
 from radlib.features.differences import pyradiomics_differences_table
 from radlib.features.presets import PRESETS
 from radlib.features.registry import registry_table
 from radlib.papers.across import handcrafted as hc
+from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import stability_figure
 from radlib.stats import perturbation as pt
 
 report = Report.start("handcrafted_features", cohort=cohort, profile=profile, seed=seed)
+
+# %% tags=["study"]
+from radlib.papers.across import study_features as jobs
+from radlib.study.cohorts import Source
+from radlib.study.studies import Study
+
+glioma, mutations = (Source(role, cohort, profile) for role in ("brats2017", "tcga-idh"))
+perturbed = jobs.perturbations(
+    source=glioma, n=n_stable, modality=modality, bins=bins, angle=angle, seed=seed
+)
+separated = jobs.separated(
+    source=mutations, modalities=tuple(separating), n=n_separated, seed=seed
+)
+study = Study("features", {
+    "perturbed": perturbed,
+    "timed": jobs.timings(source=glioma, n=n_timed),
+    "separated": separated,
+})  # fmt: skip
+
+# %% tags=["hide-input"]
+report.study(study)
 
 # %% [markdown]
 # ## The standard
@@ -73,7 +93,11 @@ try:
     report.table("ibsi", conforming, caption="Reference values that are met, of those given, by family.")
     baseline = conformity.baseline_table(root)
     report.table("baselines", baseline, caption="Baseline values of PyRadiomics that are met under its definitions.")
-    conforming_text = hc.conformity_sentence(conforming, baseline)
+    met = "; ".join(f"{count} on the {case}" for case, count in conforming.loc["all"].items())
+    conforming_text = (
+        f"Reference values met: {met}. Baseline values of PyRadiomics met: {baseline['met'].sum()} of "
+        f"{baseline['values'].sum()}."
+    )
 except MissingDataError as error:
     conforming_text = "The reference values are not here; the tests compare every one of them."
     report.note(f"The reference values are not here, so conformity is not shown: {error.problem}. The tests of the "
@@ -106,8 +130,8 @@ report.table("pyradiomics", differing, index=False, digits=3,
 
 # %% tags=["hide-input"]
 report.table("features71", hc.family_71(), digits=0, caption="The 71 features by kind and region.")
-whole = open_cohort("brats2017", cohort=cohort, profile=profile)
-subject = hc.best_shown(whole)
+whole = glioma.open()
+subject = hc.best_shown(whole.subset(whole.ids[:n_stable]))
 if report.source == "simulated" and subject is not None:
     labels = whole.labels(subject)
     report.figure(
@@ -139,9 +163,9 @@ report.table("presets", pd.DataFrame([
 # is above 0.9.
 
 # %%
-subjects = hc.load_regions(whole, whole.complete(modality, "seg").ids[:n_stable], modality=modality)
-spacing = whole.volume(next(iter(subjects)), modality).spacing
-measured = pt.measure(subjects, hc.computing(spacing), seed=seed, bins=bins, angle=angle)
+measured = study.result("perturbed").table("measured").set_index(["kind", "subject", "version"])
+spacing = study.result("perturbed").notes["spacing"]
+n_measured = measured.index.unique("subject").size
 stable = pt.stability_table(measured, form=icc_form)
 families = hc.families_of(list(stable.index))
 
@@ -151,7 +175,7 @@ report.table(
     "stability",
     counts,
     digits=0,
-    caption=f"Stable features (%) under each perturbation, by family; {len(subjects)} subjects, {modality}, voxels of "
+    caption=f"Stable features (%) under each perturbation, by family; {n_measured} subjects, {modality}, voxels of "
     f"{spacing[0]:g} mm. Without a spread between subjects no feature is stable.",
 )
 report.figure("stability", stability_figure(stable, families),
@@ -163,7 +187,7 @@ report.table("stability-all", stable.round(3).set_axis([f"{a}, {b}" for a, b in 
 # %% tags=["remove-input"]
 total = counts.loc["all features"]
 hardest = counts.loc["all features", list(pt.PERTURBATIONS)].idxmin()
-report.value("stable", float(total["all of them"]), n=len(subjects), unit="%", digits=0)
+report.value("stable", float(total["all of them"]), n=n_measured, unit="%", digits=0)
 report.sentence(
     f"{report.text('stable')} of {int(total['features'])} features are stable under all of: "
     f"{'; '.join(f'{kind} ({meaning})' for kind, meaning in pt.PERTURBATIONS.items())}. The hardest is *{hardest}*, "
@@ -174,7 +198,7 @@ report.sentence(
 # ## Speed
 
 # %% tags=["hide-input"]
-report.table("speed", hc.speed_table(whole, whole.complete("seg", "flair", "t1ce").ids[:n_timed]), index=False,
+report.table("speed", study.result("timed").table("speed"), index=False,
              digits={"features": 0, "median (s)": 2, "slowest (s)": 2, "subjects": 0},
              caption="Seconds a subject, one CPU thread, reading the images included.")  # fmt: skip
 
@@ -199,19 +223,25 @@ if not kept.empty:
 # beside the features: nothing that is read off an image can be expected to beat them by more than chance.
 
 # %%
-patients = open_cohort("tcga-idh", cohort=cohort, profile=profile)
-patients = patients.complete(*separating, "seg", "idh")
-chosen = patients.ids
-if 0 < n_separated < len(chosen):
-    both = patients.participants["idh"] + hc.collection_or_grade(patients.participants)
-    chosen = list(hold_out(chosen, test=n_separated, seed=seed, stratify=both).test)
-values = hc.preset_features(patients, name="li671", ids=chosen, modalities=separating)
+questions = study.result("separated").table("separations").groupby("question", sort=False)
+separate = {name: part.drop(columns="question").set_index("feature") for name, part in questions}
 
 # %% tags=["hide-input"]
-separate = hc.separations(values, patients)
-report.figure("separation", hc.separation_figure(separate, top=n_shown),
-              caption=f"Leading features (blue) and planted traits (orange), {len(chosen)} subjects.",
-              alt="Three panels of dots with intervals.")  # fmt: skip
+for number, (question, part) in enumerate(separate.items(), start=1):
+    leading = part.head(n_shown).rename(columns={"auc": "value"}).rename_axis("feature").reset_index()
+    planted = leading["feature"].str.startswith("trait: ")
+    report.figure(
+        f"separation-{number}",
+        dot_plot(
+            leading.assign(kind=planted.map({True: "planted trait", False: "feature"})),
+            rows="feature",
+            colour="kind",
+            references=[("no skill", 0.5)],
+            xlabel="AUC (95 % interval)",
+        ),
+        caption=f"{question}: the leading features and planted traits, {part['n'].max():.0f} subjects.",
+        alt="Dots with intervals, a line a feature or trait.",
+    )
 
 # %% tags=["hide-input"]
 table = pd.concat({title: part.head(n_shown) for title, part in separate.items()}, names=["question", "feature"])
@@ -268,8 +298,10 @@ report.sentence(
     f"- {report.text('stable')} of the features are stable under every perturbation; *{hardest}* costs most."
 )
 for row in best.to_dict("records"):
-    report.sentence(f"- {row['question']}: {row['q < 0.05']} of {row['features']} features separate the classes; the "
-                    f"best, `{row['best feature']}`, has an AUC of {row['AUC']}.")  # fmt: skip
+    report.sentence(
+        f"- {row['question']}: {row['q < 0.05']} of {row['features']} features separate the classes; the best, "
+        f"`{row['best feature']}`, has an AUC of {row['AUC']}."
+    )
 
 # %% tags=["remove-input"]
 report.finish()

@@ -13,6 +13,7 @@ from radlib.core.errors import MissingDataError
 from radlib.data.cohort import COLUMNS, Cohort, participants_table
 from radlib.features.api import feature_names
 from radlib.papers.across import handcrafted as hc
+from radlib.papers.across import study_features as jobs
 
 
 def test_the_71_features_add_up_as_in_the_paper() -> None:
@@ -23,7 +24,7 @@ def test_the_71_features_add_up_as_in_the_paper() -> None:
 
 
 def test_every_feature_has_a_family() -> None:
-    families = hc.families_of(feature_names(hc.texture_settings(32)))
+    families = hc.families_of(feature_names(jobs.texture_settings(32)))
     assert len(families) == 174
     assert len(set(families.values())) == 11
     assert families["local_intensity_local_intensity_peak"] == "local intensity"
@@ -35,7 +36,7 @@ def test_separation_finds_the_planted_feature_whatever_its_direction() -> None:
     table = pd.DataFrame(generator.normal(size=(60, 20)), columns=[f"noise{k}" for k in range(20)])
     table["planted"] = -3.0 * positive + generator.normal(size=60)
     table["constant"] = 1.0
-    found = hc.separation(table, positive)
+    found = jobs.separation(table, positive)
     assert found.index[0] == "planted"
     assert found.loc["planted", "auc"] > 0.95
     assert found.loc["planted", "low"] < found.loc["planted", "auc"] < found.loc["planted", "high"]
@@ -43,17 +44,15 @@ def test_separation_finds_the_planted_feature_whatever_its_direction() -> None:
     assert "constant" not in found.index
     assert (found["auc"] >= 0.5).all()
     with pytest.raises(MissingDataError, match="no feature has two values"):
-        hc.separation(table[["constant"]], positive)
+        jobs.separation(table[["constant"]], positive)
 
 
-def test_figures_draw() -> None:
+def test_boxes_are_drawn_with_the_dimension() -> None:
     x, y, z = np.ogrid[-10:10, -10:10, -10:10]
     radius = x**2 + y**2 + z**2
     labels = np.where(radius < 25, 1, np.where(radius < 64, 4, 0)).astype(np.uint8)
     figure = hc.box_figure(labels, spacing=(1.0, 1.0, 1.0))
     assert "dimension" in figure.axes[3].get_title()
-    table = pd.DataFrame({"auc": [0.8], "low": [0.7], "high": [0.9]}, index=["trait: size"])
-    hc.separation_figure({"question": table})
 
 
 def test_the_best_of_each_question_and_the_planted_trait() -> None:
@@ -78,11 +77,11 @@ def test_features_that_two_modalities_share_are_kept_once(tmp_path: Path) -> Non
     row = {name: f"{name}.nii.gz" for name in ("flair", "t1ce", "seg")}
     participants = pd.DataFrame([row], index=["a"]).reindex(columns=list(COLUMNS)).rename_axis("id")
     cohort = Cohort(name="one", source="user", root=tmp_path, participants=participants)
-    both = hc.preset_features(cohort, name="islam71", ids=["a"], modalities=["flair", "t1ce"])
+    both = jobs.preset_features(cohort, name="islam71", ids=["a"], modalities=["flair", "t1ce"])
     assert both.shape[1] == 62 + 2 * 9 - 2 * 6 + 6  # necrosis and core are empty: their six intensities are NaN on both
     assert "flair: wt_kurtosis" in both
     assert "wt_centroid_x" in both
-    assert hc.preset_features(cohort, name="islam71", ids=["a"], modalities=["t1ce"]).shape[1] == 71
+    assert jobs.preset_features(cohort, name="islam71", ids=["a"], modalities=["t1ce"]).shape[1] == 71
 
 
 def test_without_a_collection_the_grade_tells_lgg_from_gbm(tmp_path: Path) -> None:
@@ -91,12 +90,12 @@ def test_without_a_collection_the_grade_tells_lgg_from_gbm(tmp_path: Path) -> No
         for k in range(24)
     ]
     participants = participants_table([*rows, {"id": "unknown", "idh": "mutant"}])
-    assert hc.collection_or_grade(participants).tolist() == ["LGG", "GBM"] * 12 + ["unknown"]
+    assert jobs.collection_or_grade(participants).tolist() == ["LGG", "GBM"] * 12 + ["unknown"]
     participants.loc["s1", "collection"] = "LGG"  # what is written stands
-    assert hc.collection_or_grade(participants)["s1"] == "LGG"
+    assert jobs.collection_or_grade(participants)["s1"] == "LGG"
     cohort = Cohort(name="x", source="user", root=tmp_path, participants=participants)
     values = pd.DataFrame(np.random.default_rng(0).normal(size=(25, 3)), index=participants.index, columns=list("abc"))
-    found = hc.separations(values, cohort)
+    found = jobs.separations(values, cohort)
     assert {title: int(table["n"].max()) for title, table in found.items()} == {
         "IDH mutant or wild-type, all": 25, "LGG or GBM": 24, "IDH mutant or wild-type, LGG only": 13,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """Predictions for single patients: models, page and the whole way from images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -100,8 +101,14 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Cohort) -> P
 
 
 def test_from_images_to_pages(ready: Path, patients: Cohort) -> None:
-    table = run.predict(patients, out=ready, profile="smoke", n_boot=4)
-    assert list(table["id"]) == patients.ids
+    broken = patients.participants.iloc[[0]].rename(index=lambda _: "broken").assign(flair="cohort.json")
+    mixed = replace(
+        patients, participants=pd.concat([patients.participants, broken]), expression=None, radiomics=None
+    )  # fmt: skip
+    table = run.predict(mixed, out=ready, profile="smoke", n_boot=4)
+    assert list(table["id"]) == patients.ids  # one bad patient does not end the run
+    assert list(table.attrs["failed"]) == ["broken"]
+    assert "cohort.json" in table.attrs["failed"]["broken"]
     assert pd.read_csv(ready / "predictions.tsv", sep="\t").shape == table.shape
     for subject in patients.ids:
         image = nib.load(ready / subject / f"{subject}_seg_predicted.nii.gz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,6 +180,16 @@ def test_filled_in_images_are_marked_and_a_second_run_leaves_them(cohort: Cohort
     again = fill_in(cohort, missing="t2", weights=[weights], out=tmp_path / "out", device="cpu")
     assert set(again["state"]) == {"there already"}
     assert file.stat().st_mtime_ns == before
+    torch.manual_seed(1)  # other weights under the same name, another seed: made anew
+    save_synthesiser(weights, Synthesiser(["t1", "t1ce", "flair"], TINY), target="t2", recipe=TINY, grid=[16, 16, 8],
+                     spacing=2.0, trained_on="nothing")  # fmt: skip
+    for seed in (0, 1):
+        again = fill_in(cohort, missing="t2", weights=[weights], out=tmp_path / "out", device="cpu", seed=seed)
+        assert set(again["state"]) == {"written"}
+    shutil.copy(cohort.path("s0", "t2"), file)  # an image of the user's under this name is not replaced
+    state = fill_in(cohort, missing="t2", weights=[weights], out=tmp_path / "out", device="cpu").set_index("subject")
+    assert state.loc["s5", "state"].startswith("failed: there is an image that is not marked as synthetic")
+    assert file.read_bytes() == cohort.path("s0", "t2").read_bytes()
     with pytest.raises(RadlibError, match="these weights make t2, not t1ce"):
         fill_in(cohort, missing="t1ce", weights=[weights], out=tmp_path / "out")
     other = tmp_path / "t1_from_any.safetensors"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from radlib.core.errors import MissingDataError, RadlibError
@@ -49,12 +50,15 @@ class Source:
         cohort: ``simulated``, ``real``, or the path of a cohort description.
         profile: which size of the simulated cohort.
         seed: of the simulated cohort.
+        own: options of a simulated cohort beside the profile's, such as one without signal. It is made when it is
+            first opened.
     """
 
     role: str
     cohort: str = "simulated"
     profile: str = "default"
     seed: int = 0
+    own: CohortOptions | None = None
 
     @property
     def key(self) -> str:
@@ -71,7 +75,7 @@ class Source:
         return _open(self)
 
     def _recipe(self) -> dict[str, Any]:
-        return _recipe(self.role, profile=self.profile, seed=self.seed)
+        return _recipe(self.role, profile=self.profile, seed=self.seed, options=self.own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,8 @@ class Images:
 
 @cache
 def _open(source: Source) -> Cohort:
+    if source.own is not None:
+        return _open_own(source)
     if source.cohort == "simulated":
         stamp = simulated_dir(source.role, profile=source.profile) / "options.json"
         if stamp.is_file() and read_json(stamp) != _made_with(source._recipe()):
@@ -109,6 +115,20 @@ def _open(source: Source) -> Cohort:
                 file=stamp.parent, remedy=f"run: radlib chapter cohort {source.role} --profile {source.profile}",
             )  # fmt: skip
     return open_cohort(source.role, cohort=source.cohort, profile=source.profile)
+
+
+def _open_own(source: Source) -> Cohort:
+    from radlib.data.cohort import Cohort
+
+    if source.cohort != "simulated":
+        raise RadlibError(f"a cohort {source.cohort!r} has no options", remedy="options are of simulated cohorts")
+    recipe = source._recipe()
+    folder = simulated_dir(f"{source.role}-{_digest(recipe)[:8]}", profile=source.profile)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if not (folder / MADE).is_file() or read_json(folder / MADE) != _made_with(recipe):
+            _make(folder, recipe)
+    return Cohort.load(folder)
 
 
 @cache
@@ -191,26 +211,30 @@ def make_cohort(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Pat
     Returns:
         The cohort's folder.
     """
+    folder = simulated_dir(role, profile=profile)
+    _make(folder, _recipe(role, profile=profile, seed=seed), jobs=jobs)
+    return folder
+
+
+def _make(folder: Path, recipe: dict[str, Any], *, jobs: int = 1) -> None:
     from radlib.data.cohort import Cohort
     from radlib.features.extract import extract_cohort
     from radlib.phantom.make import make
 
-    options = cohort_options(role, profile=profile)
-    folder = simulated_dir(role, profile=profile)
-    made_with = _made_with(_recipe(role, profile=profile, seed=seed))
-    stamp = folder / "options.json"
+    made_with, stamp = _made_with(recipe), folder / "options.json"
     if folder.is_dir() and (not stamp.is_file() or read_json(stamp) != made_with):
         shutil.rmtree(folder)
     write_json(stamp, made_with)
-    make(role, out=folder, n=options.n, grid=options.grid, seed=seed, jobs=jobs, preset=options.preset)
-    if options.features:
-        extract_cohort(Cohort.load(folder), preset=options.features, out=folder / "radiomics.parquet", jobs=jobs)
+    grid = recipe["grid"] and tuple(recipe["grid"])
+    make(recipe["role"], out=folder, n=recipe["n"], grid=grid, seed=recipe["seed"], jobs=jobs, preset=recipe["preset"])
+    if recipe["features"]:
+        extract_cohort(Cohort.load(folder), preset=recipe["features"], out=folder / "radiomics.parquet", jobs=jobs)
     write_json(folder / MADE, made_with)
-    return folder
 
 
-def _recipe(role: str, *, profile: str, seed: int) -> dict[str, Any]:
-    return {"role": role, "seed": seed, **cohort_options(role, profile=profile).model_dump(mode="json")}
+def _recipe(role: str, *, profile: str, seed: int, options: CohortOptions | None = None) -> dict[str, Any]:
+    options = options or cohort_options(role, profile=profile)
+    return {"role": role, "seed": seed, **options.model_dump(mode="json")}
 
 
 def _made_with(recipe: dict[str, Any]) -> dict[str, Any]:

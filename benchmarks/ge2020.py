@@ -28,8 +28,8 @@ from radlib.papers.ge2020.classifier import (
     train_densenet,
     train_two_stages,
 )
-from radlib.papers.ge2020.data import SLICES, SliceSet
-from radlib.papers.ge2020.gan import GanRecipe, train_pair, translate
+from radlib.papers.ge2020.data import SLICES, Patients
+from radlib.papers.ge2020.study_gan import GanRecipe, train_pair, translate
 from radlib.training.loop import Trained
 
 TRAINING, FAKE = 99, 297
@@ -37,18 +37,16 @@ TRAINING, FAKE = 99, 297
 RUNS, PAIRS = 5, 6
 GANS = 3
 """GANs a run and pair in the paper profile: with mask, without, and those of case B."""
-ARMS = 10
+ARMS = 12
 """Classifiers a run in the chapter."""
 
 
-def random_slices(patients: int, *, size: int) -> SliceSet:
+def random_slices(patients: int, *, size: int) -> Patients:
     """Slices of random numbers."""
-    ids = tuple(f"p{k:03d}" for k in range(patients))
-    return SliceSet(
-        ids=ids, images=torch.rand(patients, SLICES, 4, size, size),
-        masks=torch.rand(patients, SLICES, size, size) > 0.9,
-        crops=torch.rand(patients, 4, 1, 1, 1), crop_masks=torch.ones(patients, 1, 1, 1, dtype=torch.bool),
+    return Patients(
+        images=torch.rand(patients, SLICES, 4, size, size), masks=torch.rand(patients, SLICES, size, size) > 0.9,
         present=torch.ones(patients, 4, dtype=torch.bool),
+        table=pd.DataFrame(index=[f"p{k:03d}" for k in range(patients)]),
     )  # fmt: skip
 
 
@@ -110,9 +108,9 @@ def dense(paper: bool, steps: int) -> dict[str, object]:
         recipe, edge = replace(recipe, features=8, growth=4), 32
     crops, labels = torch.rand(8, 4, edge, edge, edge), torch.arange(8) % 2
     few = crops[:1], labels[:1]
-    train_densenet(crops, labels, few, recipe=replace(recipe, steps=1), class_weight=2, seed=0, name="warm up")
+    train_densenet(crops, labels, few, recipe=replace(recipe, steps=1), seed=0, name="warm up")
     start = time.monotonic()
-    train_densenet(crops, labels, few, recipe=recipe, class_weight=2, seed=0)
+    train_densenet(crops, labels, few, recipe=recipe, seed=0)
     memory = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else float("nan")
     return measured("3D DenseNet121", steps, time.monotonic() - start, float("nan"), memory)
 

@@ -28,8 +28,7 @@ profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 size: int = 48  # edge of a slice, pixels; published: 128
 field: float = 180.0  # what a slice covers, mm
-crop: int = 32  # edge of the crop for the 3D network of the next chapter, voxels
-n_runs: int = 2  # random partitions by patient; published: 5
+n_runs: int = 5  # random partitions by patient, as published
 generator: list[int] = [6, 12, 24, 48]  # filters of the contracting path; published: 32, 64, 128, 256
 discriminator: list[int] = [6, 12, 24, 48]  # filters; published: 64, 128, 256, 512
 gan_steps: int = 200  # updates of every player; published: 1000 epochs
@@ -42,28 +41,18 @@ autoencoder_steps: int = 150  # updates of the autoencoder behind DAEF
 n_boot: int = 1000  # resamples behind an interval
 
 # %% tags=["hide-input"]
-from dataclasses import replace
-
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
+from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.papers.ge2020 import gan_results as results
+from radlib.papers.ge2020 import figures, quality, tables
 from radlib.papers.ge2020.cases import build_cases
-from radlib.papers.ge2020.data import extract, partitions
-from radlib.papers.ge2020.gan import GanRecipe, load_generators, train_pair
-from radlib.papers.ge2020.runs import (
-    HELD_OUT,
-    MASKED,
-    gan_trainings,
-    make_partitions,
-    mask_difference,
-    real_samples,
-    run_gans,
-    save_partitions,
-    table6,
-)
+from radlib.papers.ge2020.data import extract
+from radlib.plots.curves import loss_figure
+from radlib.plots.dots import dot_plot
+from radlib.study.estimates import AVERAGE, contrasts
 
 report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 
@@ -74,27 +63,48 @@ report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 # three quarters. Intensities run from 0 to 1 within the brain (its lowest value and its 99.5th percentile), and from
 # -1 to 1 inside the networks. Patients, never slices, are divided 60/20/20 within each class, anew for every run.
 
+# %% tags=["study"]
+from dataclasses import replace
+
+from radlib.core.seeds import named_seed
+from radlib.papers.ge2020.data import Partition, Slices
+from radlib.papers.ge2020.study_gan import (
+    GanRecipe,
+    gan_jobs,
+    load_generators,
+    pairwise_gan,
+    plain_translation,
+    slice_autoencoder,
+    synthesis,
+    translate,
+)
+from radlib.papers.ge2020.tables import TITLES
+from radlib.study.cohorts import Source
+from radlib.study.studies import Study
+
+source = Source("tcga-idh", cohort, profile)
+slices = Slices(source=source, size=size, field=field)
+numbers = range(1, n_runs + 1)
+runs = [Partition(slices=slices, run=number, seed=seed) for number in numbers]
+
 # %%
-data = open_cohort("tcga-idh", cohort=cohort, profile=profile).complete("idh", "seg")
-slices = extract(data, size=size, field=field, crop=crop)
-mutant = (data.participants["idh"] == "mutant").loc[list(slices.ids)]
-runs = make_partitions(partitions(slices.ids, mutant, n_runs=n_runs, seed=seed), seed=seed)
-arrays = report.directory / "arrays"
-slices.save(arrays / "slices")
-save_partitions(arrays / "partitions.json", runs)
+patients, split = slices.open(), runs[0].split()
+missing = runs[0].missing()
+cases = build_cases(split, patients, missing)
+counted = tables.counts(cases, split, patients.mutant, taken=len(missing))
 
 # %% tags=["hide-input"]
-counts = results.partition_table(runs, mutant)
 report.table(
     "partition",
-    counts,
+    tables.partition_table(counted),
     digits=0,
-    caption="Slices in each modality by class and part: the counterpart of the paper's Table 1(b).",
+    caption="Slices in each modality by class and part, counted from the training sets of the first run: the "
+    "counterpart of the paper's Table 1(b).",
 )
 if report.source == "simulated":
     report.figure(
         "views",
-        results.view_figure(slices, runs[0].split.test[0]),
+        figures.view_figure(patients, split.test[0]),
         caption="The six slices of a simulated patient, in every modality.",
         alt="Four rows of six slices: two sagittal, two coronal, two axial.",
     )
@@ -118,24 +128,35 @@ if report.source == "simulated":
 # $\mathbb{E}\lVert D_n(G_m(x_m)) - 1\rVert^2$, as the text asks two paragraphs earlier, and $\lambda_1$ times the
 # distance. The figure shows both readings.
 
-# %%
+# %% tags=["study"]
 recipe = GanRecipe(
-    generator=tuple(generator), discriminator=tuple(discriminator), steps=gan_steps, batch_size=gan_batch,
-    learning_rate=gan_rate, l1_weight=l1_weight,
+    generator=tuple(generator), discriminator=tuple(discriminator), steps=gan_steps,
+    batch_size=gan_batch, learning_rate=gan_rate, l1_weight=l1_weight,
 )  # fmt: skip
-unmasked = replace(recipe, masked=False)
+objectives = Study("objective", {
+    objective: pairwise_gan(
+        partition=runs[0], pair=(2, 3), taken=False, seed=seed,
+        recipe=replace(recipe, steps=min(gan_steps, 60), objective=objective),
+    )
+    for objective in ("corrected", "printed")
+}, titles={"printed": "Eq. (5) as printed"})  # fmt: skip
+
+# %%
+report.study(objectives)
 
 # %% tags=["hide-input"]
-readings = {}
-for title, objective in (("corrected", "corrected"), ("Eq. (5) as printed", "printed")):
-    short = replace(recipe, steps=min(gan_steps, 60), objective=objective)
-    readings[title] = train_pair(slices, runs[0].split.train, (2, 3), recipe=short, seed=seed)[1].history
 report.figure(
     "objective",
-    results.objective_figure(readings),
+    loss_figure(
+        {
+            objectives.titles[arm]: objectives.result(arm).history
+            for arm in objectives.arms
+        },
+        metric={"generators.l1": "mean error, intensities in [-1, 1]"},
+    ),
     caption="Mean error of the generators between T2 and FLAIR over a short training: the objective as it must be "
     "meant, and as Equation (5) prints it.",
-    alt="Two curves: one falls, the other rises.",
+    alt="One curve an objective, over the steps of the training.",
 )
 
 # %% [markdown]
@@ -149,13 +170,16 @@ report.figure(
 # one of the other pair.
 
 # %% tags=["hide-input"]
-cases = build_cases(runs[0].split, slices, runs[0].missing)
 report.table(
-    "cases", results.case_table(cases), index=False, digits=0, caption="The four training sets of the first run."
+    "cases",
+    tables.case_table(cases),
+    index=False,
+    digits=0,
+    caption="The four training sets of the first run.",
 )
 report.figure(
     "cases",
-    results.case_figure(cases),
+    figures.case_figure(cases),
     caption="Training patients by modality, real and synthesised (hatched): the counterpart of Figure 6.",
     alt="Two panels of four stacked bars.",
 )
@@ -163,34 +187,75 @@ report.figure(
 # %% [markdown]
 # ## Results
 
-# %% tags=["trainings", "hide-input"]
-options = {
-    "recipe": recipe, "unmasked": unmasked, "autoencoder_widths": autoencoder, "autoencoder_steps": autoencoder_steps,
-    "gan_per_case": gan_per_case, "seed": seed, "checkpoints": report.directory / "checkpoints",
-}  # fmt: skip
-trainings = gan_trainings(slices, runs, **options)
+# %% tags=["study"]
+recipes = {"masked": recipe, "unmasked": replace(recipe, masked=False)}
+gans = {
+    arm: [gan_jobs(one, how, gan_per_case=gan_per_case)["a"] for one in runs]
+    for arm, how in recipes.items()
+}
+coders = [
+    slice_autoencoder(
+        partition=one, widths=tuple(autoencoder), steps=autoencoder_steps,
+        seed=named_seed(seed, "autoencoder", one.run),
+    )
+    for one in runs
+]  # fmt: skip
+pairs = Study(
+    "pairs",
+    {arm: [job for six in found for job in six] for arm, found in gans.items()},
+    titles=TITLES, runs=[number for number in numbers for _ in range(6)],
+)  # fmt: skip
+study = Study("quality", {
+    arm: [
+        synthesis(partition=one, gans=six, coder=coder)
+        for one, six, coder in zip(runs, found, coders, strict=True)
+    ]
+    for arm, found in gans.items()
+} | {
+    rule: [plain_translation(partition=one, rule=rule) for one in runs]
+    for rule in ("copy", "line")
+}, titles=TITLES, runs=numbers)  # fmt: skip
 
 # %%
-outcomes = [
-    run_gans(slices, partition, run=number, weights=report.directory / "weights", **options)
-    for number, partition in enumerate(runs, start=1)
-]
+report.study(pairs)
+report.study(study)
 
 # %% tags=["hide-input"]
-keep_scores(report, "synthesis", results.kept_rows(outcomes).assign(role="tcga-idh"))
+scores = study.scores
+held_out = scores[scores["patients"] == "held_out"]
+keep_scores(report, "synthesis", tables.kept_rows(held_out).assign(role="tcga-idh"))
+
+# %% tags=["hide-input"]
+history = pairs.history
+first = history[(history["arm"] == "masked") & (history["run"] == 1)]
 report.figure(
     "losses",
-    results.pair_losses(outcomes[0].histories[MASKED]),
+    loss_figure(
+        {
+            tables.direction_title(pair): part
+            for pair, part in first.groupby("pair", sort=False)
+        },
+        metric={
+            "generators.l1": "mean error",
+            "generators.deceive": "E|D(G) - 1|², both",
+            "discriminator_n.loss": "L_n",
+        },
+        smooth=5,
+    ),
     caption="The six pairs of the first run, with mask: error of both generators, how well they deceive, and the loss "
     "of one discriminator; means of five entries.",
     alt="Three panels with six curves each.",
 )
 
 # %% tags=["hide-input"]
+report.beginning(pairs)
+
+# %% tags=["hide-input"]
 if report.source == "simulated":
+    networks = load_generators(gans["masked"][0])
     report.figure(
         "examples",
-        results.example_figure(slices, outcomes[0].examples[MASKED], runs[0].split.test[:4]),
+        figures.example_figure(patients, translate(networks, patients, split.test[:4])),
         caption="Held-out simulated patients. Framed: the real slice; the others of the row are made from it. The line "
         "is the tumour's outline (the counterpart of Figure 7).",
         alt="Four rows of four slices, one of each row framed.",
@@ -208,43 +273,85 @@ else:
 # they are made from the very patients that they are compared with. DAEF is blind to what that makes of them.
 
 # %% tags=["hide-input"]
-table, estimates = table6(outcomes, n_boot=n_boot, seed=seed)
+found = tables.quality(scores, study.table("latents"), n_boot=n_boot, seed=seed)
 report.table(
     "quality",
-    table,
+    tables.quality_table(found, [one.result().notes["halves"] for one in coders]),
     index=False,
-    caption="The counterpart of Table 6, with 95 % intervals over patients and the standard deviation of the runs; "
-    "on patients whose images the networks saw, and on test patients.",
-)
-report.figure(
-    "directions",
-    results.direction_figure(outcomes),
-    caption="PSNR of test patients by direction; a dot is a run.",
-    alt="Two panels with twelve rows of dots.",
+    caption="The counterpart of Table 6, with 95 % intervals over runs and patients; on patients whose images the "
+    "networks saw, and on test patients.",
 )
 
+# %% tags=["hide-input"]
+directions = found[
+    found["group"].str.contains("_to_") & (found["patients"] == "held_out")
+]
+report.figure(
+    "directions",
+    dot_plot(
+        directions.assign(
+            row=directions["group"].map(tables.direction_title),
+            model=directions["arm"].map(tables.TITLES),
+        ),
+        metrics={
+            name: f"{tables.TITLES[name]} (dB)" for name in ("psnr", "psnr_tumour")
+        },
+        rows="row",
+        colour="model",
+    ),
+    caption="PSNR of test patients by direction, with 95 % intervals over runs and patients.",
+    alt="Two panels with twelve rows of four dots.",
+)
+
+# %% [markdown]
+# Networks with and without the mask are compared on the same test patients of the same runs: the mean over the twelve
+# directions, and each patient's median over them, which a single generator that has collapsed does not move.
+
 # %% tags=["remove-input"]
-for region in ("whole", "tumour"):
-    gain = mask_difference(outcomes, region=region, n_boot=n_boot, seed=seed)
-    report.value(f"mask_{region}", **gain.as_dict(), unit="dB", digits=2)
+names = list(dict.fromkeys(directions["group"]))
+metrics = ("psnr", "psnr_tumour")
+options = {"metrics": metrics, "n_boot": n_boot, "seed": seed}
+masks = [("masked", "unmasked")]
+gains = contrasts(held_out, masks, groups=[*names, AVERAGE], **options)
+middle = contrasts(held_out, masks, groups=[quality.MEDIAN], **options)
+for metric, region in zip(metrics, ("whole", "tumour"), strict=True):
+    for kind, table in ((AVERAGE, gains), (quality.MEDIAN, middle)):
+        gain = table[(table["metric"] == metric) & (table["group"] == kind)].iloc[0]
+        report.value(
+            f"mask_{region}_{kind}", gain["value"], low=gain["low"], high=gain["high"],
+            n=gain["n"], unit="dB", digits=2,
+        )  # fmt: skip
+printed = {
+    region: published(f"ge2020.table6.with_mask.psnr.{region}").value
+    - published(f"ge2020.table6.without_mask.psnr.{region}").value
+    for region in ("whole", "tumour")
+}
+trained = [job for arm in gans.values() for six in arm for job in six]
+collapsed = [name for job in trained for name in job.result().notes["collapsed"]]
 report.sentence(
-    "What the mask changes on the same test patients (with minus without): "
-    f"{report.text('mask_whole')} on the whole image and {report.text('mask_tumour')} in the tumour. "
-    + f"{results.published_mask_sentence()} {results.collapse_sentence(outcomes)}"
+    f"With minus without the mask, mean over directions: {report.text('mask_whole_average')} on the whole image and "
+    f"{report.text('mask_tumour_average')} in the tumour; median over directions: "
+    f"{report.text('mask_whole_median')} and {report.text('mask_tumour_median')}. The paper's means differ by "
+    f"{printed['whole']:+.2f} dB and {printed['tumour']:+.2f} dB. Of {2 * len(trained)} generators here "
+    f"{len(collapsed)} collapsed to one value."
 )
 
 # %% tags=["hide-input"]
 report.table(
-    "directions", results.direction_table(outcomes), index=False, digits=2, caption="The same by direction, as numbers."
+    "directions",
+    tables.direction_table(found),
+    index=False,
+    digits=2,
+    caption="The same by direction, as numbers.",
 )
 
 # %% tags=["hide-input"]
 report.table(
     "speed",
-    results.speed_table(outcomes),
+    tables.speed_table({arm: pairs.results(arm) for arm in pairs.arms}),
     index=False,
     digits=2,
-    caption="How fast the pairs were trained on this machine; a step updates all four networks.",
+    caption="How fast the pairs were trained; a step updates all four networks.",
 )
 
 # %% [markdown]
@@ -255,25 +362,32 @@ report.table(
 
 # %% tags=["hide-input"]
 if data_root() is not None and report.source == "simulated":
-    sample = extract(open_cohort("brats2017", cohort="real").complete("seg"), size=size, field=field, crop=crop)
-    networks = load_generators(report.directory / "weights" / "run1" / "A", widths=generator)
+    real = open_cohort("brats2017", cohort="real").complete("seg")
+    sample = extract(real, size=size, field=field)
+    made = {
+        "pairwise GAN": translate(networks, sample, sample.ids),
+        tables.TITLES["copy"]: quality.copied(sample, sample.ids),
+    }
     report.table(
         "real",
-        real_samples(sample, networks),
+        tables.sample_table(sample, made),
         index=False,
         digits=2,
         caption=f"PSNR on {len(sample.ids)} real patients (dB), beside the other modality as it is.",
     )
 else:
-    report.note("No real samples are at hand: set RADLIB_DATA to the folder that holds them.")
+    report.note(
+        "No real samples are at hand: set RADLIB_DATA to the folder that holds them."
+    )
 
 # %% [markdown]
 # ## Agreement with the paper
 
 # %% tags=["remove-input"]
-results.record_all(
-    report, estimates=estimates, counts=counts, cases=cases, partition=runs[0], patients=len(slices.ids)
-)  # fmt: skip
+report.measured("partition", counted)
+report.measured("quality", found.drop(columns="patients"))
+report.measured("quality", gains, protocol="leakage-free")
+report.measured("quality", middle, protocol="leakage-free")
 
 # %% tags=["remove-input"]
 show_agreement(report)
@@ -305,15 +419,22 @@ show_agreement(report)
 # ## Summary
 
 # %% tags=["remove-input"]
-ours, line = (estimates[name, HELD_OUT, "psnr", "tumour"] for name in (MASKED, "straight line"))
-report.value("psnr_tumour", **ours.as_dict(), unit="dB", digits=2)
-report.value("line_tumour", **line.as_dict(), unit="dB", digits=2)
+tumour = found[
+    (found["patients"] == "held_out")
+    & (found["group"] == "tumour")
+    & (found["metric"] == "psnr")
+]
+for arm, own in (
+    tumour.set_index("arm")[["value", "low", "high", "n"]].to_dict("index").items()
+):
+    report.value(f"tumour_{arm}", **own, unit="dB", digits=2)
+number = counted.set_index("metric")["value"]
 report.sentence(
-    f"On held-out patients the pairwise GAN reaches {report.text('psnr_tumour')} in the tumour, a straight line from "
-    f"the other modality {report.text('line_tumour')}. The mask changes the PSNR by {report.text('mask_tumour')} in "
-    f"the tumour and {report.text('mask_whole')} on the whole image. {len(slices.ids)} patients make "
-    f"{sum(record.fake for record in cases['Prop-A'].augmented)} fake ones in the first case and "
-    f"{sum(record.fake for record in cases['Prop-B'].augmented)} in the second."
+    f"On held-out patients the pairwise GAN reaches {report.text('tumour_masked')} in the tumour, a straight line from "
+    f"the other modality {report.text('tumour_line')}. The mask changes the PSNR by "
+    f"{report.text('mask_tumour_average')} in the tumour and {report.text('mask_whole_average')} on the whole image. "
+    f"{len(patients.ids)} patients make {number['fake_patients_a']:.0f} fake ones in the first case and "
+    f"{number['fake_patients_b']:.0f} in the second."
 )
 
 # %% tags=["remove-input"]

@@ -123,7 +123,7 @@ def _open_own(source: Source) -> Cohort:
     if source.cohort != "simulated":
         raise RadlibError(f"a cohort {source.cohort!r} has no options", remedy="options are of simulated cohorts")
     recipe = source._recipe()
-    folder = simulated_dir(f"{source.role}-{_digest(recipe)[:8]}", profile=source.profile)
+    folder = simulated_dir("_own", profile=source.profile) / f"{source.role}-{_digest(recipe)[:8]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if not (folder / MADE).is_file() or read_json(folder / MADE) != _made_with(recipe):

@@ -78,8 +78,12 @@ class Study:
         })  # fmt: skip
 
     def table(self, name: str) -> pd.DataFrame:
-        """A further table of all arms and runs, behind ``arm`` and ``run``."""
-        return self._stacked({arm: [one.table(name) for one in self.results(arm)] for arm in self.arms})
+        """A further table of the arms and runs that have it, behind ``arm`` and ``run``."""
+        file = f"tables/{name}.parquet"
+        return self._stacked({
+            arm: [one.table(name) if one.has(file) else pd.DataFrame() for one in self.results(arm)]
+            for arm in self.arms
+        })  # fmt: skip
 
     def costs(self) -> pd.DataFrame:
         """What was computed where: ``arm`` (title), ``jobs``, ``seconds`` of one, ``device, computed, origin``."""

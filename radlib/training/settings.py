@@ -19,25 +19,27 @@ class OptimizerSettings(BaseModel):
     """An optimiser and the course of its learning rate.
 
     Attributes:
-        kind: ``adam``, ``adamw``, ``sgd`` or ``rmsprop``.
+        kind: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``.
         learning_rate: at the start of the schedule (``one_cycle``: its maximum).
         betas: of Adam; a paper that speaks of momentum with Adam means the first.
         momentum: of SGD and RMSprop.
         weight_decay: L2 penalty (decoupled for ``adamw``).
         schedule: ``constant``; ``cosine`` and ``polynomial`` (power 0.9) fall to 0 at the last step; ``one_cycle``;
-            ``step`` multiplies by ``decay`` every ``decay_every`` steps.
+            ``step`` multiplies by ``decay`` every ``decay_every`` steps, ``milestones`` at each of ``milestones``
+            (shares of all steps).
         warmup: steps over which the rate rises linearly from 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    kind: Literal["adam", "adamw", "sgd", "rmsprop", "adagrad"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
-    schedule: Literal["constant", "cosine", "polynomial", "one_cycle", "step"] = "constant"
+    schedule: Literal["constant", "cosine", "polynomial", "one_cycle", "step", "milestones"] = "constant"
     decay_every: int | None = Field(default=None, ge=1)
+    milestones: tuple[float, ...] = ()
     decay: float = Field(default=0.1, gt=0, le=1)
     warmup: int = Field(default=0, ge=0)
 
@@ -51,6 +53,8 @@ class OptimizerSettings(BaseModel):
             return torch.optim.AdamW(chosen, rate, betas=self.betas, weight_decay=decay)
         if self.kind == "sgd":
             return torch.optim.SGD(chosen, rate, momentum=self.momentum, weight_decay=decay)
+        if self.kind == "adagrad":
+            return torch.optim.Adagrad(chosen, rate, weight_decay=decay)
         return torch.optim.RMSprop(chosen, rate, momentum=self.momentum, weight_decay=decay)
 
     def rate(self, step: int, *, steps: int) -> float:
@@ -72,6 +76,8 @@ class OptimizerSettings(BaseModel):
             if self.decay_every is None:
                 raise RadlibError("schedule 'step' has no decay_every", remedy="give the steps between two decays")
             return self.learning_rate * self.decay ** ((step - self.warmup) // self.decay_every)
+        if self.schedule == "milestones":
+            return self.learning_rate * self.decay ** sum(step >= round(share * steps) for share in self.milestones)
         return self.learning_rate
 
 

@@ -19,7 +19,7 @@ def test_a_cohort_with_options_of_its_own_is_made_when_it_is_opened() -> None:
     cohorts.forget()
     cohort = source.open()
     assert len(cohort.ids) == 2
-    (folder,) = cohorts.simulated_dir("huashan", profile="smoke").parent.glob("huashan-*")
+    (folder,) = cohorts.simulated_dir("_own", profile="smoke").glob("huashan-*")
     before = (folder / cohorts.MADE).stat().st_mtime_ns
     cohorts.forget()
     assert source.open().ids == cohort.ids

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from radlib.core.errors import RadlibError
-from radlib.core.seeds import rng
 from radlib.data.cohort import MODALITIES
 from radlib.data.splits import Split
-from radlib.papers.ge2020.data import SLICES, SliceSet
+from radlib.papers.ge2020.data import SLICES, Patients
 
 ABSENT = -1
 """In place of a source: the patient has no such image."""
@@ -21,8 +20,6 @@ DIRECTIONS: tuple[tuple[int, int], ...] = tuple(permutations(range(len(MODALITIE
 """From which channel to which: six pairs, both ways."""
 PAIRS: tuple[tuple[int, int], ...] = tuple(pair for pair in DIRECTIONS if pair[0] < pair[1])
 """The six pairs of channels, one pairwise GAN each."""
-MISSING_SHARE = 0.06
-"""Share of the training patients who lose a given modality in S3; 24 % lose one."""
 
 _SUBSTITUTES: Mapping[int, tuple[int, ...]] = {
     # T1 and T1e stand in for each other, T2 and FLAIR for each other; where both of a pair are missing, one of the
@@ -58,18 +55,16 @@ class Case:
     """What a classifier is trained on.
 
     Attributes:
-        name: ``Bas-1``, ``Prop-A``, ``Bas-2`` or ``Prop-B``.
         augmented: records of the first stage; empty for the baselines.
         real: records of the second stage.
     """
 
-    name: str
     augmented: tuple[Record, ...]
     real: tuple[Record, ...]
 
 
 def real_patients(ids: Sequence[str], present: Mapping[str, Sequence[bool]]) -> list[Record]:
-    """S1: patients as they are."""
+    """S1: patients as they are; ``present`` says which modalities each has."""
     return [Record(subject, tuple(k if has else ABSENT for k, has in enumerate(present[subject]))) for subject in ids]
 
 
@@ -87,20 +82,6 @@ def fake_patients(ids: Sequence[str]) -> list[Record]:
         for subject in ids
         for number in range(1, count)
     ]
-
-
-def take_scans(ids: Sequence[str], *, seed: int, share: float = MISSING_SHARE) -> dict[str, int]:
-    """S3: who loses which modality (channel); ``share`` of the patients for each, nobody loses two.
-
-    Of 99 patients 6 lose T1, 6 T1e, 6 T2 and 6 FLAIR, which leaves 75 with all.
-    """
-    each = round(share * len(ids))
-    order = [ids[i] for i in rng(seed, "missing scans").permutation(len(ids))]
-    return {
-        subject: channel
-        for channel in range(len(MODALITIES))
-        for subject in order[channel * each : (channel + 1) * each]
-    }
 
 
 def substitute(channel: int, present: Sequence[bool]) -> int:
@@ -129,26 +110,23 @@ def completed(record: Record) -> Record:
     )
 
 
-def build_cases(split: Split, slices: SliceSet, missing: Mapping[str, int]) -> dict[str, Case]:
-    """The four training sets of a partition.
+def build_cases(split: Split, patients: Patients, missing: Mapping[str, int]) -> dict[str, Case]:
+    """The four training sets of a partition: ``bas_1``, ``prop_a``, ``bas_2`` and ``prop_b``.
 
     Case A is S1 + S2, case B is S3 + S4 + S5. In case B the completed patients (S3 with S4) take part in both stages:
     neither wholly real nor wholly synthetic, they would otherwise be lost to one.
 
     Args:
         split: of patients; records come from ``split.train`` alone.
-        slices: of all patients.
-        missing: of :func:`take_scans`.
+        patients: all of them.
+        missing: of :func:`~radlib.papers.ge2020.data.take_scans`.
 
     Raises:
         RadlibError: if someone outside the training set loses a scan, which would tell that they are in it.
     """
     if outside := sorted(set(missing) - set(split.train)):
         raise RadlibError(f"{outside[0]!r} is no training patient", remedy="take scans from training patients only")
-    present = {
-        subject: slices.present[row].tolist()
-        for subject, row in zip(split.train, slices.rows(split.train), strict=True)
-    }
+    present = {subject: has for subject, has in patients.available.items() if subject in set(split.train)}
     left = {
         subject: [has and missing.get(subject) != k for k, has in enumerate(flags)]
         for subject, flags in present.items()
@@ -160,10 +138,10 @@ def build_cases(split: Split, slices: SliceSet, missing: Mapping[str, int]) -> d
     s4 = [completed(record) for record in incomplete]
     whole = [record for record in s3 if ABSENT not in record.sources]
     return {
-        "Bas-1": Case(name="Bas-1", augmented=(), real=tuple(s1)),
-        "Prop-A": Case(name="Prop-A", augmented=tuple(s2), real=tuple(s1)),
-        "Bas-2": Case(name="Bas-2", augmented=(), real=tuple(s3)),
-        "Prop-B": Case(name="Prop-B", augmented=(*s5, *s4), real=(*whole, *s4)),
+        "bas_1": Case(augmented=(), real=tuple(s1)),
+        "prop_a": Case(augmented=tuple(s2), real=tuple(s1)),
+        "bas_2": Case(augmented=(), real=tuple(s3)),
+        "prop_b": Case(augmented=(*s5, *s4), real=(*whole, *s4)),
     }
 
 
@@ -180,21 +158,21 @@ class Translated:
     images: Mapping[tuple[int, int], Tensor]
 
 
-def assemble(records: Sequence[Record], slices: SliceSet, made: Translated | None) -> Tensor:
+def assemble(records: Sequence[Record], patients: Patients, made: Translated | None) -> Tensor:
     """The slices of records, ``(R, 6, 4, S, S)``.
 
     Args:
-        records: patients, real and fake.
-        slices: the real images.
+        records: real and fake patients.
+        patients: the real images.
         made: what synthetic images are taken from; None where no record has any.
     """
-    out = torch.zeros((len(records), SLICES, len(MODALITIES), slices.size, slices.size))
+    out = torch.zeros((len(records), SLICES, len(MODALITIES), patients.size, patients.size))
     place = {} if made is None else {subject: number for number, subject in enumerate(made.ids)}
-    rows = slices.rows([record.subject for record in records])
+    rows = patients.rows([record.subject for record in records])
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):
         for channel, source in enumerate(record.sources):
             if source == channel:
-                out[number, :, channel] = slices.images[row, :, channel]
+                out[number, :, channel] = patients.images[row, :, channel]
             elif source != ABSENT:
                 if made is None or record.subject not in place:
                     raise RadlibError(f"nothing was made of {record.subject!r}", remedy="translate their slices")

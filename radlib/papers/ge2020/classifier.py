@@ -6,40 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed
-from radlib.papers.ge2020.data import SLICES
+from radlib.nn.device import device_of
+from radlib.papers.ge2020.data import BACKGROUND, SLICES
+from radlib.papers.ge2020.losses import weighted_cross_entropy
 from radlib.papers.ge2020.networks import PAPER_HIDDEN, STREAM_WIDTHS, MultiStreamClassifier
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import fit
-
-
-class AdagradSettings(OptimizerSettings):
-    """Adagrad with a learning rate that falls at given steps.
-
-    Attributes:
-        milestones: steps from which on the rate is multiplied by ``decay`` once more.
-    """
-
-    kind: Literal["adagrad"] = "adagrad"  # type: ignore[assignment]
-    milestones: tuple[int, ...] = ()
-
-    def build(self, parameters: Any) -> torch.optim.Optimizer:
-        """The torch optimiser over ``parameters``."""
-        return torch.optim.Adagrad(list(parameters), self.learning_rate, weight_decay=self.weight_decay)
-
-    def rate(self, step: int, *, steps: int) -> float:
-        """The learning rate of ``step`` (from 0)."""
-        return self.learning_rate * self.decay ** sum(step >= milestone for milestone in self.milestones)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +37,8 @@ class ClassifierRecipe:
         pretrain_steps, refine_steps: instead of epochs where above 0, for short trainings.
         batch_size: slices; not given.
         class_weight: of mutant slices; wild-type ones have 1.
+        background: weight of what is not tumour in the input. The paper enhances the tumour by its mask and gives no
+            number here; 1/3 is that of the GAN's loss.
         shift: largest random shift, share of the edge.
         patience: validations (epochs) without improvement before a stage ends; None keeps the best and runs on.
         precision: of the training.
@@ -70,6 +55,7 @@ class ClassifierRecipe:
     refine_steps: int = 0
     batch_size: int = 32
     class_weight: float = 2.0
+    background: float = BACKGROUND
     shift: float = 0.1
     patience: int | None = None
     precision: Precision = "auto"
@@ -77,7 +63,7 @@ class ClassifierRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What a classifier is trained or judged on, a row a patient (real or fake).
+    """What a classifier is trained on or predicts, a row a patient (real or fake).
 
     Attributes:
         images: ``(R, 6, 4, S, S)``, mask-enhanced or not.
@@ -112,19 +98,14 @@ def augment(images: Tensor, random: np.random.Generator, *, shift: float = 0.1) 
     return taken.permute(0, 3, 1, 2) * inside[:, None].to(images)
 
 
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, *, class_weight: float) -> Tensor:
-    """Mean over slices of the cross-entropy, that of mutant slices times ``class_weight``."""
-    each = functional.cross_entropy(logits.float(), labels, reduction="none")
-    return (each * torch.where(labels == 1, class_weight, 1.0)).mean()
-
-
 def train_two_stages(
-    first: Samples,
+    first: Samples | None,
     second: Samples,
     validation: Samples,
     *,
     recipe: ClassifierRecipe,
     seed: int,
+    like: int = 0,
     name: str = "classifier",
     folder: Path | None = None,
 ) -> tuple[MultiStreamClassifier, pd.DataFrame]:
@@ -132,11 +113,12 @@ def train_two_stages(
 
     Args:
         first: of the first stage: synthetic images, or for a baseline the real ones: as many epochs, or as many
-            updates where the recipe counts these.
+            updates where the recipe counts these; None leaves the stage out.
         second: of the second stage.
         validation: real patients.
         recipe: sizes and hyper-parameters.
         seed: of weights, batches and augmentation; arms of one seed start from the same weights.
+        like: patients by whose number the first stage counts its epochs; 0 takes its own.
         name: shown with the progress.
         folder: for checkpoints of both stages.
 
@@ -149,32 +131,36 @@ def train_two_stages(
         widths=recipe.widths, pool_after=recipe.pool_after, hidden=recipe.hidden, size=second.images.shape[-1],
         streams=second.images.shape[2], clinical=0 if second.clinical is None else second.clinical.shape[1],
     )  # fmt: skip
-    histories = []
-    for stage, samples in (("augmented", first), ("real", second)):
-        optimizer, steps, epoch = stage_schedule(stage, len(samples) * SLICES, recipe)
+    histories: list[pd.DataFrame] = []
+    for stage, samples, count in (("augmented", first, like), ("real", second, 0)):
+        if samples is None:
+            continue
+        optimizer, steps, epoch = stage_schedule(stage, (count or len(samples)) * SLICES, recipe)
         fitted = fit(
             network, batch=_batches(samples, recipe, seed=named_seed(seed, stage)), loss=_loss(recipe),
             validate=_validation(validation, recipe), optimizer=optimizer, seed=seed, name=f"{name}, {stage}",
             loop=LoopSettings(steps=steps, log_every=max(1, min(epoch, steps // 10)), validate_every=min(epoch, steps),
                               monitor="loss", patience=recipe.patience, precision=recipe.precision,
                               channels_last=True, checkpoint_every=min(epoch, steps)),
-            folder=None if folder is None else folder / stage, identity={"samples": len(samples)},
+            folder=None if folder is None else folder / stage,
         )  # fmt: skip
-        histories.append(
-            fitted.history.assign(stage=stage, data_share=fitted.data_share, peak_memory=fitted.peak_memory)
-        )
+        # Single first steps are of the training's beginning, which the second stage is not.
+        history = fitted.history if not histories else fitted.history[fitted.history["part"] != "first"]
+        histories.append(history.assign(stage=stage, data_share=fitted.data_share, peak_memory=fitted.peak_memory))
     return network, pd.concat(histories, ignore_index=True)
 
 
-def stage_schedule(stage: str, slices: int, recipe: ClassifierRecipe) -> tuple[AdagradSettings, int, int]:
+def stage_schedule(stage: str, slices: int, recipe: ClassifierRecipe) -> tuple[OptimizerSettings, int, int]:
     """Optimiser, steps and steps an epoch of a stage (``augmented`` or ``real``) over so many slices."""
     epoch = max(1, slices // recipe.batch_size)
     if stage == "real":
         steps = recipe.refine_steps or recipe.refine_epochs * epoch
-        return AdagradSettings(learning_rate=recipe.refine_rate), steps, epoch
+        return OptimizerSettings(kind="adagrad", learning_rate=recipe.refine_rate), steps, epoch
     steps = recipe.pretrain_steps or recipe.pretrain_epochs * epoch
-    marks = (round(0.3 * steps), round(0.6 * steps))
-    return AdagradSettings(learning_rate=recipe.pretrain_rate, milestones=marks), steps, epoch
+    optimizer = OptimizerSettings(
+        kind="adagrad", learning_rate=recipe.pretrain_rate, schedule="milestones", milestones=(0.3, 0.6)
+    )
+    return optimizer, steps, epoch
 
 
 def _batches(samples: Samples, recipe: ClassifierRecipe, *, seed: int) -> Any:
@@ -208,8 +194,8 @@ def _validation(samples: Samples, recipe: ClassifierRecipe) -> Any:
 
 
 def slice_logits(network: nn.Module, samples: Samples, *, batch_size: int = 128) -> Tensor:
-    """Logits ``(R, 6, 2)`` on the CPU; the network is as it is (in evaluation mode for a judgement)."""
-    device = next(network.parameters()).device
+    """Logits ``(R, 6, 2)`` on the CPU; the network is as it is (in evaluation mode for a prediction)."""
+    device = device_of(network)
     images = samples.images.flatten(0, 1)
     clinical = None if samples.clinical is None else samples.clinical.repeat_interleave(SLICES, dim=0)
     parts = []
@@ -227,23 +213,34 @@ def majority(votes: Sequence[Sequence[int]] | Tensor | np.ndarray) -> np.ndarray
     return 2 * array.sum(axis=1) > array.shape[1]
 
 
-def judge(network: nn.Module, samples: Samples, ids: Sequence[str]) -> pd.DataFrame:
-    """Predictions of patients: ``subject``, ``truth``, ``votes`` (of 6), ``predicted`` by Eq. (6), ``probability``.
+def predict(network: nn.Module, samples: Samples, ids: Sequence[str]) -> pd.DataFrame:
+    """Predictions of patients: ``subject``, ``truth``, ``votes`` (of 6), ``predicted`` by Eq. (6), ``score``.
 
-    ``probability`` is the mean of the slices' softmax, for curves; the paper decides by votes alone.
+    ``score`` is the mean of the slices' softmax, for curves and thresholds; the paper decides by votes alone.
     """
     network.eval()
     logits = slice_logits(network, samples)
     called = logits.argmax(2).numpy()
     return pd.DataFrame({
         "subject": list(ids), "truth": samples.labels.numpy().astype(bool), "votes": called.sum(axis=1),
-        "predicted": majority(called), "probability": logits.softmax(2)[..., 1].mean(1).numpy(),
+        "predicted": majority(called), "score": logits.softmax(2)[..., 1].mean(1).numpy(),
     })  # fmt: skip
+
+
+def validation_threshold(truth: ArrayLike, score: ArrayLike) -> float:
+    """The threshold on scores with the largest balanced accuracy: halfway between two scores; 0.5 without a class."""
+    labels, values = np.asarray(truth, dtype=bool), np.asarray(score, dtype=float)
+    if labels.all() or not labels.any():
+        return 0.5
+    levels = np.unique(values)
+    cuts = np.concatenate([[levels[0] - 1e-6], (levels[1:] + levels[:-1]) / 2, [levels[-1] + 1e-6]])
+    gain = [(values[labels] > cut).mean() + (values[~labels] <= cut).mean() for cut in cuts]
+    return float(cuts[int(np.argmax(gain))])
 
 
 def attention_of(network: MultiStreamClassifier, samples: Samples, *, batch_size: int = 128) -> Tensor:
     """The modalities' weights of Eq. (7) on every slice, ``(6 R, K)``."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     network.eval()
     with torch.no_grad():
         return torch.cat([
@@ -260,16 +257,21 @@ class DenseRecipe:
     """MONAI's 3D DenseNet121 on crops; with other widths a narrower one of the same depth.
 
     Attributes:
+        crop: edge of the crop around the tumour, voxels.
         features, growth: filters of the first layer and growth of every other.
         steps, batch_size, learning_rate: of Adam.
+        class_weight, background: as of :class:`ClassifierRecipe`.
         precision: of the training.
     """
 
+    crop: int = 96
     features: int = 64
     growth: int = 32
     steps: int = 2000
     batch_size: int = 8
     learning_rate: float = 1e-4
+    class_weight: float = 2.0
+    background: float = BACKGROUND
     precision: Precision = "auto"
 
 
@@ -289,7 +291,6 @@ def train_densenet(
     validation: tuple[Tensor, Tensor],
     *,
     recipe: DenseRecipe,
-    class_weight: float,
     seed: int,
     name: str = "3D DenseNet",
     folder: Path | None = None,
@@ -309,11 +310,11 @@ def train_densenet(
         return {"images": torch.where(flip, crops[rows].flip(2), crops[rows]), "labels": labels[rows]}
 
     def loss(net: nn.Module, data: Mapping[str, Tensor]) -> Tensor:
-        return weighted_cross_entropy(net(data["images"]), data["labels"], class_weight=class_weight)
+        return weighted_cross_entropy(net(data["images"]), data["labels"], class_weight=recipe.class_weight)
 
     def validate(net: nn.Module) -> dict[str, float]:
-        found = weighted_cross_entropy(_crop_logits(net, validation[0]), validation[1], class_weight=class_weight)
-        return {"loss": float(found)}
+        logits = _crop_logits(net, validation[0])
+        return {"loss": float(weighted_cross_entropy(logits, validation[1], class_weight=recipe.class_weight))}
 
     fit(
         network, batch=batch, loss=loss, validate=validate, seed=named_seed(seed, name), name=name,
@@ -327,16 +328,16 @@ def train_densenet(
 
 
 def _crop_logits(network: nn.Module, crops: Tensor, *, batch_size: int = 16) -> Tensor:
-    device = next(network.parameters()).device
+    device = device_of(network)
     with torch.no_grad():
         return torch.cat([network(part.to(device)).float().cpu() for part in crops.split(batch_size)])
 
 
-def judge_crops(network: nn.Module, crops: Tensor, labels: Tensor, ids: Sequence[str]) -> pd.DataFrame:
-    """Predictions of patients as :func:`judge` gives them; one crop is one vote."""
+def predict_crops(network: nn.Module, crops: Tensor, labels: Tensor, ids: Sequence[str]) -> pd.DataFrame:
+    """Predictions of patients as :func:`predict` gives them; one crop is one vote."""
     network.eval()
-    probability = _crop_logits(network, crops).softmax(1)[:, 1].numpy()
+    score = _crop_logits(network, crops).softmax(1)[:, 1].numpy()
     return pd.DataFrame({
-        "subject": list(ids), "truth": labels.numpy().astype(bool), "votes": (probability > 0.5).astype(int),
-        "predicted": probability > 0.5, "probability": probability,
+        "subject": list(ids), "truth": labels.numpy().astype(bool), "votes": (score > 0.5).astype(int),
+        "predicted": score > 0.5, "score": score,
     })  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,47 +14,60 @@ from scipy.ndimage import center_of_mass
 from torch import Tensor
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.files import atomic_path, reading, write_json
-from radlib.core.seeds import named_seed
+from radlib.core.seeds import named_seed, rng
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.splits import Split, hold_out
 from radlib.data.store import ImageStore, prepare
+from radlib.study.cohorts import Source
 
 VIEWS = ("sagittal", "coronal", "axial")
 """By the axis along which a view's slices lie one behind the other."""
 SLICES = 6
 """Slices a scan (section III-A2); two of each view, which the paper leaves open."""
 BACKGROUND = 1 / 3
-"""Weight of what is not tumour in the mask; the tumour has 1 (section II-B3)."""
+"""Weight of what is not tumour in the mask of the loss; the tumour has 1 (section II-B3)."""
 HELD_OUT = 0.2
 """Share of the patients for testing, and again for validation (60/20/20)."""
+MISSING_SHARE = 0.06
+"""Share of the training patients who lose a given modality in S3; 24 % lose one."""
 _CHUNK = 8  # subjects whose volumes are in memory at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceSet:
-    """Slices with tumour of all patients, and a crop of each.
+class Patients:
+    """Slices with tumour of all patients, and what is known of them.
 
     Attributes:
-        ids: ``(N,)`` patients.
         images: ``(N, 6, 4, S, S)`` float32 in [0, 1], modalities in the order of ``MODALITIES``; 0 where missing.
         masks: ``(N, 6, S, S)`` bool, whole tumour.
-        crops: ``(N, 4, c, c, c)`` float32 in [0, 1], around the middle of the tumour.
-        crop_masks: ``(N, c, c, c)`` bool.
         present: ``(N, 4)`` bool, whether the patient has the modality.
+        table: the cohort's table, a row a patient.
     """
 
-    ids: tuple[str, ...]
     images: Tensor
     masks: Tensor
-    crops: Tensor
-    crop_masks: Tensor
     present: Tensor
+    table: pd.DataFrame
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The patients."""
+        return tuple(self.table.index)
 
     @property
     def size(self) -> int:
         """Edge of a slice, pixels."""
         return int(self.images.shape[-1])
+
+    @property
+    def mutant(self) -> pd.Series:
+        """By patient, whether the cohort calls them mutant."""
+        return self.table["idh"] == "mutant"
+
+    @property
+    def available(self) -> dict[str, list[bool]]:
+        """Which modalities each patient has."""
+        return dict(zip(self.ids, self.present.tolist(), strict=True))
 
     def rows(self, ids: Sequence[str]) -> list[int]:
         """Row numbers of patients."""
@@ -63,7 +76,7 @@ class SliceSet:
             raise RadlibError(f"there are no slices of {unknown[0]!r}", remedy="extract the slices of these patients")
         return [place[subject] for subject in ids]
 
-    def without(self, missing: dict[str, int]) -> SliceSet:
+    def without(self, missing: dict[str, int]) -> Patients:
         """The same patients after taking one modality from some: ``missing`` has the channel by patient."""
         images, present = self.images.clone(), self.present.clone()
         for subject, channel in missing.items():
@@ -72,86 +85,141 @@ class SliceSet:
             present[row, channel] = False
         return replace(self, images=images, present=present)
 
-    def save(self, folder: Path) -> None:
-        """Write the arrays, intensities in 16 bits."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in _ARRAYS:
-            array = getattr(self, name).numpy()
-            with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
-                np.save(stream, np.round(65535 * array).astype(np.uint16) if array.dtype == np.float32 else array)
-        write_json(folder / "slices.json", {"ids": list(self.ids)})
 
-    @classmethod
-    def load(cls, folder: Path) -> SliceSet:
-        """Read what :meth:`save` wrote.
+@dataclass(frozen=True, kw_only=True)
+class Slices:
+    """Slices of a cohort, as an input of jobs.
 
-        Raises:
-            MissingDataError: if it has not been written.
-        """
-        import json
+    Attributes:
+        source: the cohort.
+        size: edge of a slice, pixels.
+        field: what a slice covers, mm.
+    """
 
-        file = folder / "slices.json"
-        if not file.is_file():
-            raise MissingDataError("there are no slices", file=file, remedy="run the chapter pairwise_gan first")
-        arrays = {}
-        for name in _ARRAYS:
-            with reading(folder / f"{name}.npy", remedy="run the chapter pairwise_gan again"):
-                arrays[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
-        tensors = {
-            name: torch.from_numpy(array.astype(np.float32) / 65535 if array.dtype == np.uint16 else array)
-            for name, array in arrays.items()
-        }
-        with reading(file, remedy="run the chapter pairwise_gan again"):
-            ids = tuple(json.loads(file.read_text(encoding="utf-8"))["ids"])
-        return cls(ids=ids, **tensors)
+    source: Source
+    size: int = 128
+    field: float = 192.0
+
+    def cohort(self) -> Cohort:
+        """The patients with a known label and a segmentation."""
+        return self.source.open().complete("idh", "seg")
+
+    def open(self) -> Patients:
+        """The slices of all patients who have a tumour; extracted once in a process."""
+        return _opened(self)
 
 
-_ARRAYS = ("images", "masks", "crops", "crop_masks", "present")
+@cache
+def _opened(slices: Slices) -> Patients:
+    return extract(slices.cohort(), size=slices.size, field=slices.field)
 
 
-def extract(cohort: Cohort, *, size: int, field: float, crop: int) -> SliceSet:
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """A run's random partition by patient, as an input of jobs.
+
+    Attributes:
+        slices: of all patients.
+        run: number, from 1; the paper has 5.
+        seed: of all runs.
+    """
+
+    slices: Slices
+    run: int
+    seed: int = 0
+
+    def split(self) -> Split:
+        """Training, validation and test patients, 60/20/20 within each class."""
+        patients = self.slices.open()
+        return partition(patients.ids, patients.mutant, run=self.run, seed=self.seed)
+
+    def missing(self) -> dict[str, int]:
+        """Who loses which channel in S3."""
+        return take_scans(self.split().train, seed=named_seed(self.seed, "scans", self.run - 1))
+
+
+def partition(ids: Sequence[str], mutant: pd.Series, *, run: int, seed: int) -> Split:
+    """A random partition by patient, 60/20/20 within each class.
+
+    Of the paper's 55 mutant and 112 wild-type patients, 33 and 66 are for training, 11 and 23 for validation and for
+    testing, as in Table 1(b).
+    """
+    held_out, chosen = math.ceil(HELD_OUT * len(ids)), mutant.loc[list(ids)]
+    return hold_out(
+        ids, test=held_out, validation=held_out, stratify=chosen, seed=named_seed(seed, "run", run - 1)
+    )  # fmt: skip
+
+
+def take_scans(ids: Sequence[str], *, seed: int, share: float = MISSING_SHARE) -> dict[str, int]:
+    """S3: who loses which modality (channel); ``share`` of the patients for each, nobody loses two.
+
+    Of 99 patients 6 lose T1, 6 T1ce, 6 T2 and 6 FLAIR, which leaves 75 with all.
+    """
+    each = round(share * len(ids))
+    order = [ids[i] for i in rng(seed, "missing scans").permutation(len(ids))]
+    return {
+        subject: channel
+        for channel in range(len(MODALITIES))
+        for subject in order[channel * each : (channel + 1) * each]
+    }
+
+
+def extract(cohort: Cohort, *, size: int, field: float) -> Patients:
     """Six slices of every patient who has a tumour: two of each view, at a quarter and at three quarters of it.
 
     Args:
         cohort: with images and segmentations; a patient may lack modalities.
         size: edge of a slice, pixels.
         field: what a slice covers, mm.
-        crop: edge of the crop around the tumour, voxels of ``field / size`` mm.
 
     Raises:
         MissingDataError: if the cohort has no images or segmentations.
     """
-    cohort.require(*MODALITIES, "seg")
-    ids = [subject for subject in cohort.ids if isinstance(cohort.participants.loc[subject, "seg"], str)]
-    kept: list[str] = []
-    parts: dict[str, list[Tensor]] = {name: [] for name in _ARRAYS}
-    for start in range(0, len(ids), _CHUNK):
-        store = prepare(
-            cohort, ids=ids[start : start + _CHUNK], grid=(size,) * 3, spacing=field / size, normalise="minmax"
-        )
-        for row, subject in enumerate(store.ids):
-            if not (store.labels[row] > 0).any():
-                continue
-            kept.append(subject)
-            for name, tensor in zip(_ARRAYS, _of_patient(store, row, crop=crop), strict=True):
-                parts[name].append(tensor)
+    kept, images, masks, present = [], [], [], []
+    for store, row in _volumes(cohort, cohort.ids, size=size, field=field):
+        tumour = store.labels[row] > 0
+        pictures, tumours = [], []
+        for axis in range(3):
+            places = tumour_positions(tumour, axis=axis, count=SLICES // 3)
+            pictures.append(store.images[row].movedim(axis + 1, 0)[places])
+            tumours.append(tumour.movedim(axis, 0)[places])
+        kept.append(store.ids[row])
+        images.append(torch.cat(pictures))
+        masks.append(torch.cat(tumours))
+        present.append(store.present[row])
     if not kept:
         raise MissingDataError(
             f"no patient of cohort {cohort.name!r} has a tumour outlined", remedy="add segmentations"
         )
-    return SliceSet(ids=tuple(kept), **{name: torch.stack(tensors) for name, tensors in parts.items()})
+    table = cohort.participants.loc[kept]
+    return Patients(images=torch.stack(images), masks=torch.stack(masks), present=torch.stack(present), table=table)
 
 
-def _of_patient(store: ImageStore, row: int, *, crop: int) -> tuple[Tensor, ...]:
-    tumour = store.labels[row] > 0
+def extract_crops(slices: Slices, ids: Sequence[str], *, crop: int) -> tuple[Tensor, Tensor]:
+    """A cube around the middle of the tumour of every patient, voxels of the edge of a pixel.
+
+    Returns:
+        ``(N, 4, c, c, c)`` float32 in [0, 1] and ``(N, c, c, c)`` bool, whole tumour.
+    """
     images, masks = [], []
-    for axis in range(3):
-        places = tumour_positions(tumour, axis=axis, count=SLICES // 3)
-        images.append(store.images[row].movedim(axis + 1, 0)[places])
-        masks.append(tumour.movedim(axis, 0)[places])
-    centre = np.array([center_of_mass(tumour.numpy())])
-    crops, crop_labels = store.take_patches([row], centre, (crop,) * 3)
-    return torch.cat(images), torch.cat(masks), crops[0], crop_labels[0] > 0, store.present[row]
+    for store, row in _volumes(slices.cohort(), ids, size=slices.size, field=slices.field):
+        centre = np.array([center_of_mass((store.labels[row] > 0).numpy())])
+        cube, labels = store.take_patches([row], centre, (crop,) * 3)
+        images.append(cube[0])
+        masks.append(labels[0] > 0)
+    return torch.stack(images), torch.stack(masks)
+
+
+def _volumes(cohort: Cohort, ids: Sequence[str], *, size: int, field: float) -> Iterator[tuple[ImageStore, int]]:
+    """A store and a row of it for every patient with a tumour."""
+    cohort.require(*MODALITIES, "seg")
+    chosen = [subject for subject in ids if isinstance(cohort.participants.loc[subject, "seg"], str)]
+    for start in range(0, len(chosen), _CHUNK):
+        part = chosen[start : start + _CHUNK]
+        store = prepare(cohort, ids=part, grid=(size,) * 3, spacing=field / size, normalise="minmax")
+        for row in range(len(store.ids)):
+            if (store.labels[row] > 0).any():
+                yield store, row
 
 
 def tumour_positions(tumour: Tensor, *, axis: int, count: int) -> Tensor:
@@ -165,35 +233,15 @@ def tumour_positions(tumour: Tensor, *, axis: int, count: int) -> Tensor:
     return torch.searchsorted(share, wanted)
 
 
-def partitions(ids: Sequence[str], mutant: pd.Series, *, n_runs: int, seed: int) -> list[Split]:
-    """Random partitions by patient, 60/20/20 within each class.
-
-    Of the paper's 55 mutant and 112 wild-type patients, 33 and 66 are for training, 11 and 23 for validation and for
-    testing, as in Table 1(b).
-
-    Args:
-        ids: patients.
-        mutant: by patient.
-        n_runs: partitions; the paper has 5.
-        seed: of all of them.
-    """
-    held_out = math.ceil(HELD_OUT * len(ids))
-    return [
-        hold_out(
-            ids, test=held_out, validation=held_out, stratify=mutant.loc[list(ids)], seed=named_seed(seed, "run", run)
-        )
-        for run in range(n_runs)
-    ]
-
-
-def enhanced(images: Tensor, masks: Tensor, *, space: int = 2) -> Tensor:
-    """Images ``(..., C, *space)`` times their mask ``(..., *space)``: 1 in the tumour, 1/3 outside.
+def enhanced(images: Tensor, masks: Tensor, *, background: float = BACKGROUND, space: int = 2) -> Tensor:
+    """Images ``(..., C, *space)`` times their mask ``(..., *space)``: 1 in the tumour, ``background`` outside.
 
     Args:
         images, masks: to multiply.
+        background: the paper gives 1/3 for the mask of the GAN's loss, and no number for the classifier's input.
         space: dimensions of space, 2 or 3.
     """
-    return images * torch.where(masks, 1.0, BACKGROUND).unsqueeze(-space - 1)
+    return images * torch.where(masks, 1.0, background).unsqueeze(-space - 1)
 
 
 def clinical_values(column: pd.Series, *, train: Sequence[str]) -> pd.Series:

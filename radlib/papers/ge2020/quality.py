@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from radlib.core.seeds import named_seed, rng
+from radlib.core.seeds import rng
 from radlib.data.cohort import MODALITIES
+from radlib.nn.device import device_of
 from radlib.papers.ge2020.cases import DIRECTIONS, Translated, assemble, fake_patients
-from radlib.papers.ge2020.data import SLICES, SliceSet
-from radlib.papers.ge2020.networks import PAPER_AUTOENCODER, SliceAutoencoder
+from radlib.papers.ge2020.data import SLICES, Patients
+from radlib.papers.ge2020.networks import SliceAutoencoder
+from radlib.stats.intervals import Estimate, Floats
 from radlib.stats.synthesis import psnr
-from radlib.training.sampling import epoch_batch
-from radlib.training.settings import LoopSettings, OptimizerSettings
-from radlib.training.supervised import Fitted, fit
+
+REGIONS = ("whole", "tumour")
+MEDIAN = "median"
+"""The group of a patient's median over the twelve directions, which one collapsed generator does not move."""
 
 
-def psnr_table(slices: SliceSet, made: Translated) -> pd.DataFrame:
+def psnr_scores(patients: Patients, made: Translated) -> pd.DataFrame:
     """PSNR of every translation of patients who have both modalities.
 
     Returns:
-        One row a patient and direction: ``subject``, ``from``, ``to``, ``whole`` and ``tumour`` (dB on intensities in
-        [0, 1], means over the patient's slices).
+        Long scores: ``subject``, ``group`` (``t1_to_flair``, or :data:`MEDIAN`), ``metric`` (``psnr``, or
+        ``psnr_tumour`` over the tumour alone) and ``value`` (dB on intensities in [0, 1], mean over the slices).
     """
     rows = []
-    for number, (subject, row) in enumerate(zip(made.ids, slices.rows(made.ids), strict=True)):
-        masks = slices.masks[row].numpy()
+    for number, (subject, row) in enumerate(zip(made.ids, patients.rows(made.ids), strict=True)):
+        masks = patients.masks[row].numpy()
         for (source, target), images in made.images.items():
-            if not slices.present[row, [source, target]].all():
+            if not patients.present[row, [source, target]].all():
                 continue
-            pairs = list(zip(images[number].numpy(), slices.images[row, :, target].numpy(), masks, strict=True))
-            rows.append({
-                "subject": subject, "from": MODALITIES[source], "to": MODALITIES[target],
-                "whole": float(np.mean([psnr(a, b, data_range=1) for a, b, _ in pairs])),
-                "tumour": float(np.mean([psnr(a, b, data_range=1, mask=mask) for a, b, mask in pairs if mask.any()])),
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+            pairs = list(zip(images[number].numpy(), patients.images[row, :, target].numpy(), masks, strict=True))
+            values = {
+                "psnr": [psnr(a, b, data_range=1) for a, b, _ in pairs],
+                "psnr_tumour": [psnr(a, b, data_range=1, mask=mask) for a, b, mask in pairs if mask.any()],
+            }
+            rows += [
+                {"subject": subject, "group": f"{MODALITIES[source]}_to_{MODALITIES[target]}", "metric": metric,
+                 "value": float(np.mean(found))}
+                for metric, found in values.items()
+            ]  # fmt: skip
+    scores = pd.DataFrame(rows)
+    middle = scores.groupby(["subject", "metric"], sort=False)["value"].median().reset_index()
+    return pd.concat([scores, middle.assign(group=MEDIAN)], ignore_index=True)
 
 
 def collapsed(made: Translated, *, least: float = 0.01) -> list[str]:
@@ -52,110 +59,95 @@ def collapsed(made: Translated, *, least: float = 0.01) -> list[str]:
         least: the standard deviation over the pixels of all slices, intensities in [0, 1].
     """
     return [
-        f"{MODALITIES[source]} to {MODALITIES[target]}"
+        f"{MODALITIES[source]}_to_{MODALITIES[target]}"
         for (source, target), images in made.images.items()
         if float(images.std()) < least
     ]
 
 
-def copied(slices: SliceSet, ids: Sequence[str]) -> Translated:
+def copied(patients: Patients, ids: Sequence[str]) -> Translated:
     """The rule that needs no network: the other modality as it is."""
-    rows = slices.rows(ids)
-    return Translated(ids=tuple(ids), images={(a, b): slices.images[rows][:, :, a] for a, b in DIRECTIONS})
+    rows = patients.rows(ids)
+    return Translated(ids=tuple(ids), images={(a, b): patients.images[rows][:, :, a] for a, b in DIRECTIONS})
 
 
-def fitted_lines(slices: SliceSet, train: Sequence[str], ids: Sequence[str]) -> Translated:
+def fitted_lines(patients: Patients, train: Sequence[str], ids: Sequence[str]) -> Translated:
     """The next simplest: a straight line in the other modality's intensity, fitted within training patients' brains."""
-    learn, rows = slices.rows(train), slices.rows(ids)
+    learn, rows = patients.rows(train), patients.rows(ids)
     images = {}
     for a, b in DIRECTIONS:
-        both = [row for row in learn if slices.present[row, [a, b]].all()]
-        x, y = slices.images[both][:, :, a].flatten(), slices.images[both][:, :, b].flatten()
+        both = [row for row in learn if patients.present[row, [a, b]].all()]
+        x, y = patients.images[both][:, :, a].flatten(), patients.images[both][:, :, b].flatten()
         inside = (x > 0) & (y > 0)
         slope, offset = np.polyfit(x[inside].numpy(), y[inside].numpy(), 1)
-        given = slices.images[rows][:, :, a]
+        given = patients.images[rows][:, :, a]
         images[a, b] = torch.where(given > 0, (slope * given + offset).clamp(0, 1), 0.0)
     return Translated(ids=tuple(ids), images=images)
 
 
-def train_autoencoder(
-    slices: SliceSet,
-    ids: Sequence[str],
-    *,
-    widths: Sequence[int] = PAPER_AUTOENCODER,
-    steps: int,
-    seed: int,
-    batch_size: int = 16,
-    learning_rate: float = 1e-3,
-    name: str = "autoencoder",
-    folder: Path | None = None,
-) -> tuple[SliceAutoencoder, Fitted]:
-    """The autoencoder behind DAEF, trained to reconstruct real slices of the training patients (squared error).
-
-    ``folder`` is for checkpoints.
-    """
-    torch.manual_seed(named_seed(seed, name, "weights"))
-    pool = slices.images[slices.rows(ids)].flatten(0, 1)
-
-    def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
-        chosen = torch.from_numpy(epoch_batch(len(pool), batch_size, step=step, seed=seed))
-        return {"images": 2 * pool[chosen] - 1}
-
-    network = SliceAutoencoder(widths, channels=pool.shape[1])
-    fitted = fit(
-        network, batch=batch, loss=lambda net, data: functional.mse_loss(net(data["images"]).float(), data["images"]),
-        optimizer=OptimizerSettings(learning_rate=learning_rate), seed=named_seed(seed, name), name=name,
-        loop=LoopSettings(steps=steps, log_every=max(1, steps // 25), checkpoint_every=1000), folder=folder,
-        identity={"train": ",".join(ids), "batch": batch_size},
-    )  # fmt: skip
-    return network, fitted
-
-
 def latents(network: SliceAutoencoder, images: Tensor, *, batch_size: int = 64) -> Tensor:
     """Latent vectors ``(M, L)`` of slices ``(M, 4, S, S)`` in [0, 1]."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     with torch.no_grad():
         return torch.cat([network.latent(2 * part.to(device) - 1).float().cpu() for part in images.split(batch_size)])
 
 
-def centroid_distance(first: Tensor, second: Tensor) -> float:
-    """Euclidean distance between the means of two sets of vectors."""
-    return float((first.mean(0) - second.mean(0)).norm())
-
-
-def patient_latents(
-    network: SliceAutoencoder, slices: SliceSet, made: Translated, *, region: str
-) -> tuple[list[str], Tensor, Tensor]:
-    """Mean latent vector of each patient's real slices, and of those of the three fake patients made from them.
-
-    DAEF is the norm of the mean difference: every patient has as many slices as every other.
+def latent_gaps(network: SliceAutoencoder, patients: Patients, made: Translated, *, region: str) -> pd.DataFrame:
+    """The mean latent vector of each patient's real slices, minus that of the three fake patients made from them.
 
     Args:
-        network: of :func:`train_autoencoder`.
-        slices, made: real and synthetic images; patients with gaps are left out.
+        network: the autoencoder.
+        patients, made: real and synthetic images; patients with gaps are left out.
         region: ``whole``, or ``tumour``: everything else is set to 0 in both.
 
     Returns:
-        The patients, and ``(N, L)`` real and fake vectors.
+        ``subject`` and the entries of the vector, ``z0`` and so on. DAEF is the norm of the mean over patients
+        (:func:`daef`): every patient has as many slices as every other.
     """
-    ids = [s for s, row in zip(made.ids, slices.rows(made.ids), strict=True) if slices.present[row].all()]
-    rows = slices.rows(ids)
-    masks = slices.masks[rows][:, :, None] if region == "tumour" else torch.ones(())
-    real = latents(network, (slices.images[rows] * masks).flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
+    ids = [s for s, row in zip(made.ids, patients.rows(made.ids), strict=True) if patients.present[row].all()]
+    rows = patients.rows(ids)
+    masks = patients.masks[rows][:, :, None] if region == "tumour" else torch.ones(())
+    real = latents(network, (patients.images[rows] * masks).flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
     records = fake_patients(ids)
     each = len(MODALITIES) - 1
     total = torch.zeros_like(real)
     for number in range(each):
-        fake = assemble(records[number::each], slices, made) * masks
+        fake = assemble(records[number::each], patients, made) * masks
         total += latents(network, fake.flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
-    return ids, real, total / each
+    gaps = (real - total / each).numpy()
+    return pd.DataFrame(gaps, columns=[f"z{number}" for number in range(gaps.shape[1])]).assign(subject=ids)
 
 
-def daef_of_halves(network: SliceAutoencoder, slices: SliceSet, ids: Sequence[str], *, region: str, seed: int) -> float:
+def daef(gaps: pd.DataFrame, *, n_boot: int, seed: int) -> Estimate:
+    """DAEF, the mean over runs, with an interval that resamples runs and patients together.
+
+    Args:
+        gaps: of :func:`latent_gaps`, with ``run``.
+        n_boot, seed: of the bootstrap (percentiles: a distance has no symmetric error).
+    """
+    everyone, runs = sorted(set(gaps["subject"])), sorted(set(gaps["run"]))
+    random = rng(seed, "daef")
+    by_run = np.vstack([np.ones(len(runs)), random.multinomial(len(runs), [1 / len(runs)] * len(runs), n_boot)])
+    shares = [1 / len(everyone)] * len(everyone)
+    weights = np.vstack([np.ones(len(everyone)), random.multinomial(len(everyone), shares, n_boot)])
+    vectors = [column for column in gaps if str(column).startswith("z")]
+    values = np.empty((n_boot + 1, len(runs)))
+    for number, run in enumerate(runs):
+        part = gaps[gaps["run"] == run]
+        own: Floats = weights[:, [everyone.index(subject) for subject in part["subject"]]]
+        mean = own @ part[vectors].to_numpy(dtype=float) / np.maximum(own.sum(axis=1, keepdims=True), 1e-9)
+        values[:, number] = np.linalg.norm(mean, axis=1)
+    draws = (values * by_run).sum(axis=1) / len(runs)
+    low, high = np.quantile(draws[1:], [0.025, 0.975])
+    return Estimate(float(draws[0]), float(low), float(high), len(everyone), "crossed bootstrap")
+
+
+def daef_of_halves(
+    network: SliceAutoencoder, patients: Patients, ids: Sequence[str], *, region: str, seed: int
+) -> float:
     """What DAEF is between two random halves of real patients: the least that anything can be asked to reach."""
-    rows = np.array(slices.rows(ids))[rng(seed, "halves").permutation(len(ids))]
-    images = slices.images[rows] * (slices.masks[rows][:, :, None] if region == "tumour" else 1)
+    rows = np.array(patients.rows(ids))[rng(seed, "halves").permutation(len(ids))]
+    images = patients.images[rows] * (patients.masks[rows][:, :, None] if region == "tumour" else 1)
     half = len(rows) // 2
-    return centroid_distance(
-        latents(network, images[:half].flatten(0, 1)), latents(network, images[half:].flatten(0, 1))
-    )
+    first, second = (latents(network, part.flatten(0, 1)).mean(0) for part in (images[:half], images[half:]))
+    return float((first - second).norm())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.errors import RadlibError
 from radlib.data.published import published
 from radlib.data.splits import Split
-from radlib.papers.ge2020 import gan
+from radlib.papers.ge2020 import losses, study_gan
 from radlib.papers.ge2020.cases import (
     ABSENT,
     DIRECTIONS,
@@ -25,51 +24,39 @@ from radlib.papers.ge2020.cases import (
     fake_patients,
     real_patients,
     substitute,
-    take_scans,
 )
-from radlib.papers.ge2020.data import BACKGROUND, SliceSet, enhanced, partitions, tumour_positions
+from radlib.papers.ge2020.data import BACKGROUND, Patients, enhanced, partition, take_scans, tumour_positions
+from tests.papers.ge2020.made import some_patients
 
 T1, T1CE, T2, FLAIR = range(4)
 ALL = (T1, T1CE, T2, FLAIR)
 
 
-def some_slices(n: int, *, size: int = 16, seed: int = 0) -> SliceSet:
-    generator = torch.Generator().manual_seed(seed)
-    return SliceSet(
-        ids=tuple(f"p{k:03d}" for k in range(n)),
-        images=torch.rand((n, 6, 4, size, size), generator=generator),
-        masks=torch.rand((n, 6, size, size), generator=generator) > 0.7,
-        crops=torch.rand((n, 4, 8, 8, 8), generator=generator),
-        crop_masks=torch.rand((n, 8, 8, 8), generator=generator) > 0.7,
-        present=torch.ones((n, 4), dtype=torch.bool),
-    )
-
-
 @pytest.fixture(scope="module")
-def cohort() -> tuple[SliceSet, pd.Series, Split]:
+def cohort() -> tuple[Patients, pd.Series, Split]:
     """167 patients as in Table 1(a), with slices of one pixel, and the first partition."""
-    slices = some_slices(167, size=1)
-    mutant = pd.Series([k < 55 for k in range(167)], index=slices.ids)
-    return slices, mutant, partitions(slices.ids, mutant, n_runs=1, seed=0)[0]
+    patients = some_patients(167, size=1)
+    mutant = pd.Series([k < 55 for k in range(167)], index=patients.ids)
+    return patients, mutant, partition(patients.ids, mutant, run=1, seed=0)
 
 
-def test_partition_is_that_of_table_1b(cohort: tuple[SliceSet, pd.Series, Split]) -> None:
+def test_partition_is_that_of_table_1b(cohort: tuple[Patients, pd.Series, Split]) -> None:
     slices, mutant, split = cohort
     parts = {"training_real": split.train, "validation": split.validation, "testing": split.test}
     for name, part in parts.items():
         for label, row in ((True, "mutation"), (False, "wildtype")):
             found = 6 * sum(mutant[subject] == label for subject in part)
             assert found == published(f"ge2020.table1b.{row}.{name}").number
-    runs = partitions(slices.ids, mutant, n_runs=5, seed=0)
-    assert len({split.test for split in runs}) == 5
-    assert partitions(slices.ids, mutant, n_runs=5, seed=0) == runs
+    runs = [partition(slices.ids, mutant, run=run, seed=0) for run in range(1, 6)]
+    assert len({one.test for one in runs}) == 5
+    assert runs[0] == split
 
 
-def test_published_counts_of_the_training_sets(cohort: tuple[SliceSet, pd.Series, Split]) -> None:
+def test_published_counts_of_the_training_sets(cohort: tuple[Patients, pd.Series, Split]) -> None:
     slices, mutant, split = cohort
     missing = take_scans(split.train, seed=1)
     cases = build_cases(split, slices, missing)
-    s2 = cases["Prop-A"].augmented
+    s2 = cases["prop_a"].augmented
     assert len(s2) == published("ge2020.text.fake_patients_a").number == 297
     assert 6 * len(s2) == published("ge2020.text.fake_slices_a").number
     for label, row in ((True, "mutation"), (False, "wildtype")):
@@ -77,18 +64,18 @@ def test_published_counts_of_the_training_sets(cohort: tuple[SliceSet, pd.Series
         assert found == published(f"ge2020.table1b.{row}.training_gan").number
     assert Counter(missing.values()) == dict.fromkeys(range(4), 6)  # 6 of 99 patients for each modality
     assert round(100 * len(missing) / 99) == published("ge2020.text.removed_share").number == 24
-    s5 = [record for record in cases["Prop-B"].augmented if record.fake]
+    s5 = [record for record in cases["prop_b"].augmented if record.fake]
     assert len(s5) == published("ge2020.text.fake_patients_b").number == 225
     assert 6 * len(s5) == published("ge2020.text.fake_slices_b").number
-    s4 = [record for record in cases["Prop-B"].real if record.sources != ALL]
+    s4 = [record for record in cases["prop_b"].real if record.sources != ALL]
     assert len(s4) == len(missing) == 24
     assert {len(cases[name].real) for name in cases} == {99}
-    assert sum(ABSENT in record.sources for record in cases["Bas-2"].real) == 24
-    assert all(record.sources == ALL for record in cases["Bas-1"].real)
-    assert cases["Bas-1"].augmented == cases["Bas-2"].augmented == ()
+    assert sum(ABSENT in record.sources for record in cases["bas_2"].real) == 24
+    assert all(record.sources == ALL for record in cases["bas_1"].real)
+    assert cases["bas_1"].augmented == cases["bas_2"].augmented == ()
 
 
-def test_no_training_set_holds_a_held_out_patient(cohort: tuple[SliceSet, pd.Series, Split]) -> None:
+def test_no_training_set_holds_a_held_out_patient(cohort: tuple[Patients, pd.Series, Split]) -> None:
     slices, _, split = cohort
     missing = take_scans(split.train, seed=1)
     for case in build_cases(split, slices, missing).values():
@@ -129,7 +116,7 @@ def test_a_substitute_needs_something_missing_and_something_there() -> None:
 
 
 def test_assembled_slices_are_the_ones_named() -> None:
-    slices = some_slices(2)
+    slices = some_patients(2)
     made = Translated(ids=("p001",), images={(a, b): torch.full((1, 6, 16, 16), 10.0 * a + b) for a, b in DIRECTIONS})
     found = assemble([Record("p001", (T1, T2, ABSENT, T1CE))], slices, made)
     torch.testing.assert_close(found[0, :, T1], slices.images[1, :, T1])
@@ -161,22 +148,16 @@ def test_positions_divide_the_tumour() -> None:
     assert tumour_positions(tumour, axis=0, count=2).tolist() == [5, 5]
 
 
-def test_slices_are_kept_as_they_are(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path)) / "slices"
-    with pytest.raises(MissingDataError, match="there are no slices"):
-        SliceSet.load(folder)
-    slices = some_slices(3)
-    slices.save(folder)
-    again = SliceSet.load(folder)
-    assert again.ids == slices.ids
-    torch.testing.assert_close(again.images, slices.images, atol=1e-5, rtol=0)
-    assert torch.equal(again.masks, slices.masks)
-    taken = slices.without({"p001": T2})
+def test_a_scan_is_taken_from_a_copy() -> None:
+    patients = some_patients(3)
+    taken = patients.without({"p001": T2})
     assert (taken.images[1, :, T2] == 0).all()
     assert not taken.present[1, T2]
-    assert slices.present.all()
+    assert taken.available["p001"] == [True, True, False, True]
+    assert patients.present.all()
+    assert patients.images[1, :, T2].any()
+    with pytest.raises(RadlibError, match="no slices of 'nobody'"):
+        patients.rows(["nobody"])
 
 
 # Losses and Algorithm 1
@@ -184,52 +165,52 @@ def test_slices_are_kept_as_they_are(tmp_path: object) -> None:
 
 def test_losses_by_hand() -> None:
     real, fake = torch.tensor([1.0, 0.5]), torch.tensor([0.0, 1.0])
-    assert gan.judge_loss(real, fake).item() == pytest.approx((0 + 0.25) / 2 + (0 + 1) / 2)
-    assert gan.deceive_loss(fake).item() == pytest.approx((1 + 0) / 2)
+    assert losses.discriminator_loss(real, fake).item() == pytest.approx((0 + 0.25) / 2 + (0 + 1) / 2)
+    assert losses.deceive_loss(fake).item() == pytest.approx((1 + 0) / 2)
     mask = torch.tensor([True, False])
-    weight = gan.weights_of(mask, masked=True)
+    weight = losses.mask_weights(mask, masked=True)
     torch.testing.assert_close(weight, torch.tensor([1.0, 1 / 3]))
-    l1 = gan.weighted_l1(torch.tensor([0.5, 1.0]), torch.tensor([0.0, -0.5]), weight)
+    l1 = losses.weighted_l1(torch.tensor([0.5, 1.0]), torch.tensor([0.0, -0.5]), weight)
     assert l1.item() == pytest.approx((1 * 0.5 + 1.5 / 3) / 2)
-    assert gan.weights_of(mask, masked=False).tolist() == [1.0, 1.0]
+    assert losses.mask_weights(mask, masked=False).tolist() == [1.0, 1.0]
 
 
-SMALL = gan.GanRecipe(generator=(4, 4), discriminator=(4, 4), steps=3, batch_size=4, precision="32-true")
+SMALL = study_gan.GanRecipe(generator=(4, 4), discriminator=(4, 4), steps=3, batch_size=4, precision="32-true")
 
 
 def test_held_out_patients_do_not_touch_the_gan() -> None:
     """Their images are NaN, and the networks come out the same."""
-    slices = some_slices(8)
+    slices = some_patients(8)
     train = slices.ids[:5]
-    clean, _ = gan.train_pair(slices, train, (T1, T2), recipe=SMALL, seed=0)
+    clean, _ = study_gan.train_pair(slices, train, (T1, T2), recipe=SMALL, seed=0)
     for row in range(5, 8):
         slices.images[row] = float("nan")
-    spoilt, _ = gan.train_pair(slices, train, (T1, T2), recipe=SMALL, seed=0)
+    spoilt, _ = study_gan.train_pair(slices, train, (T1, T2), recipe=SMALL, seed=0)
     for direction, network in clean.items():
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, spoilt[direction].state_dict()[name])
 
 
 def test_a_taken_scan_does_not_touch_the_gan() -> None:
-    slices = some_slices(6)
+    slices = some_patients(6)
     taken = slices.without({"p000": T1})
     assert torch.equal(taken.images[0, :, T2], slices.images[0, :, T2])
     taken.images[0] = float("nan")
-    gan.train_pair(taken, slices.ids, (T1, T2), recipe=SMALL, seed=0)  # a loss that is not finite would raise
+    study_gan.train_pair(taken, slices.ids, (T1, T2), recipe=SMALL, seed=0)  # a loss that is not finite would raise
     with pytest.raises(RadlibError, match="no training patient has t1 and t2"):
-        gan.train_pair(taken, ["p000"], (T1, T2), recipe=SMALL, seed=0)
+        study_gan.train_pair(taken, ["p000"], (T1, T2), recipe=SMALL, seed=0)
 
 
 def test_algorithm_1_updates_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    original = gan.fit_adversarial
+    original = study_gan.train
 
     def spy(networks: dict, **given: object) -> object:
         seen.extend((player.name, player.trains) for player in given["players"])  # type: ignore[attr-defined]
         return original(networks, **given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(gan, "fit_adversarial", spy)
-    gan.train_pair(some_slices(3), ["p000", "p001"], (T1CE, FLAIR), recipe=SMALL, seed=0)
+    monkeypatch.setattr(study_gan, "train", spy)
+    study_gan.train_pair(some_patients(3), ["p000", "p001"], (T1CE, FLAIR), recipe=SMALL, seed=0)
     assert seen == [
         ("generators", ("generator_m", "generator_n")),
         ("discriminator_n", ("discriminator_n",)),
@@ -239,33 +220,18 @@ def test_algorithm_1_updates_in_its_order(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.slow
 def test_gan_learns_an_inversion_and_equation_5_as_printed_does_not() -> None:
-    slices = some_slices(6)
+    slices = some_patients(6)
     smooth = torch.nn.functional.avg_pool2d(slices.images[:, :, :1].flatten(0, 1), 5, stride=1, padding=2)
     slices.images[:, :, T1] = smooth.view(6, 6, 16, 16)
     slices.images[:, :, T2] = 1 - slices.images[:, :, T1]
     common = {"generator": (8, 8), "discriminator": (4, 4), "steps": 60, "batch_size": 8, "learning_rate": 5e-3}
     error = {}
     for objective in ("corrected", "printed"):
-        recipe = gan.GanRecipe(**common, objective=objective, precision="32-true")  # type: ignore[arg-type]
-        made, trained = gan.train_pair(slices, slices.ids, (T1, T2), recipe=recipe, seed=0)
+        recipe = study_gan.GanRecipe(**common, objective=objective, precision="32-true")  # type: ignore[arg-type]
+        made, trained = study_gan.train_pair(slices, slices.ids, (T1, T2), recipe=recipe, seed=0)
         error[objective] = trained.history["generators.l1"]
-        found = gan.translate(made, slices, slices.ids[:2])
+        found = study_gan.translate(made, slices, slices.ids[:2])
         assert found.images[T1, T2].shape == (2, 6, 16, 16)
         assert float(found.images[T1, T2].min()) >= 0
     assert error["corrected"].iloc[-1] < 0.5 * error["corrected"].iloc[0]
     assert error["printed"].iloc[-1] > 1.5 * error["printed"].iloc[0]
-
-
-def test_generators_are_kept(tmp_path: object) -> None:
-    from pathlib import Path
-
-    slices = some_slices(3)
-    generators, trainings = gan.train_all(slices, slices.ids, recipe=SMALL, seed=0, name="test")
-    assert set(generators) == set(DIRECTIONS)
-    assert len(trainings) == 6
-    gan.save_generators(Path(str(tmp_path)), generators, note={"run": 1})
-    again = gan.load_generators(Path(str(tmp_path)), widths=SMALL.generator)
-    first, second = (gan.translate(g, slices, slices.ids).images for g in (generators, again))
-    for direction in DIRECTIONS:
-        torch.testing.assert_close(first[direction], second[direction])
-    assert np.isfinite(first[T1, T2].numpy()).all()

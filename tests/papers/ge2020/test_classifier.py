@@ -10,27 +10,31 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.data.published import published
 from radlib.data.splits import Split
-from radlib.papers.ge2020 import arms
-from radlib.papers.ge2020.cases import DIRECTIONS, Translated, build_cases, real_patients
+from radlib.papers.ge2020.cases import build_cases, real_patients
 from radlib.papers.ge2020.classifier import (
     ClassifierRecipe,
     DenseRecipe,
     Samples,
     attention_of,
     augment,
-    judge,
-    judge_crops,
     majority,
+    predict,
+    predict_crops,
     stage_schedule,
     train_densenet,
     train_two_stages,
-    weighted_cross_entropy,
+    validation_threshold,
 )
-from radlib.papers.ge2020.data import SliceSet, clinical_values
-from radlib.papers.ge2020.fakes import what_is_shown
+from radlib.papers.ge2020.data import Patients, clinical_values
+from radlib.papers.ge2020.losses import weighted_cross_entropy
 from radlib.papers.ge2020.networks import MultiStreamClassifier
-from radlib.papers.ge2020.study import COUNTED, Study, permuted_labels, unknown_counted
-from radlib.stats.roc import auc
+from radlib.papers.ge2020.study_classifier import (
+    permuted_labels,
+    rules,
+    samples_of,
+    unknown_counted,
+)
+from tests.papers.ge2020.made import bright_mutants, unchanged
 
 SMALL = ClassifierRecipe(
     widths=(4, 4, 8), pool_after=(1, 2), hidden=(8,), pretrain_steps=25, refine_steps=10, pretrain_rate=0.05,
@@ -38,43 +42,13 @@ SMALL = ClassifierRecipe(
 )  # fmt: skip
 
 
-def bright_mutants(n: int, *, size: int = 16, crop: int = 8, seed: int = 0) -> tuple[SliceSet, pd.Series]:
-    """Patients whose tumour is bright in FLAIR if mutant (every other one)."""
-    generator = torch.Generator().manual_seed(seed)
-    mutant = torch.arange(n) % 2 == 1
-    images = 0.3 * torch.rand((n, 6, 4, size, size), generator=generator)
-    masks = torch.zeros((n, 6, size, size), dtype=torch.bool)
-    masks[..., 4:12, 4:12] = True
-    images[mutant, :, 3, 4:12, 4:12] += 0.7
-    crops = torch.rand((n, 4, crop, crop, crop), generator=generator)
-    ids = tuple(f"p{k:03d}" for k in range(n))
-    slices = SliceSet(
-        ids=ids, images=images, masks=masks, crops=crops, crop_masks=torch.ones((n, crop, crop, crop)).bool(),
-        present=torch.ones((n, 4), dtype=torch.bool),
-    )  # fmt: skip
-    return slices, pd.Series(mutant.numpy(), index=ids)
+def real_samples(patients: Patients) -> Samples:
+    return Samples(images=patients.images, labels=torch.tensor(patients.mutant.to_numpy(dtype=int)))
 
 
-def people(mutant: pd.Series) -> pd.DataFrame:
-    n = len(mutant)
-    return pd.DataFrame(
-        {"collection": np.where(np.arange(n) % 3 == 0, "GBM", "LGG"), "age": 40.0 + np.arange(n), "grade": 2.0},
-        index=mutant.index,
-    )
-
-
-def a_study(n: int = 30) -> tuple[Study, Split]:
-    slices, mutant = bright_mutants(n)
-    study = Study(slices=slices, participants=people(mutant), mutant=mutant, counted=mutant & (np.arange(n) != 1))
-    ids = slices.ids
-    part = n // 5
-    split = Split(name="run 1", train=ids[2 * part :], validation=ids[:part], test=ids[part : 2 * part])
-    return study, split
-
-
-def unchanged(slices: SliceSet) -> Translated:
-    """A perfect translator: the real image of the other modality."""
-    return Translated(ids=slices.ids, images={(a, b): slices.images[:, :, b] for a, b in DIRECTIONS})
+def divided(patients: Patients) -> Split:
+    ids, part = patients.ids, len(patients.ids) // 5
+    return Split(name="run 1", train=ids[2 * part :], validation=ids[:part], test=ids[part : 2 * part])
 
 
 # Schedules and losses
@@ -89,6 +63,7 @@ def test_published_schedules() -> None:
     rates = [optimizer.rate(number * epoch, steps=steps) for number in (0, 29, 30, 59, 60, 99)]
     assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])
     assert isinstance(optimizer.build([torch.nn.Parameter(torch.zeros(1))]), torch.optim.Adagrad)
+    assert optimizer.rate(9, steps=30) == pytest.approx(1e-5)  # shares of the steps, however few
     optimizer, steps, epoch = stage_schedule("real", 594, recipe)
     assert steps == published("ge2020.text.refining_epochs").value * epoch
     assert optimizer.rate(steps - 1, steps=steps) == published("ge2020.text.refining_learning_rate").value
@@ -128,7 +103,7 @@ def test_a_tie_is_wild_type() -> None:
     assert majority([[1], [0]]).tolist() == [True, False]
 
 
-def test_judgement_votes_over_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_vote_over_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     from radlib.papers.ge2020 import classifier
 
     logits = torch.zeros(2, 6, 2)
@@ -136,26 +111,26 @@ def test_judgement_votes_over_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     logits[1, :3, 1] = 1  # three of six
     monkeypatch.setattr(classifier, "slice_logits", lambda network, samples: logits)
     samples = Samples(images=torch.zeros(2, 6, 4, 8, 8), labels=torch.tensor([1, 1]))
-    found = judge(torch.nn.Identity(), samples, ["a", "b"])
+    found = predict(torch.nn.Identity(), samples, ["a", "b"])
     assert found["votes"].tolist() == [4, 3]
     assert found["predicted"].tolist() == [True, False]
     high = float(torch.tensor([0.0, 1.0]).softmax(0)[1])
-    assert found["probability"].tolist() == pytest.approx([(4 * high + 2 * 0.5) / 6, (3 * high + 3 * 0.5) / 6])
+    assert found["score"].tolist() == pytest.approx([(4 * high + 2 * 0.5) / 6, (3 * high + 3 * 0.5) / 6])
 
 
 # Two stages
 
 
 def test_the_second_stage_goes_on_from_the_first() -> None:
-    slices, mutant = bright_mutants(20)
-    samples = Samples(images=slices.images, labels=torch.tensor(mutant.to_numpy(dtype=int)))
+    patients = bright_mutants(20)
+    samples = real_samples(patients)
     network, history = train_two_stages(samples, samples, samples, recipe=SMALL, seed=0)
     assert list(dict.fromkeys(history["stage"])) == ["augmented", "real"]
     validation = history[history["part"] == "validation"]
     first, second = (validation[validation["stage"] == stage]["loss"] for stage in ("augmented", "real"))
     assert second.iloc[0] < 1.5 * first.min() + 0.1
     assert not network.training
-    assert judge(network, samples, slices.ids)["predicted"].tolist() == mutant.tolist()
+    assert predict(network, samples, patients.ids)["predicted"].tolist() == patients.mutant.tolist()
     weights = attention_of(network, samples)
     assert weights.shape == (120, 4)
     torch.testing.assert_close(weights.sum(1), torch.ones(120))
@@ -163,8 +138,7 @@ def test_the_second_stage_goes_on_from_the_first() -> None:
 
 
 def test_arms_start_from_the_same_weights() -> None:
-    slices, mutant = bright_mutants(8)
-    samples = Samples(images=slices.images, labels=torch.tensor(mutant.to_numpy(dtype=int)))
+    samples = real_samples(bright_mutants(8))
     frozen = SMALL.__class__(**{**SMALL.__dict__, "pretrain_steps": 1, "refine_steps": 1, "pretrain_rate": 1e-12,
                                 "refine_rate": 1e-12})  # fmt: skip
     one, two = (train_two_stages(samples, samples, samples, recipe=frozen, seed=3, name=n)[0] for n in ("a", "b"))
@@ -172,73 +146,69 @@ def test_arms_start_from_the_same_weights() -> None:
         torch.testing.assert_close(first, second)
 
 
-# Arms
+def test_a_stage_is_left_out_or_as_long_as_another_arms() -> None:
+    samples = real_samples(bright_mutants(8))
+    epochs = ClassifierRecipe(
+        widths=(4, 4), pool_after=(1, 2), hidden=(4,), pretrain_epochs=2, refine_epochs=1, batch_size=24,
+        precision="32-true",
+    )  # fmt: skip
+    _, history = train_two_stages(None, samples, samples, recipe=epochs, seed=0)
+    assert set(history["stage"]) == {"real"}
+    _, history = train_two_stages(samples, samples, samples, recipe=epochs, seed=0, like=24)
+    last = history.groupby("stage")["step"].max()
+    assert last["augmented"] == 2 * (24 * 6 // 24)
+    assert last["real"] == 8 * 6 // 24
+    # The first steps of one training alone, which can be computed again.
+    assert set(history.loc[history["part"] == "first", "stage"]) == {"augmented"}
 
 
-@pytest.mark.slow
-def test_every_arm_runs_and_finds_what_is_planted() -> None:
-    study, split = a_study()
-    cases = build_cases(split, study.slices, {split.train[0]: 1})
-    made = {case: unchanged(study.slices) for case in ("A", "B")}
-    wanted = (arms.CASES[0], arms.CASES[2], arms.GIVEN[0], arms.COUNTED_ARM)
-    for arm in wanted:
-        found = arms.run_arm(arm, study, split, cases, made, recipe=SMALL, run=1, seed=0)
-        assert found.predictions["subject"].tolist() == list(split.test)
-        assert set(found.predictions["arm"]) == {arm.name}
-        assert (found.predictions["predicted"] == study.mutant.loc[list(split.test)].to_numpy()).mean() > 0.8
-        assert found.attention.shape == (6 * len(split.test), 4)
+def test_the_threshold_is_that_of_the_largest_balanced_accuracy() -> None:
+    truth, score = [False, False, True, True], [0.1, 0.2, 0.3, 0.8]
+    assert validation_threshold(truth, score) == pytest.approx(0.25)
+    assert validation_threshold([False, True, False, True], score) == pytest.approx(0.15)  # the first of equals
+    assert validation_threshold([True, True, True, True], score) == 0.5
+
+
+# Who is shown what
 
 
 def test_held_out_patients_do_not_touch_the_training() -> None:
     """Images and labels of test patients are spoilt, and the network comes out the same."""
     networks = []
     for spoil in (False, True):
-        study, split = a_study(20)
+        patients = bright_mutants(20)
+        split, labels = divided(patients), patients.mutant.copy()
         if spoil:
-            rows = study.slices.rows(split.test)
-            study.slices.images[rows] = float("nan")
-            study.mutant.loc[list(split.test)] = ~study.mutant.loc[list(split.test)]
-        cases = build_cases(split, study.slices, {})
-        made = {"A": unchanged(study.slices)}
-        arm, recipe = arms.CASES[0], ClassifierRecipe(**{**SMALL.__dict__, "pretrain_steps": 3, "refine_steps": 2})
-        validation = arms.samples_of(real_patients(split.validation, study.present), study.slices, None,
-                                     labels=study.mutant, masked=True)  # fmt: skip
-        first = arms.samples_of(cases[arm.case].augmented, study.slices, made["A"], labels=study.mutant, masked=True)
-        second = arms.samples_of(cases[arm.case].real, study.slices, None, labels=study.mutant, masked=True)
-        networks.append(train_two_stages(first, second, validation, recipe=recipe, seed=0)[0])
+            patients.images[patients.rows(split.test)] = float("nan")
+            labels.loc[list(split.test)] = ~labels.loc[list(split.test)]
+        case, made = build_cases(split, patients, {})["prop_a"], unchanged(patients)
+        recipe = ClassifierRecipe(**{**SMALL.__dict__, "pretrain_steps": 3, "refine_steps": 2})
+        parts = [
+            samples_of(records, patients, made, labels=labels, background=1 / 3)
+            for records in (case.augmented, case.real, real_patients(split.validation, patients.available))
+        ]
+        networks.append(train_two_stages(*parts, recipe=recipe, seed=0)[0])
     for first_tensor, second_tensor in zip(*(network.state_dict().values() for network in networks), strict=True):
         assert torch.equal(first_tensor, second_tensor)
 
 
 def test_a_fake_patient_has_the_label_of_its_source() -> None:
-    study, split = a_study(20)
-    record = build_cases(split, study.slices, {})["Prop-A"].augmented
-    age = clinical_values(study.participants["age"], train=split.train)
-    found = arms.samples_of(
-        record, study.slices, unchanged(study.slices), labels=study.mutant, masked=False, clinical=age
-    )
+    patients = bright_mutants(20)
+    split = divided(patients)
+    records = build_cases(split, patients, {})["prop_a"].augmented
+    age = clinical_values(patients.table["age"], train=split.train)
+    found = samples_of(
+        records, patients, unchanged(patients), labels=patients.mutant, background=None, clinical=age
+    )  # fmt: skip
     assert len(found) == 3 * len(split.train)
-    assert found.labels.tolist() == [int(study.mutant[r.subject]) for r in record]
+    assert found.labels.tolist() == [int(patients.mutant[r.subject]) for r in records]
     assert found.clinical is not None
     torch.testing.assert_close(found.clinical[:3], found.clinical[:1].expand(3, 1))
-    row = study.slices.rows([record[0].subject])[0]
-    torch.testing.assert_close(found.images[0], study.slices.images[row])
-
-
-def test_what_fake_patients_show() -> None:
-    """FLAIR is bright in mutants. A fake FLAIR is made from another modality, and another one from FLAIR."""
-    study, split = a_study(40)
-    cases = build_cases(split, study.slices, {})
-    copies = Translated(ids=study.slices.ids, images={(a, b): study.slices.images[:, :, a] for a, b in DIRECTIONS})
-    found = what_is_shown(study, cases, copies, run=2, seed=0)
-    assert len(found["arm"].unique()) == 5
-    area = {arm: auc(part["truth"], part["probability"]) for arm, part in found.groupby("arm")}
-    assert area["real patients (S1)"] > 0.95
-    assert area["fake patients (S2), t1 with t1ce and t2 with flair"] > 0.95  # now it is T2 that is bright
-    fake = found[found["arm"] == "fake patients (S2), all"]
-    assert fake["run"].value_counts().to_dict() == {20: len(split.train), 21: len(split.train), 22: len(split.train)}
-    alone = Study(slices=study.slices, participants=study.participants, mutant=study.mutant & False)
-    assert what_is_shown(alone, cases, copies, run=1, seed=0).empty
+    row = patients.rows([records[0].subject])[0]
+    torch.testing.assert_close(found.images[0], patients.images[row])
+    darker = samples_of(records, patients, unchanged(patients), labels=patients.mutant, background=0.25)
+    outside = ~patients.masks[row, 0]
+    torch.testing.assert_close(darker.images[0, 0, :, outside], 0.25 * patients.images[row, 0][:, outside])
 
 
 def test_clinical_values_know_training_patients_only() -> None:
@@ -272,30 +242,20 @@ def test_unknown_status_counts_as_wild_type_at_the_published_rate() -> None:
     assert np.mean(shares) == pytest.approx(share, abs=0.003)
 
 
-def test_labels_that_are_not_there_are_refused() -> None:
-    study, _ = a_study(10)
-    alone = Study(slices=study.slices, participants=study.participants, mutant=study.mutant)
-    assert not arms.possible(arms.COUNTED_ARM, alone)
-    assert not arms.possible(arms.GIVEN[1], alone)  # everyone has the same grade
-    assert arms.possible(arms.CONTROLS[1], alone)
-    with pytest.raises(RadlibError, match="one version of the labels"):
-        alone.labels(COUNTED, seed=0)
-
-
 def test_rules_are_fitted_on_training_patients() -> None:
     n = 40
     ids = [f"p{k:03d}" for k in range(n)]
     mutant = pd.Series([k % 2 == 1 for k in range(n)], index=ids)
     table = pd.DataFrame({"collection": np.where(mutant, "LGG", "GBM"), "age": np.where(mutant, 30.0, 60.0)}, index=ids)
     split = Split(name="run 1", train=tuple(ids[:24]), validation=(), test=tuple(ids[24:]))
-    found = arms.run_rules(table, mutant, split, run=1, traits=table[["age"]])
+    found = rules(table, mutant, split, run=1, traits=table[["age"]])
     right = (found["predicted"] == found["truth"]).groupby(found["arm"]).mean()
-    assert right["collection rule"] == right["age model"] == right[arms.TRAITS] == 1
-    assert right[arms.MAJORITY] == 0.5
+    assert right["collection_rule"] == right["age_model"] == right["traits"] == 1
+    assert right["majority"] == 0.5
     backwards = mutant.copy()
     backwards.loc[ids[24:]] = ~mutant.loc[ids[24:]]
-    assert (arms.run_rules(table, backwards, split, run=1)["predicted"].to_numpy()
-            == found[found["arm"] != arms.TRAITS]["predicted"].to_numpy()).all()  # fmt: skip
+    assert (rules(table, backwards, split, run=1)["predicted"].to_numpy()
+            == found[found["arm"] != "traits"]["predicted"].to_numpy()).all()  # fmt: skip
 
 
 # Liang's network
@@ -305,14 +265,15 @@ def test_rules_are_fitted_on_training_patients() -> None:
 def test_densenet_of_121_layers_learns_bright_crops() -> None:
     from radlib.papers.ge2020.classifier import densenet
 
-    small = DenseRecipe(features=4, growth=2, steps=12, batch_size=6, learning_rate=5e-3, precision="32-true")
+    small = DenseRecipe(features=4, growth=2, steps=12, batch_size=6, learning_rate=5e-3, class_weight=1,
+                        precision="32-true")  # fmt: skip
     layers = [m for m in densenet(small).modules() if isinstance(m, torch.nn.Conv3d)]
     assert len(layers) + 1 == 121  # with the classifying layer
     crops = 0.1 * torch.rand(12, 4, 32, 32, 32)
     labels = torch.arange(12) % 2
     crops[labels == 1] += 0.8
-    network = train_densenet(crops, labels, (crops, labels), recipe=small, class_weight=1, seed=0)
-    found = judge_crops(network, crops, labels, [str(k) for k in range(12)])
+    network = train_densenet(crops, labels, (crops, labels), recipe=small, seed=0)
+    found = predict_crops(network, crops, labels, [str(k) for k in range(12)])
     assert (found["predicted"] == found["truth"]).mean() > 0.9
     with pytest.raises(RadlibError, match="give 32 or more"):
-        train_densenet(crops[..., :16], labels, (crops, labels), recipe=small, class_weight=1, seed=0)
+        train_densenet(crops[..., :16], labels, (crops, labels), recipe=small, seed=0)

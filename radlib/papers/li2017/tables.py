@@ -278,3 +278,25 @@ def planted_correlations(found: FeatureSet, table: pd.DataFrame, traits: pd.Data
             best = max(r, key=lambda name: abs(r[name]))
             rows.append({"number": int(number), "follows most": best, "Spearman": r[best]})
     return pd.DataFrame(rows, columns=["number", "follows most", "Spearman"])
+
+
+def printed_f_scores(*, sizes: tuple[int, int] = (89, 30), features: int = 16384) -> pd.DataFrame:
+    """What the two F-scores that the paper prints say, if both classes spread alike.
+
+    Then :math:`F = \\Delta^2 (q_1^2 + q_2^2) / 2 s^2` with shares :math:`q` of the classes (Chen and Lin 2006), and
+    Student's t follows.
+
+    Args:
+        sizes: patients of the classes (first cohort, Table 1).
+        features: that were tested, for Bonferroni's correction.
+    """
+    n = sum(sizes)
+    rows = []
+    for name in ("first_feature", "second_feature"):
+        score = published(f"li2017.text.{name}.f_score").value
+        apart = 2 * score / sum((size / n) ** 2 for size in sizes)  # squared distance of the means, in variances
+        t = float(np.sqrt(apart / sum(1 / size for size in sizes)))
+        p = 2 * float(stats.t.sf(t, n - 2))
+        rows.append({"number": int(published(f"li2017.text.{name}").value), "F-score": score, "t": t, "p": p,
+                     "corrected for all features": min(1.0, features * p)})  # fmt: skip
+    return pd.DataFrame(rows)

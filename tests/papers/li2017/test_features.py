@@ -195,6 +195,13 @@ def test_paper_s_numbers() -> None:
     assert table.loc[13768, ["filter", "kernel", "order"]].tolist() == [107, 36, 2]
 
 
+def test_printed_f_scores_as_t_tests() -> None:
+    table = tables.printed_f_scores().set_index("number")
+    assert table.loc[13768, "t"] == pytest.approx(5.07, abs=0.01)
+    assert table.loc[13768, "p"] == pytest.approx(1.5e-6, rel=0.05)
+    assert table.loc[13768, "corrected for all features"] == pytest.approx(0.025, abs=0.001)
+
+
 def test_the_trait_behind_a_feature() -> None:
     found, truth = planted_set()
     traits = pd.DataFrame({"planted": truth.astype(float), "other": rng(1).normal(size=12), "flat": 1.0})

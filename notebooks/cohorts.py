@@ -40,6 +40,7 @@ from radlib.data.readers.brats import read_brats
 from radlib.data.sources import open_all
 from radlib.papers.across import baseline_tables as tables
 from radlib.plots.availability import IMAGE_ITEMS, LABEL_ITEMS, availability_counts, availability_map
+from radlib.plots.style import shared_legend
 from radlib.plots.viewer import gallery, interactive_viewer
 
 report = Report.start("cohorts", cohort=cohort, profile=profile, seed=seed)
@@ -177,8 +178,16 @@ if idh is not None and real_tables:
     report.table("wildtype", contents, index=False,
                  caption="The patients that Ge 2020 calls wild-type, by collection, by what the mutation table says of "
                  "IDH1, and by the IDH status of Ceccarelli et al.")  # fmt: skip
+    pieces = contents.pivot_table(
+        index="collection", columns=["IDH by Ceccarelli", "mutation table"], values="patients", fill_value=0
+    )
+    pieces.columns = [f"{status} by Ceccarelli, {listed}" for status, listed in pieces.columns]
+    axes = pieces.plot.barh(
+        stacked=True, figsize=(7.4, 3.2), legend=False, ylabel="", xlabel="patients called wild-type"
+    )
+    shared_legend(axes.figure)
     report.figure(
-        "wildtype", tables.wildtype_figure(contents),
+        "wildtype", axes.figure,
         caption="What stands behind the label wild-type in Ge 2020.",
         alt="Two stacked bars, one for each collection, divided by the IDH status of Ceccarelli et al. and by presence "
         "in the mutation table; the counts are in the table above.",

@@ -9,16 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from scipy import stats
 
 from radlib.core.errors import RadlibError
 from radlib.data.published import PublishedValue, published, published_values
-from radlib.plots.style import PALETTE
 
 GENOTYPES: Mapping[str, str] = {"mutant": "mutation", "wildtype": "wildtype"}
 """Our labels to the rows of the papers' tables."""
@@ -60,19 +56,12 @@ def cohorts_of_the_papers(sizes: Mapping[str, int], *, absent: Mapping[str, str]
     Returns:
         One row a cohort of a paper: ``paper, cohort, role, published, at hand, remark``.
     """
-    rows = []
-    for paper, name, role, keys in PAPER_COHORTS:
-        rows.append(
-            {
-                "paper": paper,
-                "cohort": name,
-                "role": role,
-                "published": int(sum(published(key).value for key in keys)),
-                "at hand": sizes.get(role, 0),
-                "remark": absent.get(role, ""),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame([
+        {"paper": paper, "cohort": name, "role": role,
+         "published": int(sum(published(key).value for key in keys)),
+         "at hand": sizes.get(role, 0), "remark": absent.get(role, "")}
+        for paper, name, role, keys in PAPER_COHORTS
+    ])  # fmt: skip
 
 
 # From participants
@@ -92,14 +81,12 @@ def by_genotype(participants: pd.DataFrame, *, label: str = "idh") -> pd.DataFra
     rows = {}
     for status, name in GENOTYPES.items():
         group = participants[participants[label] == status]
-        row = {
-            "patients": len(group),
-            "female": int((group["sex"] == "F").sum()),
-            "male": int((group["sex"] == "M").sum()),
+        sexes = {word: int((group["sex"] == sex).sum()) for word, sex in (("female", "F"), ("male", "M"))}
+        ages = {
+            column: int(group["age"].between(low, high, inclusive="left").sum())
+            for column, (low, high) in AGE_GROUPS.items()
         }
-        for column, (low, high) in AGE_GROUPS.items():
-            row[column] = int(((group["age"] >= low) & (group["age"] < high)).sum())
-        rows[name] = row
+        rows[name] = {"patients": len(group), **sexes, **ages}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -110,20 +97,12 @@ def beside_published(table: pd.DataFrame, *, prefix: str) -> pd.DataFrame:
         One row a cell: ``key, row, column, published, at hand, equal``.
     """
     cells = []
-    for row in table.index:
-        for column in table.columns:
-            entry = published(f"{prefix}.{row}.{column}")
-            value = table.loc[row, column]
-            cells.append(
-                {
-                    "key": entry.key,
-                    "row": entry.row,
-                    "column": entry.column,
-                    "published": entry.value,
-                    "at hand": value,
-                    "equal": bool(entry.low <= float(str(value)) <= entry.high),
-                }
-            )
+    for row, column in itertools.product(table.index, table.columns):
+        entry, value = published(f"{prefix}.{row}.{column}"), table.loc[row, column]
+        cells.append({
+            "key": entry.key, "row": entry.row, "column": entry.column, "published": entry.value, "at hand": value,
+            "equal": bool(entry.low <= float(str(value)) <= entry.high),
+        })  # fmt: skip
     return pd.DataFrame(cells)
 
 
@@ -146,54 +125,11 @@ def wildtype_contents(participants: pd.DataFrame) -> pd.DataFrame:
             f"the participants have no column {', '.join(lacking)}", remedy="use the real cohort of the role tcga-idh"
         )
     wildtype = participants[participants["idh"] == "wildtype"]
-    table = pd.DataFrame(
-        {
-            "collection": wildtype["collection"],
-            "mutation table": wildtype["idh1_table"].fillna("absent"),
-            "IDH by Ceccarelli": wildtype["idh_ceccarelli"].fillna("unknown"),
-        }
-    )
+    table = pd.DataFrame({
+        "collection": wildtype["collection"], "mutation table": wildtype["idh1_table"].fillna("absent"),
+        "IDH by Ceccarelli": wildtype["idh_ceccarelli"].fillna("unknown"),
+    })  # fmt: skip
     return table.value_counts().rename("patients").reset_index().sort_values(list(table.columns), ignore_index=True)
-
-
-def wildtype_figure(contents: pd.DataFrame) -> Figure:
-    """:func:`wildtype_contents` as one bar a collection, with the counts written into the pieces."""
-    colours = {"wildtype": PALETTE[0], "unknown": "#BDBDBD", "mutant": PALETTE[1]}
-    hatches = {"not mutated": "", "absent": "///"}
-    collections = sorted(contents["collection"].unique())
-    figure, axes = plt.subplots(figsize=(7.4, 0.8 * len(collections) + 1.7))
-    left = dict.fromkeys(collections, 0)
-    for status, colour in colours.items():
-        for listed, hatch in hatches.items():
-            piece = contents[(contents["IDH by Ceccarelli"] == status) & (contents["mutation table"] == listed)]
-            for collection, patients in zip(piece["collection"], piece["patients"], strict=True):
-                axes.barh(
-                    collection,
-                    patients,
-                    left=left[collection],
-                    color=colour,
-                    hatch=hatch,
-                    edgecolor="white",
-                    height=0.6,
-                )
-                middle = left[collection] + patients / 2
-                # Beside a piece that is narrower than its number, the number stands above the bar.
-                narrow = patients < 0.05 * contents["patients"].sum()
-                height = collections.index(collection) + (0.34 if narrow else 0)
-                box = {} if narrow else {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
-                side = "bottom" if narrow else "center"
-                axes.text(middle, height, str(patients), ha="center", va=side, fontsize="small", **box)
-                left[collection] += patients
-    axes.set_xlabel("patients called wild-type")
-    axes.grid(visible=False, axis="y")
-    figure.legend(
-        handles=[
-            *(Patch(color=colour, label=f"{status} by Ceccarelli") for status, colour in colours.items()),
-            Patch(facecolor="#8C8C8C", hatch="///", edgecolor="white", label="not in the mutation table"),
-        ],
-        loc="outside lower center", ncols=2, fontsize="small",
-    )  # fmt: skip
-    return figure
 
 
 def grade_divisions(participants: pd.DataFrame, *, published_hgg: int, published_lgg: int) -> pd.DataFrame:
@@ -220,15 +156,10 @@ def grade_divisions(participants: pd.DataFrame, *, published_hgg: int, published
     rows = []
     for definition, (low, high) in readings.items():
         n_low, n_high = int(low.sum()), int(high.sum())
-        rows.append(
-            {
-                "definition": definition,
-                "LGG": n_low,
-                "HGG": n_high,
-                "all": n_low + n_high,
-                "could hold the published": n_low >= published_lgg and n_high >= published_hgg,
-            }
-        )
+        rows.append({
+            "definition": definition, "LGG": n_low, "HGG": n_high, "all": n_low + n_high,
+            "could hold the published": n_low >= published_lgg and n_high >= published_hgg,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -258,12 +189,9 @@ def t_test_p_values(
     means: tuple[float, float], spreads: tuple[float, float], sizes: tuple[int, int]
 ) -> dict[str, float]:
     """p-values of Student's and Welch's t-test from means, standard deviations and sizes of two groups."""
+    printed = [value for group in zip(means, spreads, sizes, strict=True) for value in group]
     return {
-        name: float(
-            stats.ttest_ind_from_stats(
-                means[0], spreads[0], sizes[0], means[1], spreads[1], sizes[1], equal_var=equal
-            ).pvalue
-        )
+        name: float(stats.ttest_ind_from_stats(*printed, equal_var=equal).pvalue)
         for name, equal in (("Student", True), ("Welch", False))
     }
 
@@ -296,19 +224,12 @@ def li2017_p_values() -> pd.DataFrame:
                 )
             entry = published(key)
             name = next(iter(tests))
-            rows.append(
-                {
-                    "key": key,
-                    "cohort": title,
-                    "characteristic": characteristic,
-                    "n": int(sizes[0].value + sizes[1].value),
-                    "published": entry.value,
-                    "first test": name,
-                    "p": tests[name],
-                    "all tests": ", ".join(f"{test} {p:.3f}" for test, p in tests.items()),
-                    "explained by": ", ".join(t for t, p in tests.items() if entry.low <= p <= entry.high),
-                }
-            )
+            rows.append({
+                "key": key, "cohort": title, "characteristic": characteristic,
+                "n": int(sizes[0].value + sizes[1].value), "published": entry.value, "first test": name,
+                "p": tests[name], "all tests": ", ".join(f"{test} {p:.3f}" for test, p in tests.items()),
+                "explained by": ", ".join(t for t, p in tests.items() if entry.low <= p <= entry.high),
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -326,19 +247,11 @@ def li2017_shares() -> pd.DataFrame:
         count = published(key.removesuffix(".share")).value
         size = published(f"li2017.table1.{cohort}.samples.{column}").value
         share = 100 * count / size
-        rows.append(
-            {
-                "key": key,
-                "cohort": LI2017_COHORTS[cohort],
-                "row": row.replace("_", " "),
-                "column": column,
-                "count": int(count),
-                "of": int(size),
-                "published": entry.value,
-                "recomputed": share,
-                "agrees": entry.low - 1e-9 <= share <= entry.high + 1e-9,
-            }
-        )
+        rows.append({
+            "key": key, "cohort": LI2017_COHORTS[cohort], "row": row.replace("_", " "), "column": column,
+            "count": int(count), "of": int(size), "published": entry.value, "recomputed": share,
+            "agrees": entry.low - 1e-9 <= share <= entry.high + 1e-9,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -369,19 +282,11 @@ def li2017_pooled() -> pd.DataFrame:
                     _of_all(n1, n2, (means[0] + a, means[1] + b), (spreads[0] + c, spreads[1] + d))[statistic]
                     for a, b, c, d in shifts
                 ]
-                rows.append(
-                    {
-                        "key": total.key,
-                        "cohort": title,
-                        "characteristic": characteristic,
-                        "statistic": statistic,
-                        "published": printed,
-                        "recomputed": middle,
-                        "low": min(corners),
-                        "high": max(corners),
-                        "agrees": min(corners) <= printed + half and max(corners) >= printed - half,
-                    }
-                )
+                rows.append({
+                    "key": total.key, "cohort": title, "characteristic": characteristic, "statistic": statistic,
+                    "published": printed, "recomputed": middle, "low": min(corners), "high": max(corners),
+                    "agrees": min(corners) <= printed + half and max(corners) >= printed - half,
+                })  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -23,9 +23,7 @@ from radlib.stats.binary import (
     Results,
     folds_for,
     permuted,
-    results_table,
     run_controls,
-    run_protocols,
 )
 from radlib.stats.classification import Predictions
 from radlib.stats.noise import (
@@ -146,21 +144,6 @@ def permutation_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def group_table(
-    questions: dict[str, Question], splitter_of: dict[str, Splitter], recipe: Recipe, *, n_boot: int, seed: int
-) -> tuple[pd.DataFrame, dict[str, Results], list[str]]:
-    """All models for several groups of patients: the long table, the predictions, and why a group was left out."""
-    parts, found, reasons = [], {}, []
-    for name, question in questions.items():
-        if question.obstacle:
-            reasons.append(question.obstacle)
-            continue
-        found[name] = run_protocols(question, splitter_of[name], recipe, probabilities=False)
-        part = results_table(found[name], n_boot=n_boot, seed=seed)
-        parts.append(part.assign(group=question.name))
-    return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()), found, reasons
-
-
 def doubt_table(results: Results, labels: Labels, rate: np.ndarray, *, seed: int) -> pd.DataFrame:
     """How far accuracy and AUC move under other labels of the uncertain patients, model by model.
 
@@ -173,17 +156,10 @@ def doubt_table(results: Results, labels: Labels, rate: np.ndarray, *, seed: int
         drawn = assignment_simulation(predictions, labels.uncertain, rate, seed=seed)
         for metric in ("accuracy", "auc"):
             low, high = drawn.loc[metric, ["low", "high"]]
-            rows.append(
-                {
-                    "protocol": protocol,
-                    "model": model,
-                    "metric": metric,
-                    **bounds.loc[metric].to_dict(),
-                    "mean": drawn.loc[metric, "mean"],
-                    "plausible low": low,
-                    "plausible high": high,
-                }
-            )
+            rows.append({
+                "protocol": protocol, "model": model, "metric": metric, **bounds.loc[metric].to_dict(),
+                "mean": drawn.loc[metric, "mean"], "plausible low": low, "plausible high": high,
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -1,4 +1,4 @@
-"""Tables and sentences of the chapter on IDH from radiomic tables."""
+"""Tables of the chapter on IDH from radiomic tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from radlib.book.kept import KeptRun
 from radlib.data.cohort import Cohort
-from radlib.papers.across.idh import WITHIN, Labels
+from radlib.papers.across.idh import Labels
 from radlib.stats.binary import SVM, Results
 from radlib.stats.classification import Predictions, difference, mcnemar_exact
 from radlib.stats.intervals import Estimate
@@ -74,43 +73,6 @@ def model_lines(table: pd.DataFrame) -> pd.Series:
     return table["model"].where(table["model"] != SVM, table["model"] + ", " + table["protocol"])
 
 
-def gap_sentence(gaps: pd.DataFrame, group: str, *, n_selected: int) -> str:
-    """The gaps of one group as a range over the numbers tried, and where the number in use stands among them."""
-    part = gaps[gaps["group"] == group].sort_values("features")
-    ranked = part.sort_values("gap", kind="stable")
-    smallest, largest = ranked.iloc[0], ranked.iloc[-1]
-    text = (
-        f"In the group *{group}* the AUC as published exceeds the leakage-free one by {smallest['gap']:.3f} "
-        f"({smallest['features']:.0f} kept) to {largest['gap']:.3f} ({largest['features']:.0f} kept), over "
-        f"the {len(part)} numbers tried"
-    )
-    # A table with fewer features than asked for was tried with all that it has.
-    used = part[part["features"] == min(n_selected, part["features"].max())]
-    if used.empty:
-        return f"{text}; the {n_selected} used in this chapter are not among them."
-    rank = int((part["gap"] > used["gap"].item()).sum()) + 1
-    place = "the largest" if rank == 1 else f"number {rank} from the largest"
-    return f"{text}; with the {n_selected} used in this chapter it is {used['gap'].item():.3f}, {place}."
-
-
-def collection_sentence(permutations: pd.DataFrame, observed: float) -> str:
-    """What the features tell of the collection alone, against the AUC on the labels; empty without such shuffles.
-
-    The p-value is one-sided, with the observed labels counted among the shuffles.
-    """
-    rows = permutations[permutations["group"].str.endswith(WITHIN) & (permutations["metric"] == "auc")]
-    shuffled = rows["value"].dropna()
-    if shuffled.empty:
-        return ""
-    p = (1 + (shuffled >= observed).sum()) / (1 + len(shuffled))
-    return (
-        f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {shuffled.mean():.3f} "
-        f"({shuffled.quantile(0.025):.3f} to {shuffled.quantile(0.975):.3f}); on the labels as counted it reaches "
-        f"{observed:.3f} (p = {p:.3f}, one-sided; {len(shuffled)} shuffles allow no p below "
-        f"{1 / (1 + len(shuffled)):.3f})."
-    )
-
-
 def doubt_lines(doubts: pd.DataFrame) -> pd.DataFrame:
     """:func:`doubt_table` for a dot plot: each row once a ``kind`` (bounds, plausible labels), with its ``line``."""
     plausible = {"value": doubts["mean"], "low": doubts["plausible low"], "high": doubts["plausible high"]}
@@ -119,33 +81,6 @@ def doubt_lines(doubts: pd.DataFrame) -> pd.DataFrame:
         ignore_index=True,
     )
     return both.assign(line=model_lines(both))
-
-
-def kept_sentences(kept: KeptRun, *, n_selected: int) -> list[str]:
-    """What a kept run of the chapter found, in sentences whose numbers are its own."""
-    said = {name: kept.text(name) for name in kept.results.values}
-    permuted_auc = kept.table("permuted").query("metric == 'auc'")
-    gaps = kept.table("number")
-    sentences = [
-        f"On the kept patients the radiomics SVM has an AUC of {said['svm_auc_published']} as published and "
-        f"{said['svm_auc']} leakage-free, and a leakage-free accuracy of {said['svm_accuracy']}.",
-        f"Without any image the collection rule has an AUC of {said['collection_rule_auc']} and an accuracy of "
-        f"{said['collection_rule_accuracy']}, age alone {said['age_model_auc']} and {said['age_model_accuracy']}, age "
-        f"with collection {said['age_collection_auc']} and {said['age_collection_accuracy']}.",
-        *(
-            f"Within {name} the SVM's AUC is {said[f'{name}_published']} as published and {said[f'{name}_clean']} "
-            "leakage-free."
-            for name in ("LGG", "GBM")
-            if f"{name}_clean" in said
-        ),
-        *(gap_sentence(gaps, group, n_selected=n_selected) for group in gaps["group"].unique() if "LGG" in group),
-    ]
-    sentences += [
-        f"On shuffled labels ({row['group']}; {row['protocol']}) the AUC is "
-        f"{format_interval(row['value'], row['low'], row['high'])}."
-        for row in permuted_auc.to_dict("records")
-    ]
-    return sentences
 
 
 def measured_of(table: pd.DataFrame, *, arm: str) -> pd.DataFrame:

@@ -1,15 +1,11 @@
-"""The tables and sentences of the IDH chapter, on numbers that can be checked by hand."""
+"""The tables of the IDH chapter, on numbers that can be checked by hand."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from radlib.book.kept import KeptRun
-from radlib.book.results import Results
 from radlib.papers.across import idh
 from radlib.papers.across import idh_tables as show
 from radlib.papers.across.study import clean_rows, from_rows, to_rows
@@ -36,11 +32,6 @@ def _question(*, mutants: int = 12, n: int = 24, p: int = 6) -> Question:
     return Question(name="made up", features=features, truth=truth, clinical=clinical)
 
 
-def _gaps(*gaps: float) -> pd.DataFrame:
-    features = [1, 10, 100][: len(gaps)]
-    return pd.DataFrame({"group": "LGG", "features": features, "gap": gaps})
-
-
 def test_folds_never_outnumber_the_smaller_class() -> None:
     assert folds_for(_question(mutants=3), n_folds=5, n_repeats=2, seed=0).n_folds == 3
     assert folds_for(_question(mutants=1), n_folds=5, n_repeats=2, seed=0).n_folds == 2
@@ -64,16 +55,6 @@ def test_by_number_caps_at_the_features_there_are() -> None:
     assert value[LEAKAGE_FREE] > 0.9  # the planted feature is found
 
 
-def test_gap_sentence_says_range_and_place() -> None:
-    text = show.gap_sentence(_gaps(-0.05, 0.30, 0.20), "LGG", n_selected=100)
-    assert "by -0.050 (1 kept) to 0.300 (10 kept)" in text
-    assert "over the 3 numbers tried" in text
-    assert text.endswith("it is 0.200, number 2 from the largest.")
-    assert show.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=100).endswith("it is 0.300, the largest.")
-    assert "not among them" in show.gap_sentence(_gaps(0.1, 0.2, 0.3), "LGG", n_selected=50)
-    assert show.gap_sentence(_gaps(0.1, 0.2), "LGG", n_selected=100).endswith("it is 0.200, the largest.")
-
-
 def test_permutations_of_all_and_within_collections() -> None:
     question = _question()
     table = idh.permutation_table(
@@ -87,13 +68,6 @@ def test_permutations_of_all_and_within_collections() -> None:
     assert (summary["n"] == 2).all()
     assert (summary["low"] <= summary["value"]).all()
     assert (summary["value"] <= summary["high"]).all()
-
-
-def test_collection_sentence_counts_the_observed_among_the_shuffles() -> None:
-    rows = pd.DataFrame({"group": "all, within collections", "metric": "auc", "value": [0.5, 0.6, 0.9, np.nan]})
-    assert "AUC of 0.667" in show.collection_sentence(rows, 0.8)
-    assert "0.800 (p = 0.500, one-sided; 3 shuffles allow no p below 0.250)" in show.collection_sentence(rows, 0.8)
-    assert show.collection_sentence(rows.assign(group="all"), 0.8) == ""
 
 
 def test_doubt_lines_hold_bounds_and_plausible_labels() -> None:
@@ -128,27 +102,6 @@ def test_measured_rows_are_those_with_a_value() -> None:
     assert found.to_dict("records") == [
         {"arm": "svm", "metric": "auc", "group": "all", "value": 0.5, "low": 0.4, "high": 0.6, "n": 20}
     ]
-
-
-def test_kept_sentences_quote_the_kept_run(tmp_path: Path) -> None:
-    names = [
-        f"{model}_{metric}" for model in ("svm", "collection_rule", "age_model", "age_collection")
-        for metric in ("auc", "accuracy")
-    ]  # fmt: skip
-    names += ["svm_auc_published", "LGG_published", "LGG_clean"]
-    values = {name: {"text": f"<{name}>"} for name in names}
-    (tmp_path / "tables").mkdir()
-    _gaps(0.1, 0.2, 0.3).to_csv(tmp_path / "tables/number.csv", index=False)
-    pd.DataFrame(
-        {"group": "all 9", "protocol": PERMUTED, "metric": ["auc", "mcc"], "value": 0.51, "low": 0.4, "high": 0.6}
-    ).to_csv(tmp_path / "tables/permuted.csv", index=False)
-    kept = KeptRun(tmp_path, Results(chapter="idh_tables", values=values), {})
-    sentences = show.kept_sentences(kept, n_selected=100)
-    text = " ".join(sentences)
-    assert all(f"<{name}>" in text for name in names)
-    assert "GBM" not in text
-    assert sentences[-1] == "On shuffled labels (all 9; permuted labels) the AUC is 0.510 (0.400 to 0.600)."
-    assert "by 0.100 (1 kept) to 0.300 (100 kept)" in text
 
 
 def test_predictions_become_rows_and_back() -> None:

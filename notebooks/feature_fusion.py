@@ -71,8 +71,8 @@ from radlib.papers.zhang2021.study import find_real, on_real, on_training, segme
 from radlib.papers.zhang2021.tables import TITLES
 from radlib.study.studies import Study
 
-before = study_of("feature_transition", "starts", cohort=cohort, profile=profile, seed=seed)
-ours = before.arms["ours"]
+before = study_of("feature_transition", "starts", cohort=cohort, profile=profile, seed=seed).arms
+ours = before["ours"]
 
 
 def trained(network, jobs, *, random=False):
@@ -86,7 +86,7 @@ networks = {
     **{key: trained(key, ours) for key in baselines},
     **{key: trained(key, ours[:n_references], random=True) for key in references},
 }
-study = Study("networks", {**networks, "rule": before.arms["rule"]}, titles=TITLES)
+study = Study("networks", {**networks, "rule": before["rule"]}, titles=TITLES)
 training = Study("training", {"ours": [on_training(network=one, most=n_training) for one in ours]})
 changes = None
 if cohort == "simulated" and n_changed:

@@ -258,9 +258,10 @@ def train_li2017(work: Path) -> Callable[[int], object]:
 
 def train_ge2020(work: Path) -> Callable[[int], object]:
     """The pairwise GAN."""
+    from radlib.papers.ge2020.gan import GanRecipe, train_pair
+
     from radlib.data.cohort import Cohort
     from radlib.papers.ge2020.data import extract
-    from radlib.papers.ge2020.gan import GanRecipe, train_pair
 
     slices = extract(Cohort.load(_folder(TRAINING_SUBJECTS, work)), size=48, field=180.0, crop=32)
 

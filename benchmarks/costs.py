@@ -71,8 +71,8 @@ def segment(n: int, work: Path) -> Prepared:
     from radlib.data.cohort import Cohort
     from radlib.data.nifti import write_volume
     from radlib.data.store import prepare
-    from radlib.papers.islam2020 import segmentation as seg
-    from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
+    from radlib.papers.islam2020 import study_segmentation as seg
+    from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Recipe, build
 
     torch.manual_seed(0)
     network = build("fcn", in_channels=len(PAPER_MODALITIES), recipe=Recipe())
@@ -209,9 +209,10 @@ def _store(work: Path, **settings: Any) -> Any:
 
 def train_islam2020(work: Path) -> Callable[[int], object]:
     """The octave FCN."""
-    from radlib.papers.islam2020 import segmentation as seg
-    from radlib.papers.islam2020.segmentation_batches import SliceSampler
-    from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
+    from radlib.papers.islam2020 import study_segmentation as seg
+    from radlib.papers.islam2020.batches import SliceSampler
+    from radlib.papers.islam2020.losses import segmentation_loss
+    from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Recipe, build
     from radlib.training.settings import LoopSettings, OptimizerSettings
     from radlib.training.supervised import fit
 
@@ -221,7 +222,7 @@ def train_islam2020(work: Path) -> Callable[[int], object]:
     return lambda steps: fit(
         network,
         batch=sampler,
-        loss=seg.loss_of(),
+        loss=segmentation_loss(),
         optimizer=OptimizerSettings(),
         loop=LoopSettings(steps=steps),
         seed=0,

@@ -31,9 +31,10 @@ from radlib.core.device import describe_device, pick_device
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_flops, count_parameters
-from radlib.papers.islam2020 import segmentation as seg
-from radlib.papers.islam2020.segmentation_batches import SliceSampler
-from radlib.papers.islam2020.segmentation_networks import PAPER_MODALITIES, Recipe, build
+from radlib.papers.islam2020 import study_segmentation as seg
+from radlib.papers.islam2020.batches import SliceSampler
+from radlib.papers.islam2020.losses import segmentation_loss
+from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Recipe, build
 from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on
 from radlib.training.supervised import fit
 
@@ -122,7 +123,7 @@ def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
     grid = tuple(int(edge) for edge in arguments.grid.split(","))
     recipe = Recipe(
         widths=tuple(int(width) for width in arguments.widths.split(",")), steps=arguments.steps,
-        batch_size=arguments.batch, crop=arguments.crop or None, validations=0,
+        batch_size=arguments.batch, crop=arguments.crop, validations=0,
     )  # fmt: skip
     store = seg.slice_major(brains(arguments.subjects, grid)).to(device)  # type: ignore[arg-type]
     sampler = SliceSampler.of(store, store.ids, modalities=PAPER_MODALITIES, recipe=recipe, seed=0)
@@ -136,7 +137,7 @@ def measure(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
         network = equal_monai(wanted, len(recipe.widths), shape)
     else:
         network = build(kind, in_channels=3, recipe=recipe)
-    loss = seg.loss_of()
+    loss = segmentation_loss()
     base = peak_memory_bytes()
     plain_loop(network, sampler, steps=3, device=device, loss=loss)  # warm up
     if device.type == "cuda":

@@ -85,33 +85,22 @@ runs = list(itertools.product(range(n_runs), folds))
 
 
 def maker(features, width, run=0):
-    return acgan(
-        features=features, block=block, recipe=recipe_of(width), seed=seed + run
-    )
+    return acgan(features=features, block=block, recipe=recipe_of(width), seed=seed + run)
 
 
 def arm(features, run=0, block=block, **how):
-    return classifier(
-        features=features, block=block, recipe=recipe, seed=seed + run, **how
-    )
+    return classifier(features=features, block=block, recipe=recipe, seed=seed + run, **how)
 
 
-gans = Study(
-    "acgan", {f"{width} channels": maker(folds[0], width) for width in gan_widths}
-)
+gans = Study("acgan", {f"{width} channels": maker(folds[0], width) for width in gan_widths})
 more = {"added_share": added_share}
 helped = {
     "baseline": {}, "weighted_loss": {"arm": "weighted_loss"},
     "oversampling": {"arm": "oversampling"},
     "interpolation": {"arm": "interpolation", **more}, "linear": {"linear": True},
 }  # fmt: skip
-arms = {
-    name: [arm(fold, run, **how) for run, fold in runs] for name, how in helped.items()
-}
-arms["acgan"] = [
-    arm(fold, run, arm="acgan", maker=maker(fold, gan_widths[-1], run), **more)
-    for run, fold in runs
-]
+arms = {name: [arm(fold, run, **how) for run, fold in runs] for name, how in helped.items()}
+arms["acgan"] = [arm(fold, run, arm="acgan", maker=maker(fold, gan_widths[-1], run), **more) for run, fold in runs]
 arms["shuffled"] = [arm(fold, shuffled=True) for fold in folds[:n_permutations]]
 study = Study("slices", arms, titles=TITLES, runs=[run for run, _ in runs])
 division = Study("division", {
@@ -138,8 +127,7 @@ n_slices = sum(len(fold.test) for fold in opened)
 shape = " x ".join(map(str, opened[0].features.array.shape[1:]))
 n_high = int((data.participants["grade_group"] == "HGG").sum())
 report.sentence(
-    f"{len(folds)} folds; {n_slices} slices of {len(data)} patients, {n_high} HGG. "
-    f"A slice has {shape} features."
+    f"{len(folds)} folds; {n_slices} slices of {len(data)} patients, {n_high} HGG. A slice has {shape} features."
 )
 
 # %% [markdown]
@@ -294,9 +282,7 @@ report.table(
 # Over all folds as *leakage-free*, and the one division with the best point of its curve as *as published*.
 
 # %% tags=["hide-input"]
-report.measured(
-    "slices", by_slice[by_slice["group"] != "balanced"].dropna(subset="value"), protocol="leakage-free"
-)
+report.measured("slices", by_slice[by_slice["group"] != "balanced"].dropna(subset="value"), protocol="leakage-free")
 linear = slices[slices["arm"] == "linear"]
 report.measured(
     "slices",

@@ -105,9 +105,7 @@ further = {
     "numbers": jobs.numbers(**common | {"folds": fewer}, tried=tried),
     "chosen": jobs.chosen_number(**common, tried=tried[::2]),
     "permutations": jobs.permutations(**common, n=n_permutations),
-    "noise": jobs.noisy_labels(
-        **common | {"folds": replace(in_folds, n_repeats=1)}, draws=n_noise, seed=seed
-    ),
+    "noise": jobs.noisy_labels(**common | {"folds": replace(in_folds, n_repeats=1)}, draws=n_noise, seed=seed),
 }
 if cohort == "simulated":
     plain = Recipe(alpha=alpha, C=C, seed=seed)
@@ -177,9 +175,7 @@ report.sentence(
 # denominator is shown as a dash.
 
 # %%
-left_out, repeated = (
-    from_rows(protocols.result(scheme.scheme).scores) for scheme in (one_by_one, in_folds)
-)
+left_out, repeated = (from_rows(protocols.result(scheme.scheme).scores) for scheme in (one_by_one, in_folds))
 tables = {
     "leave-one-out": results_table(left_out, n_boot=n_boot, seed=seed),
     "repeated folds": results_table(repeated, n_boot=n_boot, seed=seed),
@@ -389,13 +385,9 @@ if len(shuffled):
 # wild-type, which is the majority class of either. What is left there is what the images add.
 
 # %%
-predictions_by_group = [
-    name for name in ("known", "LGG", "GBM") if f"{name}, leave-one-out" in by_group_arms
-]
+predictions_by_group = [name for name in ("known", "LGG", "GBM") if f"{name}, leave-one-out" in by_group_arms]
 reasons = [
-    questions[name].obstacle
-    for name in ("known", "LGG", "GBM")
-    if name in questions and questions[name].obstacle
+    questions[name].obstacle for name in ("known", "LGG", "GBM") if name in questions and questions[name].obstacle
 ]
 
 

@@ -39,18 +39,87 @@ long_above_days: float = 450.0  # above: long survival
 n_bootstrap: int = 2000  # resamples of patients behind an interval
 
 # %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import pandas as pd
+
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.core.paths import run_dir
-from radlib.data.sources import open_cohort
-from radlib.papers.islam2020 import radiogenomic_results as results
-from radlib.papers.islam2020 import segmentation as seg
-from radlib.papers.islam2020 import survival as end
-from radlib.papers.islam2020 import survival_results as shown
-from radlib.stats.paired import compare
-from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
+from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.papers.islam2020 import tables_survival as tables
+from radlib.papers.islam2020.study_survival import (
+    RECORDED,
+    TRUE_MASKS,
+    run_of,
+    study_from,
+)
+from radlib.plots.dots import dot_plot
+from radlib.plots.statistics import plot_importance
+from radlib.plots.style import PALETTE
+from radlib.stats import explain
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE
+from radlib.stats.survival import CLASSES
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import contrasts, estimates
 
 report = Report.start("radiogenomic_survival", cohort=cohort, profile=profile, seed=seed)
+
+# %% [markdown]
+# ## The study
+#
+# One job walks from images to features, with the trained generators and networks of the two chapters before. The
+# survival study then runs once for each source of the features, with the same patients and folds: *true masks* on
+# recorded images, masks *predicted* from recorded images with their gaps as zeros, and the paper's pipeline, masks
+# predicted after the gaps are filled in. Labels are shuffled for the paper's pipeline only.
+
+# %% tags=["study"]
+from radlib.book.plan import study_of
+from radlib.papers.islam2020.study_survival import (
+    ARMS,
+    SYNTHESISED,
+    Machines,
+    Repeats,
+    protocols,
+    stages,
+)
+from radlib.papers.islam2020.tables_survival import SOURCES
+from radlib.study.cohorts import Source
+from radlib.study.studies import Study
+
+patients = Source("tcga-gbm", cohort, profile)
+same = {"cohort": cohort, "profile": profile, "seed": seed}
+networks = study_of("octave_segmentation", "trainings", **same).arms["fcn"]
+fillers = study_of("modality_synthesis", "fillers", **same).arms
+walk = stages(
+    patients=patients,
+    networks=networks[: n_networks or None],
+    generators={target: jobs[0] for target, jobs in fillers.items()},
+    seed=seed,
+)
+machines = Machines(
+    n_radiomic=n_radiomic,
+    n_genomic=n_genomic,
+    short_below_days=short_below_days,
+    long_above_days=long_above_days,
+)
+masks = Study("stages", {"walk": walk})
+ablation = Study(
+    "ablation",
+    {
+        arm: protocols(
+            patients=patients, reading="days", machines=machines, measured=walk, arm=arm,
+            repeats=Repeats(
+                n_folds=n_folds, n_repeats=n_repeats, seed=seed,
+                n_permutations=n_permutations if arm == SYNTHESISED else 0,
+            ),
+        )
+        for arm in ARMS
+    },
+    titles=SOURCES,
+)  # fmt: skip
+
+# %% tags=["hide-input"]
+report.study(masks)
+report.study(ablation)
 
 # %% [markdown]
 # ## Data
@@ -58,88 +127,86 @@ report = Report.start("radiogenomic_survival", cohort=cohort, profile=profile, s
 # Patients of the survival cohort with at least one image. The networks were trained on the segmentation cohort and have
 # seen none of them.
 
-# %%
-data = open_cohort("tcga-gbm", cohort=cohort, profile=profile)
-data.require("expression", "survival_days", "event", "age", "seg")
-beside = {name: run_dir(cohort=cohort, profile=profile, chapter=name) / "weights"
-          for name in ("modality_synthesis", "octave_segmentation")}  # fmt: skip
-generators = end.load_generators(beside["modality_synthesis"])
-networks, about = seg.load_runs(beside["octave_segmentation"])
-networks = networks[: n_networks or None]
-
-# %% [markdown]
-# ## Stage 1: fill in the gaps
-
-# %%
-stages = end.fill_gaps(
-    data, generators, modalities=about["modalities"], grid=about["grid"], spacing=about["spacing"], seed=seed
-)
-
 # %% tags=["remove-input"]
+data = patients.open()
+data.require("expression", "survival_days", "event", "age", "seg")
+about = walk.result().notes
 report.sentence(
-    f"{len(stages.recorded)} of {len(data)} patients have an image. Segmentation needs "
-    f"{', '.join(about['modalities'])}; {len(stages.synthesised)} images were synthesised for "
-    f"{stages.synthesised['subject'].nunique()} patients."
+    f"{about['with_images']} of {about['patients']} patients have an image. Segmentation needs "
+    f"{', '.join(about['modalities'])}; {about['synthesised']} images were synthesised for {about['of']} patients."
 )
 
 # %% [markdown]
-# ## Stage 2: segment
+# ## Segmentation with gaps, and with synthetic images
 #
 # The same networks see the recorded images, with gaps as zeros, and the filled-in ones. The paper cannot say how good
 # its masks of TCGA are, as it has no reference for them; here there is one.
 
-# %%
-masks = {
-    end.TRUE_MASKS: end.true_masks(stages.recorded),
-    end.RECORDED: end.predict_masks(networks, stages.recorded, modalities=about["modalities"]),
-    end.SYNTHESISED: end.predict_masks(networks, stages.filled, modalities=about["modalities"]),
-}
-scores = end.mask_scores({arm: masks[arm] for arm in (end.RECORDED, end.SYNTHESISED)}, stages.recorded)
-
 # %% tags=["hide-input"]
-gaps = shown.with_gaps(scores, stages)
+dice = masks.scores.assign(arm=lambda table: table["masks"])
+affected = dice[dice["gaps"] > 0]
+order = {"groups": ["wt", "tc", "et"], "metrics": ["dice"], "seed": seed}
 report.figure(
     "dice",
-    shown.dice_figure(gaps),
+    dot_plot(
+        dice.sort_values("gaps", kind="stable").assign(
+            panel=dice["group"].str.upper(),
+            row=dice["gaps"].map("{} filled in".format),
+            masks=dice["masks"].map({RECORDED: "gaps left as zeros", SYNTHESISED: "gaps filled in"}),
+        ),
+        panel="panel",
+        metrics=["WT", "TC", "ET"],
+        rows="row",
+        colour="masks",
+        limits=(-0.02, 1.02),
+        xlabel="Dice, {}",
+    ),
     caption="Dice of predicted masks by how many of the needed modalities a patient lacks: gaps left as zeros, or "
-    "filled in with synthetic images.",
-    alt="Box plots of Dice for whole tumour, core and enhancing tumour, two boxes for each number of gaps.",
+    "filled in with synthetic images; a dot a patient.",
+    alt="Dots of Dice for whole tumour, core and enhancing tumour, two colours for each number of gaps.",
 )
-gain = compare(gaps[gaps["gaps"] > 0], metric="dice", reference=end.RECORDED, seed=seed)
+both = estimates(affected, **order).set_index(["arm", "group"])
+gain = contrasts(affected, [(SYNTHESISED, RECORDED)], **order).set_index("group")
+limits = ["value", "low", "high"]
 report.table(
     "dice",
-    shown.dice_table(gaps, gain),
+    pd.DataFrame([
+        {
+            "region": group.upper(),
+            "gaps left as zeros": format_interval(*both.loc[(RECORDED, group), limits]),
+            "gaps filled in": format_interval(*both.loc[(SYNTHESISED, group), limits]),
+            "difference": format_interval(*gain.loc[group, limits]),
+            "n": gain.loc[group, "n"],
+        }
+        for group in order["groups"]
+    ]),
     index=False,
     digits={"n": 0},
     caption="Dice of patients with gaps: means with intervals over patients, and the paired difference.",
-)
+)  # fmt: skip
 
 # %% tags=["remove-input"]
-found = gain.set_index("region")
-for region in ("wt", "tc", "et"):
-    row = found.loc[region]
+for region in order["groups"]:
+    row = gain.loc[region]
     report.value(f"filled_{region}", row["value"], low=row["low"], high=row["high"], n=int(row["n"]))
-report.sentence(
+filled = (
     "Filling in changes the Dice of patients with gaps by "
     f"{report.text('filled_wt')} (whole tumour), {report.text('filled_tc')} (core) and {report.text('filled_et')} "
-    "(enhancing tumour). A gap left as zeros is an image that the network has never seen; a synthetic one looks like "
+    "(enhancing tumour)."
+)
+report.sentence(
+    filled + " A gap left as zeros is an image that the network has never seen; a synthetic one looks like "
     "what it knows, be it right or wrong."
 )
 
 # %% [markdown]
-# ## Stage 3: the 71 features
-
-# %%
-tables = {
-    end.TRUE_MASKS: end.features(masks[end.TRUE_MASKS], stages.recorded),
-    end.RECORDED: end.features(masks[end.RECORDED], stages.recorded),
-    end.SYNTHESISED: end.features(masks[end.SYNTHESISED], stages.filled),
-}
+# ## The 71 features
 
 # %% tags=["hide-input"]
+features = {arm: walk.result().table(arm).set_index("id") for arm in ARMS}
 report.table(
     "features",
-    end.feature_agreement(tables),
+    tables.feature_agreement(features),
     index=False,
     digits={"median rho": 2, "lower quartile": 2, "upper quartile": 2, "missing (%)": 1,
             "missing with true masks (%)": 1},
@@ -148,33 +215,37 @@ report.table(
 )  # fmt: skip
 
 # %% [markdown]
-# ## Stage 4: survival
+# ## Survival
 #
 # As in *Radiogenomic survival on TCGA*: 8 radiomic features (age among the candidates) and 43 genes by recursive
 # elimination, a support vector regression of days, and the class into which the predicted days fall. The patients and
 # the folds are the same for every source of features.
 
-# %%
-ablation = end.ablate(
-    data, tables, splitter=RepeatedFolds(n_folds=n_folds, n_repeats=n_repeats, seed=seed), seed=seed,
-    short_below=short_below_days, long_above=long_above_days, n_radiomic=n_radiomic, n_genomic=n_genomic,
-    n_permutations=n_permutations,
-)  # fmt: skip
-costs = end.ablation_table(ablation, n_boot=n_bootstrap, seed=seed)
-
 # %% tags=["hide-input"]
-study, run = ablation.studies[end.SYNTHESISED], ablation.runs[end.SYNTHESISED]
-accuracies = results.accuracy_table({"days": run}, n_boot=n_bootstrap, seed=seed)
+runs = {arm: run_of(jobs[0]) for arm, jobs in ablation.arms.items()}
+studies = {arm: study_from(patients, machines, measured=walk, arm=arm) for arm in ARMS}
+costs = tables.ablation_table(runs, studies, n_boot=n_bootstrap, seed=seed)
+study, run = studies[SYNTHESISED], runs[SYNTHESISED]
+accuracies = tables.accuracy_table({"days": run}, n_boot=n_bootstrap, seed=seed)
 largest = 100 * float(study.classes.value_counts(normalize=True).max())
+panels = {LEAKAGE_FREE: f"accuracy (%), {LEAKAGE_FREE}", AS_PUBLISHED: f"accuracy (%), {AS_PUBLISHED}"}
 report.figure(
     "ablation",
-    end.ablation_figure(costs, chance=largest),
+    dot_plot(
+        costs.assign(source=costs["arm"].map(SOURCES), features=costs["model"].str.removeprefix("SVM, ")),
+        panel="protocol",
+        metrics=panels,
+        rows="features",
+        colour="source",
+        references=[("largest class", largest)],
+        row_height=0.6,
+    ),
     caption="Accuracy of the SVM by source of the radiomic features, with 95 % intervals over patients.",
     alt="Two panels, leakage-free and as published: dots for radiomic, genomic and fused features.",
 )
 report.table(
     "ablation",
-    end.display(costs),
+    tables.ablation_text(costs),
     index=False,
     digits={"n": 0},
     caption="What each stage's error costs: accuracy, its change against true masks (paired over patients), and the "
@@ -182,7 +253,24 @@ report.table(
 )
 
 # %% tags=["remove-input"]
-report.sentence(shown.ablation_sentence(costs, largest=largest))
+cost = costs.set_index(["protocol", "model", "arm"])
+
+
+def accuracy(protocol, model, arm):
+    return format_interval(*cost.loc[(protocol, model, arm), limits], digits=1) + " %"
+
+
+moved = cost.loc[LEAKAGE_FREE].query("arm != @TRUE_MASKS")
+n_moved = int(((moved["change low"] > 0) | (moved["change high"] < 0)).sum())
+report.sentence(
+    "Leakage-free, radiomic features alone give "
+    f"{accuracy(LEAKAGE_FREE, 'SVM, radiomic', TRUE_MASKS)} from true masks, "
+    f"{accuracy(LEAKAGE_FREE, 'SVM, radiomic', RECORDED)} from masks predicted with gaps, and "
+    f"{accuracy(LEAKAGE_FREE, 'SVM, radiomic', SYNTHESISED)} from masks predicted after filling in. Fused with "
+    f"genes the paper's pipeline gives {accuracy(LEAKAGE_FREE, tables.FUSED, SYNTHESISED)} leakage-free and "
+    f"{accuracy(AS_PUBLISHED, tables.FUSED, SYNTHESISED)} as published; the largest class alone has {largest:.1f} %. "
+    f"In {n_moved} of {len(moved)} leakage-free comparisons with true masks the interval of the change excludes 0."
+)
 
 # %% [markdown]
 # ### The paper's pipeline under every protocol
@@ -190,22 +278,36 @@ report.sentence(shown.ablation_sentence(costs, largest=largest))
 # %% tags=["hide-input"]
 report.figure(
     "protocols",
-    results.protocols_figure(accuracies, model="SVM, fused", reference=results.published_accuracy()),
+    dot_plot(
+        tables.protocol_rows(accuracies, reference=tables.published_accuracy()),
+        rows="row",
+        colour="kind",
+        marks={"chance": "chance"},
+        xlabel="accuracy (%)",
+        digits=1,
+    ),
     caption="Accuracy of the fused SVM on features of predicted masks and synthetic modalities "
     f"({len(study)} patients) under every protocol, and as published.",
     alt="Dots with intervals: published, as published, leakage-free, controls and shuffled labels.",
 )
+shown = tables.percent(accuracies)
 report.figure(
     "arms",
-    results.arms_figure(accuracies, reading="days"),
+    dot_plot(
+        shown[shown["machine"].isin(["SVM", "ANN"])],
+        panel="protocol",
+        metrics=panels,
+        rows="features",
+        colour="machine",
+        marks={"chance": "chance"},
+    ),
     caption="SVM and ANN on radiomic, genomic and fused features: the counterpart of Figure 9 A and B.",
-    alt="Two panels of dots with intervals, as published and leakage-free.",
+    alt="Two panels of dots with intervals, leakage-free and as published.",
 )
 
 # %% tags=["hide-input"]
-table_2 = {protocol: end.table_2(ablation, protocol, n_boot=n_bootstrap, seed=seed)
-           for protocol in (AS_PUBLISHED, LEAKAGE_FREE)}  # fmt: skip
-for protocol, (table, _) in table_2.items():
+for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
+    table, found = tables.table_2(run.of(protocol, tables.FUSED), study, n_boot=n_bootstrap, seed=seed)
     report.table(
         f"table2-{protocol.replace(' ', '-')}",
         table,
@@ -213,12 +315,20 @@ for protocol, (table, _) in table_2.items():
         caption=f"Table II, {protocol}, from images end to end: mean squared error in days², and accuracy, sensitivity "
         "and specificity in per cent. The last row is the published average.",
     )
+    report.measured("survival", tables.measured_rows(found, arm="svm_fused", protocol=protocol))
 
 # %% [markdown]
 # ### What the model uses
+#
+# The SVM is fitted, features and all, on all patients; the paper explains the model of its best fold.
 
 # %% tags=["hide-input"]
-figure, leading = shown.shap_figure(study, n_radiomic=n_radiomic, n_genomic=n_genomic, seed=seed)
+settings = {"n_radiomic": n_radiomic, "n_genomic": n_genomic, "seed": seed}
+selected, svm, _ = rg.fit_on_all(study, **settings)
+figure, axes = plt.subplots(figsize=(6.4, 5.8))
+leading = plot_importance(
+    axes, explain.linear_shap(svm, selected, classes=CLASSES), highlight=rg.PAPER_GENES, colours=PALETTE
+).index
 report.figure(
     "shap",
     figure,
@@ -233,18 +343,6 @@ report.sentence(
 
 # %% [markdown]
 # ## Agreement with the paper
-
-# %% tags=["remove-input"]
-for protocol, (_, values) in table_2.items():
-    for name, one in values.items():
-        if one.value == one.value:
-            report.record(
-                f"islam2020.table2.avg.{name}", one.value, low=one.low, high=one.high, n=one.n, protocol=protocol,
-                note="images end to end: synthetic modalities, predicted masks",
-            )  # fmt: skip
-fused = end.accuracy_of(costs, arm=end.SYNTHESISED, protocol=LEAKAGE_FREE)
-report.record("islam2020.figure1", fused.value, low=fused.low, high=fused.high, n=fused.n, unit="%",
-              protocol=LEAKAGE_FREE, note="the whole workflow runs; the value is its accuracy")  # fmt: skip
 
 # %% tags=["remove-input"]
 show_agreement(report)
@@ -266,10 +364,13 @@ show_agreement(report)
 # ablation holds the trained networks fixed: its intervals are over patients, not over trainings.
 #
 # ## Summary
-#
-# - The paper's pipeline runs from images with gaps to the survival class.
-# - The quality of masks on the survival cohort is known here, with and without synthetic modalities.
-# - The cost of each stage's error is measured on the same patients, with intervals.
+
+# %% tags=["remove-input"]
+report.sentence(
+    f"{filled} From images to the survival class, the paper's pipeline classifies "
+    f"{accuracy(LEAKAGE_FREE, tables.FUSED, SYNTHESISED)} of {len(study)} patients correctly leakage-free and "
+    f"{accuracy(AS_PUBLISHED, tables.FUSED, SYNTHESISED)} as published, where the largest class holds {largest:.1f} %."
+)
 
 # %% tags=["remove-input"]
 report.finish()

@@ -157,10 +157,7 @@ variants = Study(
 )
 rules = Study(
     "rules",
-    {
-        kind: [rule(setting=setting, smoothing=smoothing, kind=kind)] * n_runs
-        for kind in ("flair", "brain")
-    },
+    {kind: [rule(setting=setting, smoothing=smoothing, kind=kind)] * n_runs for kind in ("flair", "brain")},
     titles={"flair": "FLAIR above a threshold", "brain": "the whole brain"},
 )
 
@@ -188,10 +185,8 @@ courses = {variants.titles[arm]: part for arm, part in first_runs.groupby("arm")
 report.figure(
     "curves",
     loss_figure(courses, metric=["loss", "accuracy"], smooth=3, logarithmic=["loss"]),
-    caption="Course of the first training of every network; validation patches are "
-    "those of test patients.",
-    alt="Loss and accuracy over the steps of the training, two panels, a line for each "
-    "of five networks.",
+    caption="Course of the first training of every network; validation patches are those of test patients.",
+    alt="Loss and accuracy over the steps of the training, two panels, a line for each of five networks.",
 )
 report.table("sizes", tables.training_table(variants), index=False,
              digits={"thousand parameters": 0, "at the published size": 0,
@@ -219,8 +214,7 @@ report.figure(
     caption=f"DSC, PPV and sensitivity on {len(split.test)} test patients; means over "
     f"{n_runs} trainings with 95 % intervals over trainings and patients (counterpart of "
     "Figure 1(a), whose numbers are not printed).",
-    alt="Five networks and two rules with dots and intervals for DSC, PPV and "
-    "sensitivity.",
+    alt="Five networks and two rules with dots and intervals for DSC, PPV and sensitivity.",
 )
 report.table("figure1a", tables.readable(shown), index=False,
              caption="The same as numbers.")  # fmt: skip
@@ -259,10 +253,7 @@ report.figure(
 report.table("effects", tables.readable(changes, first="change"), index=False,
              caption="The same as numbers.")  # fmt: skip
 dsc = changes[changes["metric"] == "dice"]
-gains = "; ".join(
-    f"*{row.change}* {format_interval(row.value, row.low, row.high)}"
-    for row in dsc.itertuples()
-)
+gains = "; ".join(f"*{row.change}* {format_interval(row.value, row.low, row.high)}" for row in dsc.itertuples())
 report.sentence(f"Change of the DSC: {gains}.")
 
 # %% tags=["hide-input"]
@@ -276,9 +267,7 @@ report.sentence(
     "standard deviations above the brain's mean) is "
     f"{report.text('ahead_of_rule')} on the same patients."
 )
-by_patient = scores[scores["metric"] == "dice"].pivot_table(
-    index="subject", columns="arm", values="value"
-)
+by_patient = scores[scores["metric"] == "dice"].pivot_table(index="subject", columns="arm", values="value")
 missed = by_patient[["multiple", "flair"]] < 0.5
 both = missed.all(axis=1)
 report.sentence(
@@ -365,12 +354,7 @@ from radlib.papers.li2017.study_comparisons import steps as steps_behind
 
 behind = Study(
     "steps",
-    {
-        "multiple": [
-            steps_behind(setting=setting, trained=job, n_dense=n_detail)
-            for job in variants.arms["multiple"]
-        ]
-    },
+    {"multiple": [steps_behind(setting=setting, trained=job, n_dense=n_detail) for job in variants.arms["multiple"]]},
 )
 
 # %%
@@ -428,13 +412,10 @@ report.table(
     "normalisation",
     by_reading,
     index=False,
-    caption=f"{n_runs} trainings each, {n_detail} test patients: means, and paired "
-    "differences from the first reading.",
+    caption=f"{n_runs} trainings each, {n_detail} test patients: means, and paired differences from the first reading.",
 )
 gap = by_reading.set_index("normalisation")["Dice, difference"]
-report.sentence(
-    f"Change of the DSC from *training*: *local* {gap['local']}, *patch* {gap['patch']}."
-)
+report.sentence(f"Change of the DSC from *training*: *local* {gap['local']}, *patch* {gap['patch']}.")
 
 # %% [markdown]
 # ## Real subjects
@@ -478,13 +459,10 @@ else:
                   caption="DSC of every real subject.",
                   alt="Dots between 0 and 1, a line a method.")  # fmt: skip
     listed = "; ".join(
-        f"{row['method']}, from {row['learnt from']}: {row['DSC']:.3f} "
-        f"({row['lowest']:.3f} to {row['highest']:.3f})"
+        f"{row['method']}, from {row['learnt from']}: {row['DSC']:.3f} ({row['lowest']:.3f} to {row['highest']:.3f})"
         for row in measured.to_dict("records")
     )
-    report.sentence(
-        f"Mean DSC (lowest to highest) on {len(subjects.cohort)} real subjects: {listed}."
-    )
+    report.sentence(f"Mean DSC (lowest to highest) on {len(subjects.cohort)} real subjects: {listed}.")
 
 # %% [markdown]
 # ## Time

@@ -14,13 +14,10 @@ def synthesise(
     cohort: Annotated[Path, typer.Argument(help="Folder of a cohort, or a description (.yml).")],
     missing: Annotated[str, typer.Option(help="The modality to fill in: t1, t1ce, t2 or flair.")],
     out: Annotated[Path, typer.Option(help="The folder for the synthetic images.")],
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="A generator's weights, or a folder of them; those of the chapter modality_synthesis if left out."
-        ),
-    ] = None,
-    profile: Annotated[str, typer.Option(help="The profile of that chapter's run.")] = "default",
+    trained_on: Annotated[
+        str, typer.Option(help="The cohort of the chapter modality_synthesis whose generators are taken.")
+    ] = "simulated",
+    profile: Annotated[str, typer.Option(help="The profile of that chapter.")] = "default",
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -28,20 +25,15 @@ def synthesise(
 
     Synthetic images say so in their names and in their NIfTI headers. They are not for diagnosis.
     """
-    from radlib.core.errors import RadlibError
-    from radlib.core.paths import run_dir
+    from radlib.book.plan import study_of
     from radlib.data.sources import open_path
     from radlib.papers.islam2020.fill import fill_in
 
     opened = open_path(cohort)
-    place = weights or run_dir(cohort="simulated", profile=profile, chapter="modality_synthesis") / "weights"
-    files = sorted(place.glob(f"{missing}_from_*.safetensors")) if place.is_dir() else [place]
-    if not files:
-        raise RadlibError(
-            f"there is no generator of {missing}", file=place,
-            remedy="run: radlib chapter run modality_synthesis",
-        )  # fmt: skip
-    table = fill_in(opened, missing=missing, weights=files, out=out, seed=seed, device=device)
+    fillers = study_of("modality_synthesis", "fillers", cohort=trained_on, profile=profile, seed=0)
+    table = fill_in(
+        opened, missing=missing, generators=fillers.arms.get(missing, ()), out=out, seed=seed, device=device
+    )
     failed = table[table["state"].str.startswith("failed: ")].set_index("subject")["state"].str.removeprefix("failed: ")
     for state, count in table["state"][~table["subject"].isin(failed.index)].value_counts().items():
         typer.echo(f"{count} subjects: {state}")

@@ -16,13 +16,20 @@ PAPER_WIDTHS: tuple[int, ...] = (64, 128, 256, 512)
 
 
 class OctaveEncoderBlock(nn.Module):
-    """Two 3 x 3 octave convolutions, each followed by ReLU; the pooling lies outside, in front of the next block."""
+    """Two 3 x 3 octave convolutions, each followed by ReLU; the pooling lies outside, in front of the next block.
 
-    def __init__(self, in_channels: int, out_channels: int, *, ratio_in: float, ratio: float, norm: Norm) -> None:
+    ``groups`` divides every convolution whose channels it divides; the images themselves are never divided.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, ratio_in: float, ratio: float, norm: Norm, groups: int
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for channels, first in ((in_channels, ratio_in), (out_channels, ratio)):
-            layers.append(OctaveConv2d(channels, out_channels, ratio_in=first, ratio_out=ratio))
+            parts = (*split_channels(channels, first), *split_channels(out_channels, ratio))
+            shared = groups if all(part % groups == 0 for part in parts) else 1
+            layers.append(OctaveConv2d(channels, out_channels, ratio_in=first, ratio_out=ratio, groups=shared))
             if norm == "batch":
                 layers.append(OctaveMap(*(nn.BatchNorm2d(n) for n in split_channels(out_channels, ratio))))
             layers.append(OctaveMap(nn.ReLU(inplace=True), nn.ReLU(inplace=True)))
@@ -71,6 +78,7 @@ class OctaveFCN(nn.Module):
         ratio: share of low-frequency channels; 0 makes every octave convolution a plain one.
         excitation: of the decoder.
         norm: normalisation behind the octave convolutions; the paper has none.
+        groups: of the encoder's convolutions. The paper speaks of group convolution and prints no number; 1 is none.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class OctaveFCN(nn.Module):
         ratio: float = 0.5,
         excitation: Excitation = "skip_scse",
         norm: Norm = "none",
+        groups: int = 1,
     ) -> None:
         super().__init__()
         check_widths(widths)
@@ -90,7 +99,9 @@ class OctaveFCN(nn.Module):
         self.encoder = nn.ModuleList()
         channels, ratio_in = in_channels, 0.0
         for width in widths:
-            self.encoder.append(OctaveEncoderBlock(channels, width, ratio_in=ratio_in, ratio=ratio, norm=norm))
+            self.encoder.append(
+                OctaveEncoderBlock(channels, width, ratio_in=ratio_in, ratio=ratio, norm=norm, groups=groups)
+            )
             channels, ratio_in = width, ratio
         self.pool = nn.MaxPool2d(2)
         self.pool_octave = OctaveMap(self.pool, self.pool)
@@ -119,7 +130,8 @@ class OctaveFCN(nn.Module):
 class EncoderDecoderDiscriminator(nn.Module):
     """A light encoder-decoder that judges every pixel: strided 4 x 4 convolutions down, 4 x 4 deconvolutions up.
 
-    The first convolution has no normalisation, as in pix2pix; leaky ReLU of slope 0.2 going down, ReLU going up.
+    The first convolution has no normalisation, as in pix2pix; leaky ReLU of slope 0.2 going down, ReLU going up. There
+    are no skip connections, of which the paper says nothing.
 
     Args:
         in_channels: condition and image together.
@@ -182,3 +194,23 @@ class PatchDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(B, C, H, W)`` to logits ``(B, 1, h, w)`` of patches, positive where held to be real."""
         return self.layers(images)
+
+
+class Synthesiser(nn.Module):
+    """A generator with its output scaled to intensities: 0 to 1, and 0 outside the brain.
+
+    Args:
+        network: ``(B, C + noise_channels, H, W)`` to ``(B, 1, H, W)``.
+        sources: the modalities that it is given, in this order; a missing one is all 0.
+        noise_channels: of standard normal noise behind the modalities.
+    """
+
+    def __init__(self, network: nn.Module, *, sources: Sequence[str], noise_channels: int) -> None:
+        super().__init__()
+        self.network, self.sources, self.noise_channels = network, tuple(sources), noise_channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``(B, C, H, W)``, 0 to 1, to the synthetic ``(B, 1, H, W)``; noise comes from torch's generator."""
+        noise = torch.randn_like(images[:, :1].expand(-1, self.noise_channels, -1, -1))
+        brain = (images != 0).any(dim=1, keepdim=True)
+        return torch.sigmoid(self.network(torch.cat([images, noise], dim=1)).float()) * brain

@@ -8,20 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from radlib.cli import app
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.paths import run_dir
 from radlib.data.cohort import COLUMNS, Cohort
+from radlib.data.splits import Split
 from radlib.features.islam71 import feature_names
 from radlib.papers.across.predict import run
 from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, predict_idh, predict_survival
 from radlib.papers.across.predict.page import NOT_CLINICAL
-from radlib.papers.islam2020.networks import OctaveFCN
+from radlib.papers.islam2020.recipes import Folds, Recipe, build
+from radlib.papers.islam2020.study_segmentation import segmentation
 from radlib.phantom.make import make
 from radlib.plots.viewer import external_resources
-from radlib.training.weights import save_weights
+from radlib.study.cohorts import Images, Source
+from radlib.study.jobs import Job
+from radlib.study.studies import Study
 
 
 def table_cohort(*, n: int = 60, seed: int = 0) -> Cohort:
@@ -86,16 +90,20 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 @pytest.fixture
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Cohort) -> Path:
-    """A run directory with the weights of two untrained networks; the tables of both cohorts."""
-    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "runs"))
-    folder = run_dir(cohort="simulated", profile="smoke", chapter="octave_segmentation") / "weights"
-    arguments = {"in_channels": 3, "out_channels": 4, "widths": [4, 4], "ratio": 0.5, "excitation": "skip_scse"}
-    for fold in (1, 2):
-        torch.manual_seed(fold)
-        save_weights(folder / f"fcn_fold{fold}.safetensors", OctaveFCN(**arguments), metadata={
-            "target": "radlib.papers.islam2020.networks.OctaveFCN", "arguments": arguments, "train": ["a", "b"],
-            "modalities": ["t1ce", "flair", "t2"], "grid": [64, 64, 48], "spacing": 3.375,
-        })  # fmt: skip
+    """Two untrained networks in place of the chapter's; the tables of both cohorts."""
+    images = Images(source=Source("brats2017", profile="smoke"), grid=(64, 64, 48), spacing=3.375)
+    recipe, division = Recipe(widths=(4, 4, 4)), Folds(n_held_out=2, n_folds=2)
+    jobs = [
+        segmentation(images=images, division=division, fold=fold, model="fcn", recipe=recipe) for fold in range(2)
+    ]  # fmt: skip
+
+    def untrained(one: Job) -> nn.Module:
+        torch.manual_seed(one.inputs["fold"])
+        return build("fcn", in_channels=3, recipe=recipe)
+
+    monkeypatch.setattr(run, "study_of", lambda *_, **__: Study("trainings", {"fcn": jobs}))
+    monkeypatch.setattr(run, "load_network", untrained)
+    monkeypatch.setattr(run, "split_of", lambda _: Split(name="fold 1", train=("a", "b"), test=("c",)))
     monkeypatch.setattr(run, "open_cohort", lambda role, *, profile: trained)
     return tmp_path / "out"
 
@@ -136,10 +144,11 @@ def test_a_patient_without_an_image_or_unknown(ready: Path, patients: Cohort) ->
     assert not ready.exists()
 
 
-def test_without_trained_networks_the_command_names_the_chapter(
+def test_without_the_cohort_to_train_on_the_command_names_it(
     tmp_path: Path, patients: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
+    monkeypatch.setattr("radlib.study.store.kept_root", lambda: tmp_path)
     done = CliRunner().invoke(app, ["predict", str(patients.root), "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, RadlibError)
-    assert "run the chapter octave_segmentation" in str(done.exception)
+    assert "the simulated cohort 'brats2017' of profile 'default' has not been made" in str(done.exception)

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from radlib.book.plan import study_of
 from radlib.core.errors import MissingDataError
-from radlib.core.files import atomic_path, check_target, sha256
-from radlib.core.paths import run_dir
+from radlib.core.files import atomic_path, check_target
 from radlib.data.cohort import Cohort
 from radlib.data.nifti import Volume, write_volume
 from radlib.data.resampling import unusable
 from radlib.data.sources import open_cohort
 from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, Answer, predict_idh, predict_survival
 from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_page, summary_row
-from radlib.papers.islam2020 import survival as stages
-from radlib.papers.islam2020.segmentation import load_runs
+from radlib.papers.islam2020 import study_survival as stages
+from radlib.papers.islam2020.study_segmentation import load_network, split_of
+from radlib.papers.islam2020.study_synthesis import load_generator
 
 PARTS = {"enhancing tumour": (4,), "necrosis and non-enhancing core": (1,), "oedema": (2,), "whole tumour": (1, 2, 4)}
 MARK = "PREDICTED by radlib, not for clinical use"
@@ -61,9 +62,9 @@ def predict(
     for subject in chosen.ids:
         for target in (_segmentation_file(out, subject), out / "predictions.tsv"):
             check_target(target, inputs=cohort.files())
-    place = run_dir(cohort="simulated", profile=profile, chapter="octave_segmentation") / "weights"
-    networks, header = load_runs(place)
-    modalities = list(header["modalities"])
+    jobs = study_of("octave_segmentation", "trainings", cohort="simulated", profile=profile, seed=0).arms["fcn"]
+    networks, images = [load_network(one) for one in jobs], jobs[0].inputs["images"]
+    modalities = list(jobs[0].inputs["modalities"])
     failed = unusable(chosen, modalities)
     if len(failed) == len(chosen):
         raise MissingDataError(
@@ -72,17 +73,20 @@ def predict(
         )  # fmt: skip
     chosen = chosen.subset([subject for subject in chosen.ids if subject not in failed])
     complete = chosen.participants[modalities].notna().all(axis=None)
-    generators = {} if complete else stages.load_generators(place.parents[1] / "modality_synthesis" / "weights")
+    generators = {}
+    if not complete:
+        fillers = study_of("modality_synthesis", "fillers", cohort="simulated", profile=profile, seed=0).arms
+        generators = {target: load_generator(one[0]) for target, one in fillers.items()}
     filled = stages.fill_gaps(
-        chosen, generators, modalities=modalities, grid=header["grid"], spacing=header["spacing"], seed=seed
+        chosen, generators, modalities=modalities, grid=images.grid, spacing=images.spacing, seed=seed
     )
     masks = stages.predict_masks(networks, filled.filled, modalities=modalities)
     features = stages.features(masks, filled.filled)
     answers = _answers(features, chosen, profile=profile, n_boot=n_boot, seed=seed)
     provenance = {
         "software": f"radlib {version('radlib')}, profile {profile}",
-        "networks": f"{len(networks)} x {header['target']}, trained on {len(header['train'])} simulated patients each",
-        "weights": sha256(place / "fcn_fold1.safetensors"),
+        "networks": f"{len(networks)} x octave FCN, trained on {len(split_of(jobs[0]).train)} simulated patients each",
+        "trainings": ", ".join(one.fingerprint for one in jobs),
     }
     rows = []
     for subject in chosen.ids:

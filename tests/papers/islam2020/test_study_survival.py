@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import RadlibError
 from radlib.data.cohort import COLUMNS, Cohort
 from radlib.data.nifti import write_volume
-from radlib.papers.islam2020 import survival as end
-from radlib.papers.islam2020 import survival_results as shown
-from radlib.papers.islam2020.synthesis import Synthesiser, SynthesisRecipe, save_synthesiser
+from radlib.papers.islam2020 import study_survival as end
+from radlib.papers.islam2020 import tables_survival as tables
+from radlib.papers.islam2020.recipes import Folds, HeldOut, Recipe, SynthesisRecipe, build_generator
+from radlib.papers.islam2020.study_segmentation import segmentation
+from radlib.papers.islam2020.study_synthesis import generator
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE
+from radlib.study.cohorts import Images, Source, forget
 
-TINY = SynthesisRecipe(widths=(4, 8), precision="32-true")
+TINY = SynthesisRecipe(widths=(4, 8), discriminator_widths=(4, 8), steps=1, batch_size=2, crop=0, validations=1)
 PATIENTS = 24
 
 
@@ -56,7 +59,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture(scope="module")
 def stages(cohort: Cohort) -> end.Stages:
     torch.manual_seed(0)
-    generators = {"t2": Synthesiser(["t1ce"], TINY), "flair": Synthesiser(["t1"], TINY)}
+    generators = {"t2": build_generator(("t1ce",), TINY), "flair": build_generator(("t1",), TINY)}
     return end.fill_gaps(cohort, generators, modalities=("t1ce", "t2", "flair"), grid=(16, 16, 8), spacing=2.0, seed=0)
 
 
@@ -85,7 +88,7 @@ def test_a_patient_without_a_predicted_tumour_stays_in_the_study(stages: end.Sta
 
 
 @pytest.fixture(scope="module")
-def tables(stages: end.Stages) -> dict[str, pd.DataFrame]:
+def measured(stages: end.Stages) -> dict[str, pd.DataFrame]:
     masks = end.true_masks(stages.recorded)
     shrunk = {subject: np.where(labels == 2, 0, labels).astype(np.uint8) for subject, labels in masks.items()}
     return {
@@ -94,45 +97,56 @@ def tables(stages: end.Stages) -> dict[str, pd.DataFrame]:
     }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # seaborn's call of matplotlib
-def test_masks_are_scored_and_features_compared(stages: end.Stages, tables: dict[str, pd.DataFrame]) -> None:
-    masks = end.true_masks(stages.recorded)
-    empty = {subject: np.zeros_like(labels) for subject, labels in masks.items()}
-    scores = shown.with_gaps(end.mask_scores({end.RECORDED: empty, end.SYNTHESISED: masks}, stages.recorded), stages)
-    assert scores.query("model == @end.SYNTHESISED")["dice"].eq(1).all()
-    assert scores.query("model == @end.RECORDED")["dice"].eq(0).all()
-    assert scores.groupby("gaps")["subject"].nunique().to_dict() == {0: PATIENTS / 2, 1: PATIENTS / 2}
-    shown.dice_figure(scores)
-    agreement = end.feature_agreement(tables).set_index(["features", "of"])
+def test_features_of_changed_masks_agree_where_the_masks_do(measured: dict[str, pd.DataFrame]) -> None:
+    agreement = tables.feature_agreement(measured).set_index(["features", "of"])
     rho = agreement["median rho"].xs("fractal dimension", level="features")
     assert rho.eq(1).all()  # enhancing tumour and necrosis are as they were
-    assert agreement.loc[("axis lengths", end.RECORDED), "median rho"] < 1
+    assert agreement.loc[("axis lengths", tables.SOURCES[end.RECORDED]), "median rho"] < 1
+
+
+@pytest.fixture
+def patients(cohort: Cohort, six: Cohort, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
+    """A role opens the patients, another the subjects that networks are trained on."""
+    rows = six.participants.iloc[[0, 1, 2, 3, 0, 1, 2, 3]].set_axis([f"q{k}" for k in range(8)]).rename_axis("id")
+    training = Cohort(name="training", source="user", root=six.root, participants=rows)
+    found = {"brats2017": training, "tcga-gbm": cohort}
+    monkeypatch.setattr("radlib.study.cohorts.open_cohort", lambda role, **_: found[role])
+    forget()
+    yield Source("tcga-gbm", "toy.yml")
+    forget()
 
 
 @pytest.mark.slow
-def test_arms_share_patients_and_the_first_is_the_reference(cohort: Cohort, tables: dict[str, pd.DataFrame]) -> None:
-    from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE, RepeatedFolds
-
-    ablation = end.ablate(
-        cohort, tables, splitter=RepeatedFolds(n_folds=3, n_repeats=1, seed=0), short_below=300, long_above=450,
-        n_radiomic=3, n_genomic=2, n_permutations=0, seed=0,
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # inside MONAI's imports
+def test_from_images_to_classes_on_the_same_patients(patients: Source) -> None:
+    images = Images(source=Source("brats2017", "toy.yml"), grid=(16, 16, 8), spacing=2.0)
+    scaled = Images(source=images.source, grid=(16, 16, 8), spacing=2.0, normalise="minmax")
+    recipe = Recipe(widths=(4, 8), steps=2, batch_size=2, crop=0, validations=0)
+    network = segmentation(
+        images=images, division=Folds(n_held_out=2, n_folds=2), model="fcn", recipe=recipe
     )  # fmt: skip
-    assert {len(study) for study in ablation.studies.values()} == {PATIENTS}
-    table = end.ablation_table(ablation, n_boot=100, seed=0)
-    assert (table.loc[table["features of"] == end.TRUE_MASKS, "change"] == 0).all()
-    genomic = table[(table["model"] == "SVM, genomic") & (table["protocol"] == LEAKAGE_FREE)]
-    assert genomic["accuracy"].nunique() == 1  # genes are the same in every arm
+    maker = generator(images=scaled, division=HeldOut(n_test=2), target="t2", sources=("t1ce",), recipe=TINY)
+    walk = end.stages(patients=patients, networks=(network,), generators={"t2": maker})
+    scores = walk.result().scores
+    assert scores.groupby("masks")["subject"].nunique().to_dict() == dict.fromkeys(end.ARMS[1:], PATIENTS)
+    assert scores.groupby("gaps")["subject"].nunique().to_dict() == {0: PATIENTS / 2, 1: PATIENTS / 2}
+    assert walk.result().notes["synthesised"] == PATIENTS / 2
+    machines = end.Machines(n_radiomic=3, n_genomic=2)
+    repeats = end.Repeats(n_folds=3, n_repeats=1, n_permutations=0)
+    about = {"patients": patients, "machines": machines, "repeats": repeats, "reading": "days", "measured": walk}
+    arms = (end.TRUE_MASKS, end.SYNTHESISED)
+    runs = {arm: end.run_of(end.protocols(**about, arm=arm)) for arm in arms}
+    studies = {arm: end.study_from(patients, machines, measured=walk, arm=arm) for arm in arms}
+    assert {len(study) for study in studies.values()} == {PATIENTS}
+    found = tables.ablation_table(runs, studies, n_boot=100, seed=0)
+    assert (found.loc[found["arm"] == end.TRUE_MASKS, "change"] == 0).all()
+    genomic = found[(found["model"] == "SVM, genomic") & (found["protocol"] == LEAKAGE_FREE)]
+    assert genomic["value"].nunique() == 1  # genes are the same in every arm
     assert genomic["concordance"].iloc[0] > 0.7  # and one of them carries the signal
-    assert "change (points)" in end.display(table)
-    end.ablation_figure(table, chance=40.0)
-    assert "leakage-free" in shown.ablation_sentence(table, largest=40.0).lower()
-    rows, found = end.table_2(ablation, AS_PUBLISHED, n_boot=100, seed=0)
-    assert found["accuracy"].n == PATIENTS
+    text = tables.ablation_text(found)
+    assert (text["change (points)"] == "").sum() == 6
+    rows, estimates = tables.table_2(
+        runs[end.SYNTHESISED].of(AS_PUBLISHED, tables.FUSED), studies[end.SYNTHESISED], n_boot=100, seed=0
+    )
+    assert estimates["accuracy"].n == PATIENTS
     assert "published" in rows.index
-
-
-def test_generators_are_found_or_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(RadlibError, match=r"there are no generators.*modality_synthesis"):
-        end.load_generators(tmp_path)
-    save_synthesiser(tmp_path / "t2_from_any.safetensors", Synthesiser(["t1"], TINY), target="t2", recipe=TINY)
-    assert list(end.load_generators(tmp_path)) == ["t2"]

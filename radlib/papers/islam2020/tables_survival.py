@@ -1,21 +1,19 @@
-"""Tables and figures of the radiogenomic survival study (:mod:`radlib.papers.islam2020.radiogenomics`)."""
+"""Tables of the chapters on radiogenomic survival (:mod:`radlib.papers.islam2020.radiogenomics`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from radlib.book.kept import KeptRun
 from radlib.data.published import published
-from radlib.papers.islam2020.radiogenomics import ARMS, Study, days_rows
-from radlib.plots.style import PALETTE
+from radlib.papers.islam2020.radiogenomics import Study, days_rows
+from radlib.papers.islam2020.study_survival import ARMS, RECORDED, SYNTHESISED, TRUE_MASKS
 from radlib.stats import multiclass
 from radlib.stats.intervals import Estimate, corrected_resampled_interval, permutation_interval, proportion
+from radlib.stats.paired import paired_difference
 from radlib.stats.protocols import (
     AS_PUBLISHED,
     LEAKAGE_FREE,
@@ -25,18 +23,18 @@ from radlib.stats.protocols import (
     permutation_order,
 )
 from radlib.stats.stability import named_frequencies, nogueira_stability, selection_matrix
-from radlib.stats.survival import CLASSES, concordance, kaplan_meier, mean_squared_error
+from radlib.stats.survival import CLASSES, concordance, kaplan_meier, log_rank, mean_squared_error
+from radlib.stats.tables import format_interval
+
+FUSED = "SVM, fused"
+SOURCES = {
+    TRUE_MASKS: "true masks, recorded images", RECORDED: "predicted masks, recorded images",
+    SYNTHESISED: "predicted masks, synthesised modalities",
+}  # fmt: skip
+"""Where the 71 features come from, by the names that readers see."""
 
 TABLE = "islam2020.table2"
 SHUFFLED = (PERMUTED, PUBLISHED_PERMUTED)
-COLOURS = {
-    "published": PALETTE[6],
-    AS_PUBLISHED: PALETTE[1],
-    LEAKAGE_FREE: PALETTE[0],
-    "control": PALETTE[2],
-    PERMUTED: PALETTE[5],
-    PUBLISHED_PERMUTED: PALETTE[4],
-}
 
 
 def published_folds() -> pd.DataFrame:
@@ -147,115 +145,6 @@ def concordance_table(rows: Mapping[str, pd.DataFrame], study: Study, *, n_boot:
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def protocols_figure(
-    table: pd.DataFrame, *, model: str, reference: Estimate, extra: Sequence[tuple[str, Estimate]] = ()
-) -> Figure:
-    """Accuracy of one model under every protocol, beside the published number and the controls, with intervals.
-
-    Args:
-        table: of :func:`accuracy_table`.
-        model: which model, e.g. ``SVM, fused``.
-        reference: the published accuracy.
-        extra: further results as published (label, estimate).
-    """
-    points: list[tuple[str, str, Any, Any, Any, Any]] = [
-        ("published", "published (interval from its counts)", reference.value, reference.low, reference.high, np.nan)
-    ]
-    for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
-        for row in table[(table["protocol"] == protocol) & (table["model"] == model)].itertuples():
-            label = f"{protocol}, {row.reading}"
-            points.append((protocol, label, row.accuracy, row.low, row.high, row.chance))
-        if protocol == AS_PUBLISHED:
-            points += [(AS_PUBLISHED, label, one.value, one.low, one.high, np.nan) for label, one in extra]
-    controls = table[(table["protocol"] == "control") & (table["reading"] == "classes")]
-    for row in controls.itertuples():
-        points.append(("control", f"control: {row.model}", row.accuracy, row.low, row.high, np.nan))
-    for protocol in SHUFFLED:
-        for row in table[(table["protocol"] == protocol) & (table["model"] == model)].itertuples():
-            points.append((protocol, f"{protocol}, {row.reading}", row.accuracy, row.low, row.high, row.chance))
-    figure, axes = plt.subplots(figsize=(7.4, 0.42 * len(points) + 1.3))
-    axes.axvline(100 * reference.value, color=COLOURS["published"], linestyle=":", linewidth=1)
-    for y, (kind, _, value, low, high, chance) in enumerate(points):
-        axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[kind], linewidth=2, solid_capstyle="butt")
-        axes.plot(100 * value, y, "o", color=COLOURS[kind], markersize=7)
-        axes.plot(100 * chance, y, marker="|", color="black", markersize=14, markeredgewidth=1.5)
-        end = value if high != high else high
-        axes.annotate(
-            f"{100 * value:.1f}", (100 * max(end, value), y), xytext=(6, 0), textcoords="offset points", va="center",
-            fontsize="x-small",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-        )  # fmt: skip
-    axes.set_yticks(range(len(points)), [point[1] for point in points], fontsize="small")
-    axes.invert_yaxis()
-    axes.set(xlabel="accuracy, % (tick: chance)", xlim=(0, 112))
-    axes.grid(visible=False, axis="y")
-    return figure
-
-
-def arms_figure(table: pd.DataFrame, *, reading: str) -> Figure:
-    """Figure 9 A and B: accuracy of SVM and ANN by feature set, as published and leakage-free, with chance."""
-    figure, panels = plt.subplots(1, 2, figsize=(7.4, 3.4), sharey=True)
-    for axes, protocol in zip(panels, (AS_PUBLISHED, LEAKAGE_FREE), strict=True):
-        part = table[(table["protocol"] == protocol) & (table["reading"] == reading)].set_index("model")
-        for k, (machine, marker) in enumerate((("SVM", "o"), ("ANN", "s"))):
-            rows = part.loc[[f"{machine}, {arm}" for arm in ARMS]]
-            x = np.arange(len(ARMS)) + (k - 0.5) * 0.24
-            value = 100 * rows["accuracy"].to_numpy()
-            below = np.nan_to_num(value - 100 * rows["low"].to_numpy())
-            above = np.nan_to_num(100 * rows["high"].to_numpy() - value)
-            axes.errorbar(x, value, yerr=np.abs([below, above]), fmt=marker, color=PALETTE[k], label=machine, capsize=3)
-            axes.plot(x, 100 * rows["chance"].to_numpy(), "_", color="black", markersize=14, label=None)
-        axes.set_xticks(range(len(ARMS)), ARMS)
-        axes.set(title=protocol, ylim=(0, 103))
-    panels[0].set_ylabel("accuracy, % (dash: chance)")
-    panels[1].legend(loc="upper right")
-    return figure
-
-
-def kaplan_meier_figure(groups: Mapping[str, pd.Series], study: Study, p_values: Mapping[str, float]) -> Figure:
-    """Kaplan-Meier curves of predicted classes, one panel a protocol."""
-    figure, panels = plt.subplots(1, len(groups), figsize=(7.4, 3.5), sharey=True, squeeze=False)
-    for axes, (title, group) in zip(panels[0], groups.items(), strict=True):
-        curves = kaplan_meier(study.days, study.event, group)
-        for label, curve in curves.groupby(curves["group"].astype(int)):
-            k = int(str(label))
-            colour, line = PALETTE[k], ("-", "--", "-.")[k]
-            name = f"{CLASSES[k]} (n={int((group == k).sum())})"
-            axes.step(curve["days"], curve["survival"], where="post", color=colour, linestyle=line, label=name)
-            axes.fill_between(
-                curve["days"], curve["low"], curve["high"], step="post", color=colour, alpha=0.13, linewidth=0
-            )
-        p = p_values[title]
-        text = "log-rank: one group" if p != p else "log-rank p < 0.001" if p < 0.001 else f"log-rank p = {p:.3f}"
-        axes.set(title=f"{title}\n{text}", xlabel="days", ylim=(0, 1.02))
-        axes.legend(title="predicted", fontsize="x-small", title_fontsize="x-small")
-    panels[0][0].set_ylabel("share alive")
-    return figure
-
-
-def frequency_figure(frequency: pd.Series, names: Sequence[str], *, chance: float, what: str) -> Figure:
-    """How often features are selected: all of them in descending order, the named ones marked, and chance."""
-    figure, axes = plt.subplots(figsize=(7.4, 3.6))
-    ordered = frequency.sort_values(ascending=False, kind="stable")
-    place = {name: k + 1 for k, name in enumerate(ordered.index)}
-    axes.plot(np.arange(1, len(ordered) + 1), 100 * ordered.to_numpy(), color=PALETTE[0], label="all")
-    axes.axhline(100 * chance, color="black", linewidth=1, linestyle=":", label=f"chance, {100 * chance:.1f} %")
-    level, before = 0, 0
-    for k, name in enumerate(sorted((name for name in names if name in place), key=lambda name: place[name])):
-        x, y = place[name], 100 * float(ordered[name])
-        level = level + 1 if x < 2 * before else 0  # neighbours on the logarithmic axis stand above one another
-        before = x
-        axes.plot(x, y, "v", color=PALETTE[1], markersize=6, label="named by the paper" if k == 0 else None)
-        axes.annotate(
-            name, (x, y), xytext=(0, 12 + 13 * level), textcoords="offset points", ha="center", fontsize="x-small",
-            arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
-        )  # fmt: skip
-    axes.set(xscale="log", xlabel=f"{what}, most often selected first", ylabel="training sets, %")
-    axes.set_ylim(bottom=-2, top=max(30.0, 100 * float(frequency.max()) * 1.25))
-    axes.legend()
-    return figure
-
-
 def stability_table(run: ProtocolRun, features: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Stability of the selection over the folds of one repeat, for true and for shuffled labels, like for like.
 
@@ -330,20 +219,157 @@ def kept_accuracies(kept: KeptRun) -> pd.DataFrame:
     return table
 
 
-def kept_sentence(kept: KeptRun, *, model: str = "SVM, fused") -> str:
-    """What a kept run found, in a paragraph whose numbers come from its tables."""
-    table = kept.table("accuracy")
+# What figures show
 
-    def said(reading: str, protocol: str) -> str:
-        chosen = (table["reading"] == reading) & (table["protocol"] == protocol) & (table["model"] == model)
-        row = table[chosen].iloc[0]
-        return f"{row['accuracy']:.1f} % ({row['low']:.1f} to {row['high']:.1f})"
 
-    majority = table.query("protocol == 'control' and model == 'majority class'").iloc[0]
-    return (
-        f"On {int(majority['n'])} TCGA patients the published protocol gives {said('days', AS_PUBLISHED)} in the "
-        f"reading *days* and {said('classes', AS_PUBLISHED)} in the reading *classes*. The same protocol on shuffled "
-        f"labels gives {said('days', PUBLISHED_PERMUTED)} and {said('classes', PUBLISHED_PERMUTED)}. With the "
-        f"selection inside the folds there is {said('days', LEAKAGE_FREE)} and {said('classes', LEAKAGE_FREE)}, beside "
-        f"{majority['accuracy']:.1f} % for calling everybody the largest class."
-    )
+def percent(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`accuracy_table` in per cent, with ``value``, ``machine`` and ``features`` (of ``SVM, fused``)."""
+    shown = table.rename(columns={"accuracy": "value"})
+    shares = [str(name) for name in shown if name not in ("reading", "protocol", "model", "n")]
+    shown[shares] *= 100
+    parts = shown["model"].str.partition(", ")
+    return shown.assign(machine=parts[0], features=parts[2])
+
+
+def protocol_rows(
+    table: pd.DataFrame, *, reference: Estimate, model: str = FUSED, extra: Mapping[str, Estimate] | None = None
+) -> pd.DataFrame:
+    """One model under every protocol beside the published accuracy and the controls: ``row, kind, value, ...`` (%).
+
+    Args:
+        table: of :func:`accuracy_table`.
+        reference: the published accuracy.
+        model: which model.
+        extra: further results as published.
+    """
+    rows = [{"row": "published (interval from its counts)", "kind": "published", **reference.as_dict()}]
+    for protocol in (AS_PUBLISHED, LEAKAGE_FREE, "control", *SHUFFLED):
+        part = table[table["protocol"] == protocol]
+        control = protocol == "control"
+        part = part[part["reading"] == "classes"] if control else part[part["model"] == model]
+        for row in part.to_dict("records"):
+            name = f"control: {row['model']}" if control else f"{protocol}, {row['reading']}"
+            chance = {} if control else {"chance": row["chance"]}
+            rows.append({"row": name, "kind": protocol, "value": row["accuracy"], "low": row["low"],
+                         "high": row["high"], **chance})  # fmt: skip
+        if protocol == AS_PUBLISHED:
+            rows += [{"row": name, "kind": protocol, **one.as_dict()} for name, one in (extra or {}).items()]
+    shown = pd.DataFrame(rows)
+    numbers = [name for name in ("value", "low", "high", "chance") if name in shown]
+    return shown.assign(**{name: 100 * shown[name].astype(float) for name in numbers})
+
+
+def survival_curves(groups: Mapping[str, pd.Series], study: Study) -> pd.DataFrame:
+    """Kaplan-Meier curves of predicted classes: ``panel`` (with the log-rank p), ``class``, ``days, survival, ...``."""
+    parts = []
+    for title, group in groups.items():
+        curves = kaplan_meier(study.days, study.event, group)
+        names = {k: f"{CLASSES[k]} (n = {int((group == k).sum())})" for k in sorted(set(group))}
+        p = log_rank(study.days, study.event, group).p
+        parts.append(curves.assign(
+            panel=f"{title}\nlog-rank p = {p:.2g}", predicted=[names[k] for k in curves["group"].astype(int)]
+        ))  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+# What the ledger is given
+
+
+def measured_rows(found: Mapping[str, Estimate], *, arm: str, protocol: str, group: str = "all") -> pd.DataFrame:
+    """Estimates by metric as rows of :meth:`radlib.book.report.Report.measured`; what is undefined is left out."""
+    return pd.DataFrame([
+        {"arm": arm, "metric": name, "group": group, **one.as_dict(), "protocol": protocol}
+        for name, one in found.items() if np.isfinite(one.value)
+    ])  # fmt: skip
+
+
+def fold_rows(table: pd.DataFrame, *, n: int, protocol: str) -> pd.DataFrame:
+    """The folds of :func:`table_2` and the accuracy of the best, as rows of the ledger."""
+    folds = table[[name.startswith("fold") for name in table.index]]
+    found = [
+        measured_rows({str(name): Estimate(float(value), n=n) for name, value in row.items()}, arm="svm_fused",
+                      protocol=protocol, group=f"fold{number}")
+        for number, (_, row) in enumerate(folds.iterrows(), start=1)
+    ]  # fmt: skip
+    best = {"accuracy": Estimate(float(folds["accuracy"].max()), n=n)}
+    return pd.concat([*found, measured_rows(best, arm="svm_fused", protocol=protocol, group="best")])
+
+
+# From images
+
+
+def ablation_table(
+    runs: Mapping[str, ProtocolRun], studies: Mapping[str, Study], *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """What each stage's error costs: accuracy and concordance, by arm, protocol and features of the SVM.
+
+    Returns:
+        ``arm``, ``protocol``, ``model``, ``value`` (accuracy, %) and ``concordance`` with limits, ``n``, and ``change``
+        (percentage points) to the first arm, paired over patients, with limits.
+    """
+    rows = []
+    for protocol in (LEAKAGE_FREE, AS_PUBLISHED):
+        for model in ("SVM, radiomic", "SVM, genomic", FUSED):
+            base: pd.Series | None = None
+            for arm, run in runs.items():
+                study, part = studies[arm], run.of(protocol, model)
+                accuracy = multiclass.estimates(part, CLASSES, n_boot=n_boot, seed=seed)["accuracy"]
+                order = concordance(days_rows(part), study.days, study.event, n_boot=n_boot, seed=seed)
+                right = (part["true"] == part["predicted"]).groupby(part["subject"]).mean()
+                base = right if base is None else base
+                change = paired_difference(100 * right[base.index], 100 * base, n_boot=n_boot, seed=seed)
+                rows.append({
+                    "arm": arm, "protocol": protocol, "model": model,
+                    "value": 100 * accuracy.value, "low": 100 * accuracy.low, "high": 100 * accuracy.high,
+                    "concordance": order.value, "concordance low": order.low, "concordance high": order.high,
+                    "change": change.value, "change low": change.low, "change high": change.high, "n": accuracy.n,
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def ablation_text(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`ablation_table` with intervals as text."""
+
+    def cells(*columns: str, digits: int) -> list[str]:
+        return [format_interval(*row, digits=digits) for row in table[list(columns)].to_numpy(dtype=float)]
+
+    changes = cells("change", "change low", "change high", digits=1)
+    return pd.DataFrame({
+        "features of": table["arm"].map(SOURCES), "protocol": table["protocol"], "model": table["model"],
+        "accuracy (%)": cells("value", "low", "high", digits=1),
+        "change (points)": ["" if arm == ARMS[0] else text for arm, text in zip(table["arm"], changes, strict=True)],
+        "concordance": cells("concordance", "concordance low", "concordance high", digits=2),
+        "n": table["n"],
+    })  # fmt: skip
+
+
+def feature_agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How well features of the later arms agree with those of true masks: Spearman's rho by kind of feature.
+
+    Args:
+        tables: features (patients, 71) by arm.
+
+    Returns:
+        One row a kind of feature and arm: median and quartiles of the correlation over features and the share of
+        values that are missing.
+    """
+    truth = tables[TRUE_MASKS]
+    kinds = {
+        "axis coordinates": r"axis\d_[xyz]$", "axis lengths": "length$", "centroid": "centroid",
+        "eigenvalues": "eigenvalue", "eccentricity": "eccentricity", "fractal dimension": "fractal",
+        "intensity": "kurtosis|entropy|histogram",
+    }  # fmt: skip
+    rows = []
+    for arm in (RECORDED, SYNTHESISED):
+        both = tables[arm].reindex(truth.index)
+        for kind, pattern in kinds.items():
+            names = list(truth.columns[truth.columns.str.contains(pattern)])
+            varying = [name for name in names if both[name].nunique() > 1 and truth[name].nunique() > 1]
+            rho = [both[name].corr(truth[name], method="spearman") for name in varying]
+            low, middle, high = np.nanquantile(rho, [0.25, 0.5, 0.75]) if np.isfinite(rho).any() else [np.nan] * 3
+            rows.append({
+                "features": kind, "of": SOURCES[arm], "median rho": middle, "lower quartile": low,
+                "upper quartile": high, "missing (%)": 100 * both[names].isna().to_numpy().mean(),
+                "missing with true masks (%)": 100 * truth[names].isna().to_numpy().mean(),
+            })  # fmt: skip
+    return pd.DataFrame(rows)

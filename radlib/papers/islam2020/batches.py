@@ -12,7 +12,7 @@ from torch import Tensor
 from radlib.core.errors import RadlibError
 from radlib.data.regions import to_classes
 from radlib.data.store import ImageStore
-from radlib.papers.islam2020.segmentation_networks import Recipe
+from radlib.papers.islam2020.recipes import Recipe
 from radlib.training.sampling import epoch_batch
 
 
@@ -71,7 +71,7 @@ class SliceSampler:
             places = np.concatenate([places, len(self.tumour) + others])
         images, labels = self.store.take_slices(index)
         images = images[:, list(self.channels)]
-        if self.recipe.crop is not None:
+        if self.recipe.crop:
             images, labels = _crop(images, labels, self.boxes[places], self.recipe.crop, random)
         images, labels = _augment(images, labels, self.recipe.augment, random)
         return {"images": images, "classes": to_classes(labels)}

@@ -1,0 +1,184 @@
+"""Tables of the chapters on segmentation and synthesis, and what the papers print beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from radlib.core.titles import MODALITY_TITLES
+from radlib.data.cohort import MODALITIES, Cohort
+from radlib.data.published import published
+from radlib.data.regions import REGIONS, region_mask
+from radlib.data.splits import Split
+from radlib.data.store import ImageStore
+from radlib.nn.common import count_flops, count_parameters
+from radlib.nn.octave import conv_flops, octave_flops
+from radlib.papers.islam2020.recipes import (
+    METHODS,
+    PAPER,
+    Recipe,
+    SynthesisRecipe,
+    build,
+    build_discriminator,
+    build_generator,
+)
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import standard_table
+from radlib.study.studies import Study
+
+MODELS: dict[str, str] = {
+    "fcn": "Octave FCN, skip-scSE",
+    "unet_scse": "U-Net, scSE",
+    "unet": "U-Net",
+    "deeplab_v3": "DeepLab v3",
+    "gcn": "GCN",
+    "dynunet": "DynUNet (MONAI)",
+    "segresnet": "SegResNet (MONAI)",
+    "basic_unet": "BasicUNet (MONAI)",
+    "fcn_scse": "Octave FCN, scSE",
+    "fcn_none": "Octave FCN, no excitation",
+    "fcn_plain": "plain FCN, skip-scSE",
+}
+"""The segmentation networks by the names that readers see; the first five are rows of Table I."""
+
+GENERATORS: dict[str, str] = {
+    "fcn": "FCN cGAN (the paper's)",
+    "fcn_norm": "FCN cGAN with batch norm",
+    "fcn_patch": "FCN, PatchGAN",
+    "unet": "U-Net cGAN (pix2pix)",
+    "fcn_l1": "FCN, L1 only",
+    "linear": "linear in intensities",
+}
+"""The methods of synthesis by the names that readers see."""
+
+
+def named(modalities: Sequence[str]) -> str:
+    """``T1ce, FLAIR``."""
+    return ", ".join(MODALITY_TITLES[name] for name in modalities)
+
+
+def direction(slug: str) -> str:
+    """``T1ce + FLAIR to T2`` of ``t1ce_flair_to_t2``."""
+    sources, _, target = slug.partition("_to_")
+    return f"{' + '.join(MODALITY_TITLES[name] for name in sources.split('_'))} to {MODALITY_TITLES[target]}"
+
+
+def subject_table(cohort: Cohort, split: Split, store: ImageStore) -> pd.DataFrame:
+    """Who develops and who is held out: subjects, grade, tumour slices, median volumes of the regions (ml)."""
+    rows = []
+    for name, ids in (("development", [*split.train, *split.validation]), ("held out", list(split.test))):
+        labels = store.labels[store.rows(ids)]
+        line: dict[str, object] = {
+            "part": name, "subjects": len(ids),
+            "high-grade": int((cohort.participants.loc[ids, "grade_group"] == "HGG").sum()),
+            "slices with tumour": len(store.slices(ids, where="tumour")),
+        }  # fmt: skip
+        for region in REGIONS:
+            voxels = region_mask(labels, region).flatten(1).sum(dim=1)
+            line[f"{region.upper()}, median ml"] = float(voxels.double().median()) * store.spacing**3 / 1000
+            line[f"without {region.upper()}"] = int((voxels == 0).sum())
+        rows.append(line)
+    return pd.DataFrame(rows)
+
+
+def size_table(models: Sequence[str], recipe: Recipe, *, side: int, paper_side: int = 240) -> pd.DataFrame:
+    """Parameters and multiplications of every network for one slice, at this size and at the published one.
+
+    Nothing is computed: the networks are built on torch's meta device.
+    """
+    rows = []
+    for model in models:
+        line: dict[str, object] = {"network": MODELS[model]}
+        for name, one, edge in (("here", recipe, side), ("paper", PAPER, paper_side)):
+            with torch.device("meta"):
+                network = build(model, in_channels=3, recipe=one)
+            edge = -(-edge // 2 ** len(one.widths)) * 2 ** len(one.widths)  # a multiple that every network takes
+            line[f"parameters (10³), {name}"] = count_parameters(network) / 1e3
+            line[f"multiplications (10⁹), {name}"] = count_flops(network, (1, 3, edge, edge)) / 1e9
+        rows.append(line)
+    return pd.DataFrame(rows)
+
+
+def octave_table(ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75), *, channels: int = 64) -> pd.DataFrame:
+    """Multiplications of one 3 x 3 octave convolution beside those of the plain one, by the closed form."""
+    plain = conv_flops(channels, channels, height=240, width=240)
+    rows = []
+    for ratio in ratios:
+        count = octave_flops(channels, channels, height=240, width=240, ratio_in=ratio, ratio_out=ratio)
+        rows.append({"ratio of low frequencies": ratio, "multiplications (10⁹)": count / 1e9,
+                     "of the plain convolution (%)": 100 * count / plain})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def generator_sizes(recipe: SynthesisRecipe, *, n_sources: int, edge: int) -> pd.DataFrame:
+    """Parameters, operations and the discriminator's map of every method, at an edge of the slice."""
+    rows = []
+    for method, changes in METHODS.items():
+        chosen = replace(recipe, **changes)  # type: ignore[arg-type]
+        net = build_generator(tuple(MODALITIES[:n_sources]), chosen)
+        judge = build_discriminator(n_sources + 1, chosen)
+        shape = None if judge is None else judge(torch.zeros(1, n_sources + 1, edge, edge)).shape
+        rows.append({
+            "method": GENERATORS[method],
+            "generator, parameters": count_parameters(net),
+            "generator, million multiplications": count_flops(net, (1, n_sources, edge, edge)) / 1e6,
+            "discriminator, parameters": 0 if judge is None else count_parameters(judge),
+            "verdicts on a slice": "none" if shape is None else f"{shape[-2]} x {shape[-1]}",
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def training_table(study: Study) -> pd.DataFrame:
+    """How the trainings of every arm ended, averaged over runs; loss and Dice are those of the history."""
+    history = study.history
+    rows = []
+    for arm, title in study.titles.items():
+        ends, changes = [], []
+        for _, part in history[history["arm"] == arm].groupby("run"):
+            ends.append(part.loc[part["part"] == "training", "loss"].iloc[-1])
+            checks = part.loc[part["part"] == "validation", "dice_mean"] if "dice_mean" in part else part[:0]
+            if len(checks) > 1:
+                changes.append(checks.iloc[-1] - checks.iloc[-2])
+        notes = pd.DataFrame([one.notes for one in study.results(arm)])
+        rows.append({
+            "network": title, "loss at the end": sum(ends) / len(ends),
+            "last change of Dice": sum(changes) / len(changes) if changes else float("nan"),
+            "steps a second": notes["steps_per_second"].mean(), "waiting for data": notes["data_share"].mean(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def beside_print(
+    found: pd.DataFrame, *, titles: Mapping[str, str], table: str, rows: Mapping[str, str], printed: str
+) -> pd.DataFrame:
+    """Estimates of one metric by region as a table to read, with the published values beside them.
+
+    Args:
+        found: of :func:`radlib.study.estimates.estimates`.
+        titles: of arms.
+        table: ``table1`` or ``table3``.
+        rows: arms to rows of the published table; others have none.
+        printed: the published metric.
+    """
+    shown = standard_table(found, titles=titles, digits={"dice": 3, "hd95": 1}).rename(columns={"": "network"})
+    for region in dict.fromkeys(found["group"]):
+        shown[f"published, {region.upper()}"] = [
+            published(f"islam2020.{table}.{rows[arm]}.{printed}.{region}").printed if arm in rows else ""
+            for arm in dict.fromkeys(found["arm"])
+        ]
+    return shown
+
+
+def contrast_table(found: pd.DataFrame, *, titles: Mapping[str, str], digits: int = 3) -> pd.DataFrame:
+    """Contrasts as a table to read: a line a pair, a column a metric and group."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    several = found["metric"].nunique() > 1
+    for row in found.to_dict("records"):
+        pair = (row["first"], row["second"])
+        line = lines.setdefault(pair, {"": f"{titles[pair[0]]} minus {titles[pair[1]]}"})
+        column = f"{row['metric']}, {row['group']}" if several else row["group"].upper()
+        line[column] = format_interval(row["value"], row["low"], row["high"], digits=digits)
+    return pd.DataFrame(list(lines.values())).fillna("")

@@ -1,0 +1,124 @@
+"""Ensembles on subjects that nobody saw, synthetic images in place of real ones, and what excitation does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.store import ImageStore
+from radlib.papers.islam2020 import study_ensembles as ensembles
+from radlib.papers.islam2020.recipes import Folds, HeldOut, Recipe, SynthesisRecipe
+from radlib.papers.islam2020.study_segmentation import build, load_network, segmentation, split_of
+from radlib.papers.islam2020.study_synthesis import generator, trained_on
+from radlib.study.cohorts import Images, Source
+from radlib.study.jobs import Job
+from radlib.study.studies import Study
+
+TINY = Recipe(widths=(4, 8), steps=3, batch_size=4, crop=0, validations=1, validation_slices=2)
+IMAGES = Images(source=Source("brats2017", "ten.yml"), grid=(16, 16, 8), spacing=2.0)
+
+# MONAI's own: deprecations inside its imports.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def members(model: str = "fcn") -> tuple[Job, ...]:
+    division = Folds(n_held_out=3, n_folds=2)
+    return tuple(
+        segmentation(images=IMAGES, division=division, fold=fold, model=model, recipe=TINY) for fold in range(2)
+    )
+
+
+@pytest.mark.usefixtures("whole")
+def test_an_ensemble_of_one_is_its_member_and_of_two_is_between() -> None:
+    one, two = members()
+    own = one.result().scores
+    assert sorted(own["subject"].unique()) == sorted(split_of(one).validation)
+    alone = ensembles.ensemble(members=(one,))
+    study = Study("networks", {"one": alone, "both": ensembles.ensemble(members=(one, two))}).run()
+    dice = study.scores.query("metric == 'dice' and group != 'ncr'")
+    single = ensembles.members_of(study)
+    assert single.query("arm == 'both'").groupby("run").size().to_dict() == {0: 9, 1: 9}
+    first = dice.query("arm == 'one'").merge(single.query("arm == 'one'"), on=["subject", "group"])
+    np.testing.assert_array_equal(first["value_x"], first["value_y"])
+    assert set(study.scores["metric"]) == set(ensembles.METRICS)
+    assert set(study.scores.query("group == 'ncr'")["subject"]) == set(split_of(one).test)
+    slices = alone.result().arrays("slices")
+    assert {name: one.shape for name, one in slices.items()} == dict.fromkeys(split_of(one).test, (16, 16))
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_synthetic_image_replaces_the_real_one_of_unseen_subjects() -> None:
+    pair = members("unet")
+    tiny = SynthesisRecipe(widths=(4, 8), discriminator_widths=(4, 8), steps=1, batch_size=2, crop=0, validations=1)
+    images = Images(source=IMAGES.source, grid=(16, 16, 8), spacing=2.0, normalise="minmax")
+    makers = {n: generator(images=images, division=HeldOut(n_test=3, seed=n), target="t2", sources=("t1ce",),
+                           recipe=tiny) for n in range(6)}  # fmt: skip
+    test = set(split_of(pair[0]).test)
+    unseen = {n: test - set(trained_on(maker)) for n, maker in makers.items()}
+    some = next(n for n, found in unseen.items() if found)
+    job = ensembles.ensemble(members=pair, generator=makers[some], sources=("t1ce",), distances=False)
+    assert set(job.result().scores["subject"]) == unseen[some]
+    assert set(job.result().arrays("made")) == unseen[some]
+    assert set(job.result().scores["metric"]) == {"dice"}
+    nobody = next(n for n, found in unseen.items() if not found)
+    with pytest.raises(MissingDataError, match="trained on every"):
+        ensembles.ensemble(members=pair, generator=makers[nobody]).result()
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_bundle_and_the_real_subjects_take_trained_networks(tmp_path: Path) -> None:
+    one = members()[0]
+    folder = ensembles.export(tmp_path / "bundle", one)
+    assert (folder / "models" / "model.safetensors").is_file()
+    assert not load_network(one).training
+    assert ensembles.real_table(tmp_path, {"FCN": members()}, most=2).empty
+
+
+# Excitation
+
+
+@pytest.mark.usefixtures("whole")
+def test_excitation_is_measured_block_by_block() -> None:
+    found = ensembles.excitation(network=members()[0], shown=3).result()
+    wide = found.scores.pivot(index="subject", columns="metric", values="value")
+    assert list(wide.index) == ["1", "2"]
+    assert (wide["range"] >= 0.99 * wide["range_before"]).all()  # the skip makes it no narrower
+    np.testing.assert_allclose(wide["high"] - wide["low"], wide["range"])
+    assert found.arrays("maps")["maps"].shape == (3, 16, 16)
+
+
+def test_what_is_captured_went_through_the_excitation(store: ImageStore) -> None:
+    torch.manual_seed(0)
+    network = build("fcn", in_channels=3, recipe=TINY)
+    images = store.take_slices(store.slices(store.ids[:1]))[0][:, :3]
+    kept = ensembles.captured(network, images)
+    blocks = [network.get_submodule("centre"), *network.get_submodule("decoder")]
+    assert len(kept) == len(blocks) == 2  # the block below the encoder, and one a level of it
+    for (before, after), block in zip(kept, blocks, strict=True):
+        with torch.no_grad():
+            torch.testing.assert_close(block.get_submodule("excitation")(before), after)
+    assert not any(block.get_submodule("excitation")._forward_hooks for block in blocks)
+    with pytest.raises(RadlibError, match="no decoder block"):
+        ensembles.captured(torch.nn.Conv2d(3, 1, 1), images)
+
+
+def test_sparsity() -> None:
+    assert ensembles.hoyer(torch.ones(100)) == pytest.approx(0)
+    assert ensembles.hoyer(torch.eye(1, 100)) == pytest.approx(1)
+    assert np.isnan(ensembles.hoyer(torch.zeros(5)))
+    assert ensembles.near_zero(torch.tensor([0.0] * 30 + [1.0] * 70)) == pytest.approx(0.3)
+    assert ensembles.near_zero(torch.zeros(5)) == 1
+
+
+def test_the_largest_necrosis_is_shown_first(store: ImageStore) -> None:
+    labels = store.labels.clone()
+    labels[3][labels[3] == 4] = 1
+    labels[3, 0, 0, 0] = 4
+    labels[5][labels[5] == 1] = 2
+    changed = ImageStore(**{**{k: getattr(store, k) for k in store.__dataclass_fields__}, "labels": labels})
+    assert ensembles.necrotic_subjects(changed, ("s3", "s5"), most=2) == ("s3",)
+    assert ensembles.necrotic_subjects(changed, ("s5",), most=2) == ("s5",)  # nobody has all three labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,8 @@ def as_message(error: Exception) -> str | None:
             f"not enough memory ({str(error) or 'no more was given'})",
             remedy="use fewer processes, a smaller grid, or a machine with more memory",
         ))  # fmt: skip
+    if isinstance(error, UnicodeEncodeError) or re.match("Symlink loop|embedded null", str(error)):
+        return str(RadlibError(f"a path that leads nowhere: {error}", remedy="name another file or folder"))
     named = (
         errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR,
         errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.EEXIST,

@@ -58,6 +58,7 @@ def test_what_can_be_mended_is_a_message() -> None:
     assert as_message(RadlibError("a", remedy="b")) == "a. Remedy: b."
     assert "not enough memory" in str(as_message(MemoryError()))
     assert "Not a directory" in str(as_message(OSError(errno.ENOTDIR, "x", "/a")))
+    assert "leads nowhere" in str(as_message(RuntimeError("Symlink loop from 'a'")))
     assert as_message(OSError(errno.EIO, "x")) is None
     assert as_message(KeyError("x")) is None
 

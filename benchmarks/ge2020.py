@@ -30,7 +30,7 @@ from radlib.papers.ge2020.classifier import (
 )
 from radlib.papers.ge2020.data import SLICES, Patients
 from radlib.papers.ge2020.study_gan import GanRecipe, train_pair, translate
-from radlib.training.loop import Trained
+from radlib.training.players import Trained
 
 TRAINING, FAKE = 99, 297
 """Training patients of a run, and fake patients of case A."""

@@ -12,7 +12,7 @@ from radlib.core.errors import RadlibError
 from radlib.study.jobs import Job
 from radlib.study.store import Result, Work, call
 from radlib.study.studies import Study
-from radlib.training.loop import Beginning, only_beginnings
+from radlib.training.players import Beginning, only_beginnings
 
 TOLERANCE = 0.02
 """Largest difference that other processors and libraries explain, as a share of the largest value of the metric."""

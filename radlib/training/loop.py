@@ -12,11 +12,9 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric import Fabric
@@ -30,88 +28,19 @@ from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
 from radlib.core.settings import budget
 from radlib.training.checkpoint import load_state, save_state
-from radlib.training.settings import LoopSettings, OptimizerSettings, precision_on
-
-Batch = dict[str, torch.Tensor]
-Networks = Mapping[str, nn.Module]
-Losses = torch.Tensor | Mapping[str, torch.Tensor]
-MakeBatch = Callable[[int, np.random.Generator], Batch]
+from radlib.training.players import (
+    FIRST,
+    Batch,
+    Beginning,
+    MakeBatch,
+    Networks,
+    Player,
+    Trained,
+    seconds_of_beginning,
+)
+from radlib.training.settings import LoopSettings, precision_on
 
 CHECKPOINT = "checkpoint.safetensors"
-
-FIRST = 10
-"""The first steps are logged one by one, as the part ``first`` of the history: what another machine can compute again
-in seconds to see whether it is on the same course."""
-
-
-class Beginning(Exception):  # noqa: N818 - no error: the end that was asked for
-    """A training that was to be begun only has come as far as it should; ``history`` holds its first steps."""
-
-    def __init__(self, history: pd.DataFrame) -> None:
-        super().__init__(f"{len(history)} first steps")
-        self.history = history
-
-
-_seconds_of_beginning: float | None = None
-
-
-@contextlib.contextmanager
-def only_beginnings(seconds: float) -> Generator[None]:
-    """Within this block a training ends with :class:`Beginning` after its first steps, or ``seconds``."""
-    global _seconds_of_beginning
-    _seconds_of_beginning = seconds
-    try:
-        yield
-    finally:
-        _seconds_of_beginning = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Player:
-    """Who minimises what.
-
-    Attributes:
-        name: shown in the history as ``<name>.<metric>``.
-        trains: the networks whose parameters it updates.
-        loss: ``loss(networks, batch, shared)``; a scalar, or scalars by name of which ``loss`` is minimised and the
-            others are logged. Networks it does not train are frozen meanwhile; what another player made is detached
-            by the loss.
-        optimizer: its optimiser.
-        every: it acts in every so-many-th step only.
-        repeats: updates a step on the same batch. More than one needs a loss that does not differentiate ``shared``.
-    """
-
-    name: str
-    trains: tuple[str, ...]
-    loss: Callable[[Networks, Batch, dict[str, Any]], Losses]
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    every: int = 1
-    repeats: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What a training leaves.
-
-    Attributes:
-        networks: in evaluation mode, on the device they were trained on; the best weights where a metric was
-            monitored, else the averaged ones where there is an average, else the last.
-        history: one row a log or validation: ``step`` (updates done), ``part`` (``first``, ``training`` or
-            ``validation``), ``seconds`` since the start, ``learning_rate``, and the metrics.
-        best_step: the step whose weights were kept.
-        seconds: time spent in training, over all pieces of an interrupted run.
-        steps_per_second: over the same time, validation included.
-        data_share: share of that time in which the loop waited for batches.
-        peak_memory: bytes, of the GPU where there is one, else of the process.
-    """
-
-    networks: dict[str, nn.Module]
-    history: pd.DataFrame
-    best_step: int
-    seconds: float
-    steps_per_second: float
-    data_share: float
-    peak_memory: int
 
 
 def train(
@@ -126,7 +55,6 @@ def train(
     validate: Callable[[Networks], Mapping[str, float]] | None = None,
     folder: Path | None = None,
     device: str = "auto",
-    identity: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Train networks, in turns, or go on with a training that was interrupted.
 
@@ -142,7 +70,6 @@ def train(
         validate: ``validate(networks)`` in evaluation mode and without gradients; metrics by name.
         folder: where checkpoints go; a checkpoint that is there is resumed. None keeps none.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
-        identity: whatever else decides the result (subjects, sizes); a checkpoint with another identity is refused.
 
     Raises:
         RadlibError: if a loss is not finite, memory runs out, or the checkpoint belongs to another training.
@@ -151,7 +78,7 @@ def train(
     loop = loop.scaled(budget())
     run = _Run(
         networks=dict(networks), players=players, batch=batch, loop=loop, seed=seed, name=name, shared=shared,
-        validate=validate, folder=folder, device=pick_device(device), identity=dict(identity or {}),
+        validate=validate, folder=folder, device=pick_device(device),
     )  # fmt: skip
     if loop.devices > 1:
         if folder is None:
@@ -194,16 +121,15 @@ class _Run:
         validate: Callable[[Networks], Mapping[str, float]] | None,
         folder: Path | None,
         device: torch.device,
-        identity: dict[str, Any],
     ) -> None:
         self.networks, self.players, self.make_batch, self.loop = networks, players, batch, loop
         self.seed, self.name, self.shared, self.validate = seed, name, shared, validate
         self.file = None if folder is None else Path(folder) / CHECKPOINT
         self.device = device
         self.precision = precision_on(device, loop.precision)
-        self.identity = self._identity(identity)
+        self.identity = self._identity()
 
-    def _identity(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """What a checkpoint must have in common with this run, flat, by readable names."""
         # How often a run is logged, saved or spread over devices does not change its result.
         loop = self.loop.model_dump(mode="json", exclude={"log_every", "checkpoint_every", "devices", "precision"})
@@ -220,7 +146,7 @@ class _Run:
             for key, tensor in network.state_dict().items()
         }
         everything = {"seed": self.seed, "name": self.name, "precision": self.precision, **loop, **players, **shapes}
-        return {key: str(value) for key, value in {**everything, **given}.items()}
+        return {key: str(value) for key, value in everything.items()}
 
     # One process
 
@@ -400,7 +326,7 @@ class _Run:
     def _log_first(self, done: int, metrics: dict[str, torch.Tensor]) -> None:
         values = {key: float(value) for key, value in metrics.items()}
         self.rows.append({"step": done, "part": "first", "seconds": self.spent, **values})
-        limit = _seconds_of_beginning
+        limit = seconds_of_beginning()
         if limit is not None and (done == min(FIRST, self.loop.steps) or self.spent > limit):
             raise Beginning(pd.DataFrame(self.rows))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import nn
 
-from radlib.training.loop import Batch, Losses, MakeBatch, Player, train
+from radlib.training.loop import train
+from radlib.training.players import Batch, Losses, MakeBatch, Player
 from radlib.training.settings import LoopSettings, OptimizerSettings
 
 
@@ -39,7 +39,6 @@ def fit(
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     folder: Path | None = None,
     device: str = "auto",
-    identity: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Minimise a loss over one network's parameters; see :func:`radlib.training.loop.train` for everything else.
 
@@ -55,7 +54,6 @@ def fit(
         validate: ``validate(network)`` in evaluation mode, without gradients.
         folder: for checkpoints; a training that was interrupted there goes on.
         device: ``auto``, ``cpu`` or ``cuda``.
-        identity: what else decides the result; a checkpoint with another identity is refused.
     """
     trained = train(
         {"network": network},
@@ -74,7 +72,6 @@ def fit(
         validate=None if validate is None else lambda networks: validate(networks["network"]),
         folder=folder,
         device=device,
-        identity=identity,
     )
     return Fitted(
         network=trained.networks["network"],

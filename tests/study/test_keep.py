@@ -19,7 +19,7 @@ from radlib.study.cohorts import Source
 from radlib.study.jobs import Job, JobFunction, job
 from radlib.study.store import Result, Work, compute, find, infos, jobs_root
 from radlib.study.studies import Study
-from radlib.training.loop import Batch
+from radlib.training.players import Batch
 from radlib.training.settings import LoopSettings, OptimizerSettings
 from radlib.training.supervised import fit
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from radlib.core.errors import RadlibError
-from radlib.training.adversarial import Player, fit_adversarial
 from radlib.training.checkpoint import load_state, save_state
-from radlib.training.loop import CHECKPOINT, Trained
+from radlib.training.loop import CHECKPOINT, train
+from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings
 from radlib.training.supervised import Fitted, fit
@@ -181,7 +181,7 @@ def duel(**options: object) -> Trained:
             loss=lambda n, _, s: -0.5 * (n["a"].weight - n["b"].weight).square().sum(),
         ),
     ]  # fmt: skip
-    return fit_adversarial(
+    return train(
         {"a": a, "b": b}, players=players, batch=lambda step, generator: {}, seed=0, device="cpu",
         shared=lambda n, _: {"a": n["a"].weight}, loop=LoopSettings(steps=2, log_every=1, precision="32-true"),
     )  # fmt: skip
@@ -205,7 +205,7 @@ def test_every_and_repeats() -> None:
 def test_player_of_no_network_is_named() -> None:
     player = Player(name="critic", trains=("d",), loss=lambda n, b, s: torch.zeros(()))
     with pytest.raises(RadlibError, match="player 'critic' trains 'd', which is no network"):
-        fit_adversarial({"g": network()}, players=[player], batch=batch, loop=LoopSettings(steps=1), seed=0)
+        train({"g": network()}, players=[player], batch=batch, loop=LoopSettings(steps=1), seed=0)
 
 
 # Several devices

@@ -31,7 +31,8 @@ from radlib.papers.ge2020.networks import (
 )
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
-from radlib.training.loop import Player, Trained, train
+from radlib.training.loop import train
+from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import fit

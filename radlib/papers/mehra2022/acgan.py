@@ -22,7 +22,8 @@ from radlib.papers.mehra2022.networks import (
     FeatureGenerator,
     LinearOnDownsampled,
 )
-from radlib.training.adversarial import Player, Trained, fit_adversarial
+from radlib.training.loop import train
+from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 from radlib.training.supervised import fit
@@ -123,7 +124,7 @@ def train_acgan(
         return functional.softplus(-source.float()).mean() + functional.cross_entropy(category.float(), data["wanted"])
 
     optimizer = OptimizerSettings(learning_rate=recipe.gan_rate, betas=(0.5, 0.999))
-    trained = fit_adversarial(
+    trained = train(
         {"generator": generator, "discriminator": judge},
         players=[
             Player(name="discriminator", trains=("discriminator",), loss=judged, optimizer=optimizer),

@@ -19,8 +19,8 @@ from radlib.papers.zhang2021.data import Groups, PatchSampler, Recipe
 from radlib.papers.zhang2021.losses import cycle_loss, discriminator_loss, generator_loss
 from radlib.papers.zhang2021.networks import UNet, build_transition, inflate, transfer
 from radlib.papers.zhang2021.shapes import SHAPES, VOC_CLASSES, VOID, Voc, draw_shapes
-from radlib.training.adversarial import Player, Trained, fit_adversarial
 from radlib.training.inference import brain_box, predict_volume
+from radlib.training.players import Player, Trained
 from radlib.training.supervised import Fitted, fit
 
 Nets = Mapping[str, nn.Module]
@@ -86,7 +86,7 @@ def train_transition(
 
         validate = distances
 
-    trained = fit_adversarial(
+    trained = train(
         networks,
         players=[
             Player(name="discriminators", trains=("d_a", "d_b"), loss=judge, optimizer=recipe.optimizer),
@@ -138,7 +138,7 @@ def train_self(
         validate = distance
 
     player = Player(name="autoencoders", trains=tuple(networks), loss=loss, optimizer=recipe.optimizer)
-    trained = fit_adversarial(
+    trained = train(
         networks, players=[player], batch=batch, validate=validate, seed=named_seed(seed, "self"), loop=recipe.loop,
         name="self", folder=folder,
     )  # fmt: skip

@@ -33,7 +33,7 @@ from radlib.papers.zhang2021.shapes import Voc
 from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
-from radlib.training.loop import Trained
+from radlib.training.players import Trained
 from radlib.training.supervised import Fitted
 
 SHOWN = 3

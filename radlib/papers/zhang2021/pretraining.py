@@ -86,7 +86,7 @@ def train_transition(
 
         validate = distances
 
-    trained = train(
+    trained = train_players(
         networks,
         players=[
             Player(name="discriminators", trains=("d_a", "d_b"), loss=judge, optimizer=recipe.optimizer),
@@ -138,7 +138,7 @@ def train_self(
         validate = distance
 
     player = Player(name="autoencoders", trains=tuple(networks), loss=loss, optimizer=recipe.optimizer)
-    trained = train(
+    trained = train_players(
         networks, players=[player], batch=batch, validate=validate, seed=named_seed(seed, "self"), loop=recipe.loop,
         name="self", folder=folder,
     )  # fmt: skip

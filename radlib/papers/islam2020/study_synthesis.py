@@ -25,8 +25,9 @@ from radlib.stats.synthesis import synthesis_scores
 from radlib.study.cohorts import Images, Source
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
-from radlib.training.adversarial import Player, Trained, fit_adversarial
 from radlib.training.inference import predict_slices
+from radlib.training.loop import train as train_players
+from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
 
@@ -198,7 +199,7 @@ def train_generator(
         players.insert(0, Player(
             name="discriminator", trains=("discriminator",), loss=_discriminator_player, optimizer=optimizer
         ))  # fmt: skip
-    trained = fit_adversarial(
+    trained = train_players(
         networks, players=players, batch=batch, seed=seed, name=name, validate=score,
         folder=None if work is None else work.checkpoints(),
         shared=lambda nets, data: {"fake": nets["generator"](data["x"])},

@@ -20,6 +20,7 @@ from radlib.papers.zhang2021.losses import cycle_loss, discriminator_loss, gener
 from radlib.papers.zhang2021.networks import UNet, build_transition, inflate, transfer
 from radlib.papers.zhang2021.shapes import SHAPES, VOC_CLASSES, VOID, Voc, draw_shapes
 from radlib.training.inference import brain_box, predict_volume
+from radlib.training.loop import train as train_players
 from radlib.training.players import Player, Trained
 from radlib.training.supervised import Fitted, fit
 

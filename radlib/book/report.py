@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -60,8 +59,6 @@ class Report:
     figures: dict[str, dict[str, str]] = field(default_factory=dict)
     pages: dict[str, dict[str, str]] = field(default_factory=dict)
     measurements: list[Measured] = field(default_factory=list)
-    ledger: list[dict[str, Any]] = field(default_factory=list)
-    absent: list[dict[str, str]] = field(default_factory=list)
     jobs: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -264,57 +261,12 @@ class Report:
             taken.add(one.place)
             self.measurements.append(one)
 
-    def record(
-        self,
-        key: str,
-        value: float,
-        *,
-        low: float | None = None,
-        high: float | None = None,
-        n: int | None = None,
-        unit: str = "",
-        protocol: str = "",
-        note: str = "",
-    ) -> None:
-        """Put a measured number beside a published one in the ledger.
-
-        Args:
-            key: a key of ``data_manifests/papers``, e.g. ``islam2020.table2.avg.accuracy``.
-            value: what this run measured, in the unit of the published value.
-            low, high: its interval.
-            n: subjects behind it.
-            unit: its unit, if it needs saying.
-            protocol: ``as published``, ``leakage-free`` or ``control``.
-            note: what a reader must know to compare the two.
-
-        Raises:
-            RadlibError: if no paper has such an entry, or the value is not finite.
-        """
-        from radlib.data.published import published
-
-        published(key)
-        if not math.isfinite(value):
-            raise RadlibError(
-                f"the value for {key!r} is {value}", remedy="use report.missing and say why there is none"
-            )
-        self.ledger.append({
-            "key": key, "value": value, "low": low, "high": high, "n": n, "unit": unit, "protocol": protocol,
-            "note": note, "source": self.source, "profile": self.profile, "chapter": self.chapter,
-        })  # fmt: skip
-
-    def missing(self, key: str, reason: str) -> None:
-        """Say why a published number or figure has no counterpart yet."""
-        from radlib.data.published import published
-
-        published(key)
-        self.absent.append({"key": key, "reason": reason, "chapter": self.chapter})
-
     def results(self) -> Results:
         """What ``results.json`` will hold, as it is by now."""
         return Results(
             chapter=self.chapter, cohort=cohort_slug(self.cohort), source=self.source, profile=self.profile,
             seed=self.seed, values=self.values, tables=self.tables, figures=self.figures, pages=self.pages,
-            measured=tuple(self.measurements), jobs=self.jobs, ledger=self.ledger, missing=self.absent,
+            measured=tuple(self.measurements), jobs=self.jobs,
         )  # fmt: skip
 
     def finish(self) -> None:

@@ -80,8 +80,6 @@ class Results(_Strict):
     measured: tuple[Measured, ...] = ()
     unmet: str | None = None
     jobs: dict[str, list[str]] = Field(default_factory=dict)
-    ledger: list[dict[str, Any]] = Field(default_factory=list)  # of chapters that still record
-    missing: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def read_results(file: Path) -> Results:

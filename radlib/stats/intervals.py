@@ -47,7 +47,7 @@ class Estimate:
     method: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The keyword arguments that ``Report.value`` and ``Report.record`` take."""
+        """The keyword arguments that ``Report.value`` takes."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 

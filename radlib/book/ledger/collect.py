@@ -79,8 +79,6 @@ def results_of(key: str, said: Evidence, run: Run) -> Iterator[Result]:
                     "; ".join(dict.fromkeys(note for note in (measure.note, row.note) if note)),
                     results.source, results.profile, results.chapter, run.kept,
                 )  # fmt: skip
-    if said.measured and not results.measured:  # of chapters that still record
-        yield from (Result(**item, kept=run.kept) for item in results.ledger if item["key"] == key)
 
 
 def _drawn(said: Evidence, results: Results) -> Iterator[tuple[str, str]]:

@@ -88,20 +88,25 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return make("brats2017", out=tmp_path_factory.mktemp("patients"), n=2, grid=(64, 64, 48), seed=3)
 
 
+RECIPE = Recipe(widths=(4, 4, 4))
+
+
+def trainings() -> list[Job]:
+    """Two jobs that nobody has computed."""
+    images = Images(source=Source("brats2017", profile="smoke"), grid=(64, 64, 48), spacing=3.375)
+    common = {"images": images, "division": Folds(n_held_out=2, n_folds=2), "model": "fcn", "recipe": RECIPE}
+    return [segmentation(**common, fold=fold) for fold in range(2)]
+
+
 @pytest.fixture
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Cohort) -> Path:
     """Two untrained networks in place of the chapter's; the tables of both cohorts."""
-    images = Images(source=Source("brats2017", profile="smoke"), grid=(64, 64, 48), spacing=3.375)
-    recipe, division = Recipe(widths=(4, 4, 4)), Folds(n_held_out=2, n_folds=2)
-    jobs = [
-        segmentation(images=images, division=division, fold=fold, model="fcn", recipe=recipe) for fold in range(2)
-    ]  # fmt: skip
 
     def untrained(one: Job) -> nn.Module:
         torch.manual_seed(one.inputs["fold"])
-        return build("fcn", in_channels=3, recipe=recipe)
+        return build("fcn", in_channels=3, recipe=RECIPE)
 
-    monkeypatch.setattr(run, "study_of", lambda *_, **__: Study("trainings", {"fcn": jobs}))
+    monkeypatch.setattr(run, "trained", lambda *_, **__: trainings())
     monkeypatch.setattr(run, "load_network", untrained)
     monkeypatch.setattr(run, "split_of", lambda _: Split(name="fold 1", train=("a", "b"), test=("c",)))
     monkeypatch.setattr(run, "open_cohort", lambda role, *, profile: trained)
@@ -144,11 +149,15 @@ def test_a_patient_without_an_image_or_unknown(ready: Path, patients: Cohort) ->
     assert not ready.exists()
 
 
-def test_without_the_cohort_to_train_on_the_command_names_it(
+def test_networks_that_nobody_has_trained_are_named(
     tmp_path: Path, patients: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
     monkeypatch.setattr("radlib.study.store.kept_root", lambda: tmp_path)
-    done = CliRunner().invoke(app, ["predict", str(patients.root), "--out", str(tmp_path / "out")])
-    assert isinstance(done.exception, RadlibError)
-    assert "the simulated cohort 'brats2017' of profile 'default' has not been made" in str(done.exception)
+    monkeypatch.setattr(run, "study_of", lambda *_, **__: Study("trainings", {"fcn": trainings()}))
+    command = ["predict", str(patients.root), "--out", str(tmp_path / "out"), "--profile", "smoke"]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, MissingDataError)
+    assert "2 of the 2 networks of octave_segmentation have not been trained" in str(done.exception)
+    assert "radlib study run octave_segmentation --profile smoke" in str(done.exception)
+    assert not (tmp_path / "out").exists()

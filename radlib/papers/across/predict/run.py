@@ -21,6 +21,8 @@ from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_pag
 from radlib.papers.islam2020 import study_survival as stages
 from radlib.papers.islam2020.study_segmentation import load_network, split_of
 from radlib.papers.islam2020.study_synthesis import load_generator
+from radlib.study.jobs import Job
+from radlib.study.store import find
 
 PARTS = {"enhancing tumour": (4,), "necrosis and non-enhancing core": (1,), "oedema": (2,), "whole tumour": (1, 2, 4)}
 MARK = "PREDICTED by radlib, not for clinical use"
@@ -54,7 +56,7 @@ def predict(
         ``predictions.tsv``: a line a patient. ``attrs["failed"]`` has the patients without one, and why.
 
     Raises:
-        MissingDataError: if the chapters have not run, or no patient has an image that can be used.
+        MissingDataError: if the networks have not been trained, or no patient has an image that can be used.
         RadlibError: for an unknown subject.
     """
     chosen = cohort if subjects is None else cohort.subset(subjects)
@@ -62,7 +64,7 @@ def predict(
     for subject in chosen.ids:
         for target in (_segmentation_file(out, subject), out / "predictions.tsv"):
             check_target(target, inputs=cohort.files())
-    jobs = study_of("octave_segmentation", "trainings", cohort="simulated", profile=profile, seed=0).arms["fcn"]
+    jobs = trained("octave_segmentation", "trainings", "fcn", profile=profile)
     networks, images = [load_network(one) for one in jobs], jobs[0].inputs["images"]
     modalities = list(jobs[0].inputs["modalities"])
     failed = unusable(chosen, modalities)
@@ -75,8 +77,8 @@ def predict(
     complete = chosen.participants[modalities].notna().all(axis=None)
     generators = {}
     if not complete:
-        fillers = study_of("modality_synthesis", "fillers", cohort="simulated", profile=profile, seed=0).arms
-        generators = {target: load_generator(one[0]) for target, one in fillers.items()}
+        fillers = trained("modality_synthesis", "fillers", profile=profile)
+        generators = {one.inputs["target"]: load_generator(one) for one in fillers}
     filled = stages.fill_gaps(
         chosen, generators, modalities=modalities, grid=images.grid, spacing=images.spacing, seed=seed
     )
@@ -105,6 +107,22 @@ def predict(
     with atomic_path(out / "predictions.tsv") as temporary:
         table.to_csv(temporary, sep="\t", index=False)
     return table
+
+
+def trained(chapter: str, study: str, *arms: str, profile: str) -> list[Job]:
+    """The trainings of a chapter's study on simulated patients, of some arms or all; none is computed here.
+
+    Raises:
+        MissingDataError: if one has neither been computed here nor is kept.
+    """
+    found = study_of(chapter, study, cohort="simulated", profile=profile, seed=0)
+    jobs = [one for arm in arms or found.arms for one in found.arms[arm]]
+    if lacking := [one for one in jobs if find(one) is None]:
+        raise MissingDataError(
+            f"{len(lacking)} of the {len(jobs)} networks of {chapter} have not been trained: {lacking[0].title}",
+            remedy=f"run: radlib study run {chapter} --profile {profile}",
+        )
+    return jobs
 
 
 def _answers(features: pd.DataFrame, cohort: Cohort, *, profile: str, n_boot: int, seed: int) -> list[Answer]:

@@ -43,6 +43,7 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 COMMANDS = commands()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

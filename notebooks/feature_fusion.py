@@ -44,7 +44,6 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
 from radlib.data.regions import REGIONS
@@ -151,9 +150,6 @@ report.beginning(study)
 # network: thresholds of FLAIR and T1c, fitted on the training subjects.
 
 # %% tags=["hide-input"]
-by_model = scores.pivot(index=["arm", "run", "subject", "group"], columns="metric", values="value").reset_index()
-by_model["model"] = by_model["arm"].map(TITLES) + " (Zhang)"
-keep_scores(report, "segmentation", by_model.rename(columns={"group": "region"}).assign(role="brats2017"))
 options = {"groups": PLACES, "arms": held_out, **resampled}
 all_held_out = estimates(scores, metrics=[name for name in METRIC_TITLES if name in set(scores["metric"])], **options)
 fewer = estimates(scores, metrics=COMPARED, subjects=subjects.fewer, **options)

@@ -61,7 +61,6 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.titles import MODALITY_TITLES
 from radlib.papers.islam2020 import figures, tables
 from radlib.papers.islam2020.recipes import everyone
@@ -256,10 +255,6 @@ report.figure(
 way = tables.direction(slug(sources, target))
 # The linear function is fitted one time; it stands beside every training.
 scores = pd.concat([generators.scores, *(rival.scores.assign(run=run) for run in range(n_seeds))])
-wide = scores.pivot_table(index=["arm", "subject", "run"], columns=["metric", "group"], values="value", sort=False)
-keep_scores(report, "synthesis", pd.DataFrame({
-    "psnr": wide["psnr", "image"], "psnr_tumour": wide["psnr", "tumour"]}).reset_index().assign(
-    role="brats2017", direction=way, model=lambda t: t["arm"].map(GENERATORS)))  # fmt: skip
 measures = {
     ("psnr", "image"): "PSNR, whole image (dB)", ("psnr", "brain"): "PSNR, brain (dB)",
     ("psnr", "tumour"): "PSNR, tumour (dB)", ("ssim", "image"): "SSIM", ("mae", "brain"): "mean error, brain",

@@ -66,7 +66,6 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
@@ -180,11 +179,6 @@ plain = [
 everything = pd.concat([study.scores, *plain], ignore_index=True)
 special = everything["arm"].isin(["prop_a_counted", "prop_a_permuted", "prop_a_within"])
 predictions = everything[~special]
-keep_scores(
-    report,
-    "idh",
-    predictions.assign(model=predictions["arm"].map(TITLES), role="tcga-idh"),
-)
 found = tables.estimated(everything, **options)
 shown_arms = found[~found["arm"].isin(everything["arm"][special])]
 history = study.history.query(

@@ -62,7 +62,6 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
 from radlib.data.regions import REGIONS
 from radlib.papers.islam2020 import figures, tables
@@ -262,9 +261,6 @@ report.table("trainings", tables.training_table(trainings), index=False, digits=
 boot = {"n_boot": n_boot, "seed": seed}
 regional = {"groups": list(REGIONS), **boot}
 scores = networks.scores
-keep_scores(report, "segmentation", scores[(scores["metric"] == "dice") & (scores["group"] != "ncr")].assign(
-    role="brats2017", model=lambda t: t["arm"].map(networks.titles) + " (Islam)", region=lambda t: t["group"],
-    dice=lambda t: t["value"]))  # fmt: skip
 found = estimates(scores, metrics=["dice", "hd95"], **regional)
 dice, distance = (found[found["metric"] == metric] for metric in ("dice", "hd95"))
 printed = {"fcn": "ours"} | {one: one for one in ("unet_scse", "unet", "deeplab_v3", "gcn")}

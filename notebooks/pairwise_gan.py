@@ -43,7 +43,6 @@ n_boot: int = 1000  # resamples behind an interval
 # %% tags=["hide-input"]
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.book.scores import keep_scores
 from radlib.core.paths import data_root
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
@@ -223,7 +222,6 @@ report.study(study)
 # %% tags=["hide-input"]
 scores = study.scores
 held_out = scores[scores["patients"] == "held_out"]
-keep_scores(report, "synthesis", tables.kept_rows(held_out).assign(role="tcga-idh"))
 
 # %% tags=["hide-input"]
 history = pairs.history

@@ -29,14 +29,20 @@ seed: int = 0  # seed of every random number
 n_boot: int = 2000  # resamples of the patient bootstrap
 
 # %% tags=["hide-input"]
+import pandas as pd
+
 from radlib.book.report import Report
-from radlib.book.scores import read_scores
 from radlib.papers.across import side_by_side as sides
-from radlib.papers.zhang2021.tables import TITLES
+from radlib.papers.across.study import clean_rows
+from radlib.papers.ge2020.tables import direction_title
+from radlib.papers.zhang2021.tables import TITLES as ZHANG
+from radlib.papers.zhang2021.tables import by_prediction
 from radlib.plots.dots import dot_plot
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import class_contrasts, class_estimates, estimates, standard_table
 
 report = Report.start("side_by_side", cohort=cohort, profile=profile, seed=seed)
-here = {"cohort": cohort, "profile": profile}
+here = {"cohort": cohort, "profile": profile, "seed": seed}
 options = {"n_boot": n_boot, "seed": seed}
 REGIONS = {"et": "ET", "wt": "WT", "tc": "TC"}
 
@@ -57,27 +63,39 @@ REGIONS = {"et": "ET", "wt": "WT", "tc": "TC"}
 # with two thresholds needs no network.
 
 # %% tags=["hide-input"]
-segmenting = ["octave_segmentation", "feature_fusion"]
-segmented = read_scores("segmentation", chapters=segmenting, **here)
-shared = sides.common_subjects(segmented, role="brats2017", chapters=segmenting)
-both = segmented[segmented["subject"].isin(shared)]
+names = {"octave_segmentation": "networks", "feature_fusion": "networks"}
+segmenting = sides.studies_of(names, **here)
+parts = []
+if islam := segmenting.get("octave_segmentation"):
+    parts.append(islam.scores.assign(arm=lambda rows: rows["arm"].map(islam.titles) + " (Islam)"))
+if zhang := segmenting.get("feature_fusion"):
+    parts.append(by_prediction(zhang.scores).assign(arm=lambda rows: rows["arm"].map(ZHANG) + " (Zhang)"))
+shared = sides.common_subjects(parts)
 if shared:
-    dice = sides.means(both, metrics=["dice"], within="region", **options)
+    everything = pd.concat(parts)
+    dice_of = everything["subject"].isin(shared) & (everything["metric"] == "dice")
+    both = sides.once(everything[dice_of])
+    dice = estimates(both, groups=list(REGIONS), **options)
     report.table(
         "segmenters",
-        sides.wide(dice, across="region", titles=REGIONS),
+        standard_table(dice, titles={}, digits=2).rename(columns={"": "model"}),
         index=False,
         caption=f"Dice on the {len(shared)} patients that no network has seen: mean and 95 % interval.",
     )
 
 # %% tags=["hide-input"]
 if shared:
-    best = sides.best_model(dice, metric="dice")
-    gaps = sides.differences(both, reference=best, metric="dice", within="region", **options)
-    gaps["metric"] = gaps["metric"].map(REGIONS)
+    best = dice.groupby("arm", sort=False)["value"].mean().idxmax()
+    gaps = sides.against(both, best, metric="dice", groups=list(REGIONS), **options)
     report.figure(
         "segmenters",
-        dot_plot(gaps, metrics=list(REGIONS.values()), references={name: [(best, 0.0)] for name in REGIONS.values()}),
+        dot_plot(
+            gaps,
+            metrics=REGIONS,
+            panel="group",
+            rows="first",
+            references=[(best, 0.0)],
+        ),
         caption=f"Dice of every other network minus that of {best}, the one with the largest mean, on the same "
         "patients, with 95 % intervals.",
         alt="Three panels of dots with intervals, most of them left of zero.",
@@ -91,37 +109,73 @@ if shared:
 # comparable across the two; within each, a rule without a network stands beside.
 
 # %% tags=["hide-input"]
-made = read_scores("synthesis", chapters=["modality_synthesis", "pairwise_gan"], **here)
-if len(made):
-    names = {"psnr": "PSNR, whole (dB)", "psnr_tumour": "PSNR, tumour (dB)"}
-    for chapter, part in made.groupby("chapter", sort=False):
-        found = sides.means(part, metrics=list(names), within="direction", **options)
-        found["model"] = found["model"] + ": " + found["direction"]
-        report.table(f"synthesisers-{chapter.replace('_', '-')}", sides.wide(found, across="metric", titles=names,
-                     digits=1), index=False, caption=f"Synthesis in `{chapter}`: held-out patients, mean and 95 % "
-                     "interval.")  # fmt: skip
+PSNR = {"": "model", "image": "PSNR, whole (dB)", "tumour": "PSNR, tumour (dB)"}
+PSNR |= {"psnr": PSNR["image"], "psnr_tumour": PSNR["tumour"]}
+made = {}
+making = [("modality_synthesis", name) for name in ("generators", "rival")]
+rows = [
+    one.scores.assign(arm=lambda rows, one=one: rows["arm"].map(one.titles))
+    for chapter, name in making
+    for one in sides.studies_of({chapter: name}, **here).values()
+]
+if rows:
+    one_way = pd.concat(rows)
+    made["modality-synthesis"] = estimates(
+        sides.once(one_way), metrics=["psnr"], groups=["image", "tumour"], **options
+    )
+for pairs in sides.studies_of({"pairwise_gan": "quality"}, **here).values():
+    rows = pairs.scores.query("patients == 'held_out' and group.str.contains('_to_')")
+    rows = rows.assign(arm=rows["arm"].map(pairs.titles) + ": " + rows["group"].map(direction_title))
+    made["pairwise-gan"] = estimates(sides.once(rows.assign(group="all")), **options)
+for chapter, found in made.items():
+    report.table(
+        f"synthesisers-{chapter}",
+        standard_table(found, titles={}, digits=1).rename(columns=PSNR),
+        index=False,
+        caption=f"Synthesis in `{chapter.replace('-', '_')}`: {found['n'].max()} held-out patients, mean and 95 % "
+        "interval.",
+    )
 
 # %% [markdown]
 # ## IDH
 #
 # Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the networks of Ge 2020 in
-# their partitions. A patient who was tested more than once counts once, with the mean score. Only patients with a
-# prediction of both take part. Leakage-free throughout.
+# their partitions. A patient who was tested more than once counts once, with the mean score, which is ranked. Only
+# patients with a prediction of both take part. Leakage-free throughout.
 
 # %% tags=["hide-input"]
-told = read_scores("idh", chapters=["idh_tables", "multistream_idh"], **here)
-people = sides.common_subjects(told, role="tcga-idh", chapters=["idh_tables", "multistream_idh"])
-mutual = sides.one_chapter_a_model(told[told["subject"].isin(people)])
+names = {"idh_tables": "protocols", "multistream_idh": "classifier"}
+predicting = sides.studies_of(names, **here)
+parts = []
+if tables := predicting.get("idh_tables"):
+    rows = clean_rows(tables.result("repeated folds").scores)
+    parts.append(rows.rename(columns={"model": "arm"}))
+if streams := predicting.get("multistream_idh"):
+    controls = ["prop_a_counted", "prop_a_permuted", "prop_a_within"]  # other labels than the patients'
+    rows = streams.scores.query("arm not in @controls")
+    parts.append(rows.assign(arm=rows["arm"].map(streams.titles)))
+people = sides.common_subjects(parts)
 if people:
-    judged = sides.classifiers(mutual, **options)
-    report.figure("idh", dot_plot(judged, metrics=["auc", "accuracy"], references={"auc": [("no skill", 0.5)]}),
-                  caption=f"AUC and accuracy of every model on the same {len(people)} patients, with 95 % intervals.",
-                  alt="Dots with intervals, a line a model.")  # fmt: skip
+    predictions = pd.concat(parts, ignore_index=True)
+    mutual = sides.votes(predictions[predictions["subject"].isin(people)])
+    measured = class_estimates(mutual, metrics=["auc", "accuracy"], **options).dropna(subset="value")
+    report.figure(
+        "idh",
+        dot_plot(measured, metrics=["auc", "accuracy"], rows="arm", references={"auc": [("no skill", 0.5)]}),
+        caption=f"AUC and accuracy of every model on the same {len(people)} patients, with 95 % intervals.",
+        alt="Dots with intervals, a line a model.",
+    )
     rule = "collection rule"
-    if rule in set(mutual["model"]):
-        report.table("idh", sides.classifier_tests(mutual, reference=rule), index=False,
-                     caption="AUC of every model minus that of the rule *the collection is LGG, so it is mutant*, on "
-                     "the same patients, with DeLong's interval and test.")  # fmt: skip
+    if rule in set(mutual["arm"]):
+        others = [(arm, rule) for arm in dict.fromkeys(mutual["arm"]) if arm != rule]
+        behind = class_contrasts(mutual, others, **options).dropna(subset="value").rename(columns={"first": "arm"})
+        report.table(
+            "idh",
+            standard_table(behind, titles={}).rename(columns={"": "model", "auc": "AUC difference"}),
+            index=False,
+            caption="AUC of every model minus that of the rule *the collection is LGG, so it is mutant*, on the same "
+            "patients, with 95 % intervals.",
+        )
 else:
     report.sentence("No two chapters have predicted IDH for the same patients of this cohort.")
 
@@ -136,15 +190,29 @@ else:
 
 # %% tags=["remove-input"]
 if shared:
-    report.sentence(sides.ranking_sentence(gaps, best=best, groups=list(REGIONS.values())))
-    thresholds = next((name for name in both["model"].unique() if name.startswith(TITLES["rule"])), None)
-    if thresholds is not None:
-        to_rule = sides.differences(both, reference=thresholds, metric="dice", within="region", **options)
-        report.sentence(sides.rule_sentence(to_rule, rule=thresholds))
+    thresholds = f"{ZHANG['rule']} (Zhang)"
+    to_rule = sides.against(both, thresholds, metric="dice", groups=list(REGIONS), **options)
+    for reference, found in ((best, gaps), (thresholds, to_rule)):
+        worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
+        report.sentence(
+            f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
+            f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
+        )
+    report.sentence(
+        f"- *{best}* has the largest mean Dice; for *{thresholds}* nothing is trained but two thresholds."
+    )
 else:
     report.sentence("No two chapters have segmented the same patients of this cohort.")
+
+# %% tags=["remove-input"]
 if people:
-    report.sentence(sides.best_classifier_sentence(judged))
+    areas = measured.query("metric == 'auc'").set_index("arm")[["value", "low", "high"]]
+    named = [arm for arm in dict.fromkeys([*areas["value"].nlargest(1).index, rule]) if arm in areas.index]
+    report.sentence(
+        "- AUC for IDH, the largest and that of the rule without images: "
+        + "; ".join(f"*{arm}* {format_interval(*areas.loc[arm])}" for arm in named)
+        + "."
+    )
 
 # %%
 report.finish()

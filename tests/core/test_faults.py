@@ -17,7 +17,6 @@ import pandas as pd
 import pytest
 
 from radlib.book.report import Report
-from radlib.book.scores import TASKS, keep_scores, read_scores
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import read_json, reading
 from radlib.features.streamed import FeatureFile
@@ -32,8 +31,6 @@ def write_everything() -> None:
     axes.plot(frame["x"])
     report.figure("line", figure, caption="A line.", alt="A line.")
     report.value("mean", float(frame["x"].mean()))
-    scores = pd.DataFrame({name: [f"{name} {k}" for k in range(3)] for name in TASKS["segmentation"]})
-    keep_scores(report, "segmentation", scores)
     report.finish()
 
 
@@ -110,16 +107,6 @@ def damaged(file: Path) -> None:
     content = bytearray(file.read_bytes()[: file.stat().st_size // 2])
     content[:4] = b"\0\xff\0\xff"
     file.write_bytes(content)
-
-
-def test_damaged_scores_of_another_chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
-    write_everything()
-    where = {"cohort": "simulated", "profile": "smoke", "chapters": ["idh_tables"]}
-    assert len(read_scores("segmentation", **where)) == 3  # type: ignore[arg-type]
-    damaged(next(tmp_path.rglob("scores_segmentation.parquet")))
-    with pytest.raises(RadlibError, match=r"scores_segmentation\.parquet.*run the chapter idh_tables again"):
-        read_scores("segmentation", **where)  # type: ignore[arg-type]
 
 
 def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:

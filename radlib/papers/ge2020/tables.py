@@ -161,13 +161,6 @@ def direction_table(found: pd.DataFrame) -> pd.DataFrame:
     return wide.rename(index=direction_title).rename_axis("direction").reset_index()
 
 
-def kept_rows(scores: pd.DataFrame) -> pd.DataFrame:
-    """PSNR of held-out patients by direction and model as the chapter that sets methods side by side reads it."""
-    part = scores[scores["group"] != MEDIAN].assign(direction=lambda rows: rows["group"].map(direction_title))
-    wide = part.pivot_table(index=["arm", "run", "subject", "direction"], columns="metric", values="value", sort=False)
-    return wide.reset_index().rename(columns={"arm": "model"}).replace({"model": TITLES})
-
-
 def sample_table(patients: Patients, made: Mapping[str, Translated]) -> pd.DataFrame:
     """PSNR by direction of translations by name, such as those of real samples."""
     scores = pd.concat([psnr_scores(patients, one).assign(model=name) for name, one in made.items()])

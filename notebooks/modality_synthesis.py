@@ -251,6 +251,9 @@ report.figure(
     alt="Three panels over steps: distance, adversarial loss of the generator, loss of the discriminator.",
 )
 
+# %%
+report.beginning(generators)
+
 # %% tags=["hide-input"]
 way = tables.direction(slug(sources, target))
 # The linear function is fitted one time; it stands beside every training.

@@ -248,6 +248,9 @@ report.table("trainings", tables.training_table(trainings), index=False, digits=
              caption="Every network over its folds: loss at the end, change of the validation Dice (mean of the "
              "regions) from the last but one check to the last, speed, share of time waiting for data.")  # fmt: skip
 
+# %%
+report.beginning(trainings)
+
 # %% [markdown]
 # ## Table I: the networks on held-out subjects
 #

@@ -195,6 +195,9 @@ report.table("sizes", tables.training_table(variants), index=False,
              "are those of the network it starts from), the end of the training, and "
              "times where it was computed.")  # fmt: skip
 
+# %%
+report.beginning(variants)
+
 # %% [markdown]
 # ## Figure 1(a): depth, width and modalities
 #

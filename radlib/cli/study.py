@@ -114,9 +114,9 @@ def keep(
     from radlib.study.store import find
 
     jobs = jobs_of(plans(names, profile=profile, seed=seed))
-    there = [job for job in jobs if (found := find(job)) and found.origin == "here"]
-    made = keeping.keep(there)
-    typer.echo(f"{len(made)} jobs kept; {sum(find(job) is None for job in jobs)} of {len(jobs)} are missing")
+    simulated = [job for job in jobs if not keeping.real_patients(job)]
+    made = keeping.keep([job for job in simulated if (found := find(job)) and found.origin == "here"])
+    typer.echo(f"{len(made)} jobs kept; {sum(find(job) is None for job in simulated)} of {len(simulated)} are missing")
     if prune:
         typer.echo(f"{len(keeping.prune(jobs_of(plans(profile=profile, seed=seed))))} jobs deleted")
 

@@ -43,8 +43,8 @@ _KNOWN: dict[str, JobFunction] = {}
 class JobFunction:
     """What :func:`job` makes of a function; calling it with inputs gives a :class:`Job`."""
 
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., None], *, keep: bool = True) -> None:
+        self.function, self.keep = function, keep
         self.name = f"{function.__module__}:{function.__qualname__}"
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self.__wrapped__ = function
@@ -98,6 +98,11 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 def job(function: Callable[..., None]) -> JobFunction:
     """Make a function of the form ``function(work, *, inputs)`` a job function."""
     return JobFunction(function)
+
+
+def job_on_real_patients(function: Callable[..., None]) -> JobFunction:
+    """A job function that tests on real patients whatever its cohorts are; its results are never kept."""
+    return JobFunction(function, keep=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

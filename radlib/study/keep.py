@@ -39,7 +39,11 @@ def keep(jobs: Iterable[Job]) -> list[Path]:
         target = kept_root() / job.fingerprint
         if (target / INFO).is_file():
             continue
-        _refuse_real(job)
+        if real := real_patients(job):
+            raise RadlibError(
+                f"{job.title!r} rests on the cohort {real!r}, and rows of real patients are not kept",
+                remedy="keep the chapter's tables with `radlib chapter keep`",
+            )
         source = Result(job, jobs_root() / job.fingerprint, "here")
         if not source.has(INFO):
             raise RadlibError(f"{job.title!r} has not been computed", remedy="run: radlib study run")
@@ -171,8 +175,8 @@ def _largest(before: pd.DataFrame, now: pd.DataFrame) -> float:
     return largest
 
 
-def _refuse_real(job: Job) -> None:
-    """Rows of real patients are not kept; a job's inputs say which cohorts it rests on."""
+def real_patients(job: Job) -> str:
+    """The cohort of real patients that a job rests on, as its inputs or its function say; empty for none."""
 
     def cohorts(value: Any) -> list[str]:
         if isinstance(value, Mapping):
@@ -180,11 +184,9 @@ def _refuse_real(job: Job) -> None:
             return own + [name for entry in value.values() for name in cohorts(entry)]
         return [name for entry in value for name in cohorts(entry)] if isinstance(value, list) else []
 
-    if real := [name for name in cohorts(job.spec()) if name != "simulated"]:
-        raise RadlibError(
-            f"{job.title!r} rests on the cohort {real[0]!r}, and rows of real patients are not kept",
-            remedy="keep the chapter's tables with `radlib chapter keep`",
-        )
+    if not job.function.keep:
+        return "real"
+    return next((name for name in cohorts(job.spec()) if name != "simulated"), "")
 
 
 def _copy(source: Result, target: Path) -> Path:

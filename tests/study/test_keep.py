@@ -16,7 +16,7 @@ from radlib.core.errors import RadlibError
 from radlib.study import keep as keeping
 from radlib.study import store
 from radlib.study.cohorts import Source
-from radlib.study.jobs import Job, JobFunction, job
+from radlib.study.jobs import Job, JobFunction, job, job_on_real_patients
 from radlib.study.store import Result, Work, compute, find, infos, jobs_root
 from radlib.study.studies import Study
 from radlib.training.players import Batch
@@ -58,6 +58,11 @@ def training(work: Work, *, seed: int, start: Job | None = None, scale: float = 
 
 @job
 def on_a_cohort(work: Work, *, source: Source) -> None:
+    work.scores(pd.DataFrame({"subject": ["a"], "group": "all", "metric": "n", "value": [1.0]}))
+
+
+@job_on_real_patients
+def on_patients(work: Work, *, seed: int) -> None:
     work.scores(pd.DataFrame({"subject": ["a"], "group": "all", "metric": "n", "value": [1.0]}))
 
 
@@ -140,6 +145,9 @@ def test_rows_of_real_patients_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> 
     compute(real)
     with pytest.raises(RadlibError, match="rests on the cohort 'real'"):
         keeping.keep([real])
+    compute(on_patients(seed=0))
+    with pytest.raises(RadlibError, match="rests on the cohort 'real'"):
+        keeping.keep([on_patients(seed=0)])
     compute(on_a_cohort(source=Source("tcga-idh")))
     assert len(keeping.keep([on_a_cohort(source=Source("tcga-idh"))])) == 1
 

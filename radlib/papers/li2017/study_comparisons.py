@@ -26,7 +26,7 @@ from radlib.papers.li2017.segmentation import (
 )
 from radlib.papers.li2017.study import Recipe, Setting, train_network, tumour_network
 from radlib.stats.segmentation import dice
-from radlib.study.jobs import Job, job
+from radlib.study.jobs import Job, job, job_on_real_patients
 from radlib.study.store import Work
 
 # Rules
@@ -153,7 +153,7 @@ def step_scores(
 FROM_SIMULATED, FROM_REAL, TUNED = "simulated", "other real subjects", "simulated, then other real subjects"
 
 
-@job
+@job_on_real_patients
 def real(
     work: Work, *, subjects: RealSubjects, setting: Setting, trained: tuple[Job, ...], tuning_steps: int, n_folds: int
 ) -> None:

@@ -31,7 +31,7 @@ from radlib.papers.zhang2021.rule import fit_rule
 from radlib.papers.zhang2021.segmentation import Segmenter, scores_of, train_network
 from radlib.papers.zhang2021.shapes import Voc
 from radlib.study.cohorts import Images
-from radlib.study.jobs import Job, job
+from radlib.study.jobs import Job, job, job_on_real_patients
 from radlib.study.store import Work
 from radlib.training.players import Trained
 from radlib.training.supervised import Fitted
@@ -145,7 +145,7 @@ def on_training(work: Work, *, network: Job, most: int) -> None:
     _test(work, segmenter_of(network), subjects.store, subjects.train[:most], keep=keep)
 
 
-@job
+@job_on_real_patients
 def on_real(work: Work, *, networks: tuple[Job, ...], subjects: tuple[str, ...], content: str) -> None:
     """Apply trainings of a network to real subjects, on the grid of the training; only means over subjects are left.
 

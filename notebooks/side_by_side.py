@@ -192,15 +192,13 @@ else:
 if shared:
     thresholds = f"{ZHANG['rule']} (Zhang)"
     to_rule = sides.against(both, thresholds, metric="dice", groups=list(REGIONS), **options)
-    for reference, found in ((best, gaps), (thresholds, to_rule)):
+    for reference, found in {best: gaps, thresholds: to_rule}.items():
         worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
         report.sentence(
             f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
             f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
         )
-    report.sentence(
-        f"- *{best}* has the largest mean Dice; for *{thresholds}* nothing is trained but two thresholds."
-    )
+    report.sentence(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
 else:
     report.sentence("No two chapters have segmented the same patients of this cohort.")
 

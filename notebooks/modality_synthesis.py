@@ -308,7 +308,7 @@ if report.source == "simulated":
         slice_figure(
             figures.synthesised(store, first, made, sources=sources, target=target),
             crop=False,
-            colorbar="absolute error, of the range",
+            colorbar="absolute error",
         ),
         caption="A held-out simulated subject: sources and true image, synthetic images, and their errors "
         "(the counterpart of Figure 6 B).",

@@ -146,8 +146,8 @@ parts = Study(
     titles=MODELS,
 )
 sets = [("t1ce",), ("t1ce", "flair"), PAPER_MODALITIES, (*PAPER_MODALITIES, "t1")]
-others = study_of("modality_synthesis", "generators", cohort=cohort, profile=profile, seed=seed)
-t2_from = others.arms["fcn"][0]
+same = {"cohort": cohort, "profile": profile, "seed": seed}
+t2_from = study_of("modality_synthesis", "generators", **same).arms["fcn"][0]
 with_t2 = {"generator": t2_from, "sources": ("t1ce", "flair"), "distances": False}
 modalities = Study(
     "modalities",

@@ -1,9 +1,10 @@
-"""How real are simulated subjects? Train a segmentation network on them alone, apply it to real ones.
+"""How hard and how real are simulated subjects? What two thresholds and small U-Nets reach on them and on real ones.
 
-    python benchmarks/phantom_transfer.py --real DIR --work runs/transfer --steps 400
+    RADLIB_DATA=DIR python benchmarks/phantom_transfer.py --work runs/transfer --note "what changed"
 
-`DIR` holds BraTS subjects. The whole-tumour Dice on real subjects, beside that on held-out simulated ones, goes to
-`published/phantom_transfer.json`, with the settings: one entry a call, so that attempts stand side by side.
+A network that has seen simulated subjects only and one trained on the 110 lower-grade gliomas (by folds) are tested on
+held-out simulated and on real subjects (:mod:`radlib.phantom.realism`). The whole table goes to
+`published/phantom_calibration.json`; the attempt is added to `published/phantom_transfer.json`.
 """
 
 from __future__ import annotations
@@ -12,137 +13,141 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy.ndimage import zoom
 
 from radlib.book.provenance import describe
-from radlib.core.device import pick_device
 from radlib.core.files import write_json
-from radlib.core.paths import project_root
-from radlib.core.progress import track
-from radlib.core.seeds import rng, seed_everything
-from radlib.data.cohort import MODALITIES, Cohort
+from radlib.core.paths import data_root, project_root
+from radlib.core.seeds import rng
+from radlib.data.cohort import Cohort
 from radlib.data.readers.brats import read_brats
+from radlib.phantom import realism as c
 from radlib.phantom.make import GENERATOR, make
 
-
-def load(
-    cohort: Cohort, subject: str, *, grid: tuple[int, int, int], spacing: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Four z-scored modalities ``(4, X, Y, Z)`` and the whole tumour ``(1, X, Y, Z)`` on a common grid and spacing."""
-    labels = cohort.labels(subject)
-    factors = [edge / spacing for edge in labels.spacing]
-    brain, images = None, []
-    for name in MODALITIES:
-        data = cohort.volume(subject, name).data
-        brain = data != 0 if brain is None else brain & (data != 0)
-        images.append(np.where(data != 0, (data - data[data != 0].mean()) / data[data != 0].std(), 0))
-    centre = [(np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]].mean()) for axis in range(3)]
-    arrays = [*images, (labels.data > 0).astype(np.float32)]
-    out = np.zeros((5, *grid), dtype=np.float32)
-    for place, array in enumerate(arrays):
-        small = zoom(array, factors, order=1) if any(abs(f - 1) > 1e-3 for f in factors) else array
-        source, target = [], []
-        for axis in range(3):
-            middle = round(centre[axis] * factors[axis])
-            first = middle - grid[axis] // 2
-            low, high = max(first, 0), min(first + grid[axis], small.shape[axis])
-            source.append(slice(low, high))
-            target.append(slice(low - first, high - first))
-        out[place][tuple(target)] = small[tuple(source)]
-    whole = torch.from_numpy(out)
-    return whole[:4], (whole[4:] > 0.5).float()
+Sets = dict[str, dict[str, c.Slices]]
 
 
-def augment(image: torch.Tensor, mask: torch.Tensor, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flips, and per modality another contrast, brightness, noise and sometimes no signal at all."""
-    axes = [axis + 1 for axis in range(3) if random.random() < 0.5]
-    image, mask = image.flip(axes), mask.flip(axes)
-    inside = (image != 0).float()
-    for channel in range(4):
-        gain, shift = random.uniform(0.7, 1.4), random.uniform(-0.4, 0.4)
-        bend = random.uniform(-0.12, 0.12)
-        values = image[channel] * gain + shift + bend * image[channel] ** 2
-        noise = torch.from_numpy(random.normal(0, 0.15, size=values.shape).astype(np.float32))
-        image[channel] = (values + noise) * inside[channel]
-        if random.random() < 0.1:
-            image[channel] = 0
-    return image, mask
+def simulated_sets(work: Path, low: int, high: int, seed: int, mechanisms: dict[str, float]) -> tuple[Sets, Sets]:
+    """Simulated subjects to train on and held out, a third of each kind."""
+    train: Sets = {}
+    held: Sets = {}
+    for role, n in (("huashan", low), ("brats2017", high)):
+        cohort: Cohort = make(role, out=work / f"{role}-{n}-{seed}", n=n, grid=(96, 96, 64), seed=seed,
+                              mechanisms=mechanisms)  # fmt: skip
+        found = c.cohort_slices(cohort)
+        for group, members in cohort.participants.loc[list(found)].groupby("grade_group"):
+            ids = list(members.index)
+            name = "simulated, " + ("high grade" if group == "HGG" else f"low grade, {role}")
+            count = max(1, len(ids) // 3)
+            held[name], train[name] = ({i: found[i] for i in part} for part in (ids[:count], ids[count:]))
+    return train, held
 
 
-def dice(predicted: torch.Tensor, truth: torch.Tensor) -> float:
-    """Dice of two masks; 1 where both are empty."""
-    total = float(predicted.sum() + truth.sum())
-    return 1.0 if total == 0 else float(2 * (predicted * truth).sum()) / total
+def row(test: str, method: str, wt: pd.Series, et: pd.Series, gain: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A line of the table: mean Dice, and the paired gain in whole-tumour Dice over the rule."""
+    return {"test": test, "method": method, "n": len(wt), "wt": float(wt.mean()), "wt_median": float(wt.median()),
+            "et": float(et.mean()), **(gain or {})}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, required=True, help="folder with real BraTS subjects")
     parser.add_argument("--work", type=Path, required=True, help="folder for the simulated subjects")
-    parser.add_argument("--n", type=int, default=60, help="simulated subjects, a sixth of them held out")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--no-augment", action="store_true")
+    parser.add_argument("--low", type=int, default=48, help="subjects of the low-grade template, a third held out")
+    parser.add_argument("--high", type=int, default=60, help="subjects of the template brats2017, a third held out")
+    parser.add_argument("--seconds", type=float, default=120, help="of training a network, processor time")
+    parser.add_argument("--folds", type=int, default=5, help="of the 110 real subjects to train on, 5 for all of them")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--mechanism", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--note", default="")
     arguments = parser.parse_args()
+    root = data_root()
+    if root is None:
+        parser.error("set RADLIB_DATA to the data root")
+    torch.set_num_threads(1)
+    mechanisms = {name: float(value) for name, value in (text.split("=") for text in arguments.mechanism)}
+    train, held = simulated_sets(arguments.work, arguments.low, arguments.high, arguments.seed, mechanisms)
+    low = c.lower_grade_slices(root)
+    real: Sets = {
+        "real, 110 lower grade": low,
+        "real, 3 BraTS": c.cohort_slices(read_brats(root / "brats-sample")),
+        "real, 6 of two modalities": c.two_modality_slices(root),
+    }
 
-    from monai.losses import DiceCELoss
-    from monai.networks.nets import UNet
-
-    grid = (96, 96, 64)
-    simulated = make("brats2017", out=arguments.work / f"cohort-{arguments.n}-{arguments.seed}", n=arguments.n,
-                     grid=grid, seed=arguments.seed, jobs=arguments.jobs)  # fmt: skip
-    spacing = simulated.labels(simulated.ids[0]).spacing[0]
-    subjects = [load(simulated, name, grid=grid, spacing=spacing) for name in track(simulated.ids, description="load")]
-    n_held = max(1, len(subjects) // 6)
-    train, held = subjects[n_held:], subjects[:n_held]
-    real_cohort = read_brats(arguments.real)
-    real = [
-        load(real_cohort, name, grid=grid, spacing=spacing) for name in real_cohort.complete(*MODALITIES, "seg").ids
-    ]
-
-    seed_everything(arguments.seed)
-    random = rng(arguments.seed, "transfer")
-    device = pick_device()
-    network = UNet(3, 4, 1, (16, 32, 64, 128), (2, 2, 2), num_res_units=1, norm="INSTANCE").to(device)
-    loss = DiceCELoss(sigmoid=True)
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=arguments.steps)
     start = time.monotonic()
-    for _ in track(range(arguments.steps), description="steps"):
-        chosen = [train[index] for index in random.integers(len(train), size=arguments.batch)]
-        if not arguments.no_augment:
-            chosen = [augment(image.clone(), mask.clone(), random) for image, mask in chosen]
-        images, masks = (torch.stack(part).to(device) for part in zip(*chosen, strict=True))
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            outputs = network(images)
-        value = loss(outputs.float(), masks)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        schedule.step()
+    subjects = [one for part in train.values() for one in part.values()]
+    network = c.train_network(subjects, seconds=arguments.seconds, seed=arguments.seed)
+    seconds = round(time.monotonic() - start)
+    order = rng(arguments.seed, "folds").permutation(list(low))
+    folds = np.array_split(order, 5)[: arguments.folds]
+    others = []
+    for number, fold in enumerate(folds):
+        rest = [one for name, one in low.items() if name not in set(fold)]
+        others.append(c.train_network(rest, seconds=arguments.seconds, seed=arguments.seed + number))
 
-    network.eval()
-    with torch.no_grad():
-        scores = {
-            name: [dice((network(image[None].to(device))[0].cpu() > 0).float(), mask) for image, mask in part]
-            for name, part in (("simulated", held), ("real", real))
-        }
-    entry = {
-        "settings": {key: value for key, value in vars(arguments).items() if key not in ("real", "work", "jobs")},
-        "generator": GENERATOR, "spacing_mm": spacing, "training_seconds": round(time.monotonic() - start),
+    rows, gains, scores = [], [], {}
+    fits: dict[str, tuple[float, float]] = {}
+    for test, members in (held | real).items():
+        own = train.get(test, members)  # thresholds come from subjects alike: the training ones where there are any
+        whole, enhancing = c.rule_scores(own)
+        fits[test] = (whole.mean().idxmax(), enhancing.mean().fillna(0).idxmax())
+        if test in train:
+            whole, enhancing = c.rule_scores(members)
+        rule_wt, rule_et = whole[fits[test][0]], enhancing[fits[test][1]]
+        rows.append(row(test, "rule, two thresholds", rule_wt, rule_et))
+        rows.append(row(test, "rule, each subject's best", whole.max(axis=1), enhancing.max(axis=1)))
+        ours = scores[test] = c.network_scores(network, members)
+        results = {"U-Net, simulated": ours}
+        if not others:
+            pass
+        elif test == "real, 110 lower grade":
+            parts = [c.network_scores(net, {i: low[i] for i in fold}) for net, fold in zip(others, folds, strict=True)]
+            results["U-Net, other real"] = pd.concat(parts)
+        else:
+            results["U-Net, 110 real"] = c.network_scores(others[0], members).assign(et=np.nan)
+        for method, found in results.items():
+            gain = c.paired_gain(found["wt"], rule_wt)
+            rows.append(row(test, method, found["wt"], found["et"], gain))
+            if found["et"].notna().any():
+                gains.append({"test": test, "method": method, "region": "et", **c.paired_gain(found["et"], rule_et)})
+            gains.append({"test": test, "method": method, "region": "wt", **gain})
+
+    every = {name: one for part in held.values() for name, one in part.items()}
+    level = float(np.median([flair for name, (flair, _) in fits.items() if name in held]))
+    t1ce = float(np.median([value for name, (_, value) in fits.items() if name in held]))
+    fools = []
+    for method, find in (
+        ("U-Net, simulated", lambda s: c.segment(network, s)),
+        ("rule", lambda s: c.rule(s, level, t1ce)),
+    ):
+        for region in (0, 1):
+            table = c.what_fools({name: find(one) for name, one in every.items()}, every, region=region)
+            fools += [
+                {"method": method, "region": c.REGIONS[region], **r} for r in table.reset_index().to_dict("records")
+            ]
+
+    about = {
+        "generator": GENERATOR,
+        "settings": {key: value for key, value in vars(arguments).items() if key not in ("work", "mechanism")}
+        | {"mechanisms": mechanisms},
         "provenance": describe(),
-        **{f"{name}_dice": {"n": len(part), "mean": float(np.mean(part)), "min": min(part), "max": max(part)}
-           for name, part in scores.items()},
-    }  # fmt: skip
-    file = project_root() / "published" / "phantom_transfer.json"
+    }
+    published = project_root() / "published"
+    write_json(published / "phantom_calibration.json", {**about, "table": rows, "gains": gains, "fools": fools})
+    file = published / "phantom_transfer.json"
     attempts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    entry = {**about, "network": "2D, FLAIR and T1ce", "note": arguments.note, "training_seconds": seconds}
+    keys = dict(zip(("lower_grade", "real", "two_modalities"), ([name] for name in real), strict=True))
+    for key, names in {"simulated": list(held), **keys}.items():
+        values = pd.concat([scores[name]["wt"] for name in names])
+        entry[f"{key}_dice"] = {"n": len(values), "mean": float(values.mean()), "min": float(values.min()),
+                                "max": float(values.max())}  # fmt: skip
     write_json(file, [*attempts, entry])
-    print(json.dumps({name: entry[name] for name in ("simulated_dice", "real_dice", "training_seconds")}, indent=2))
+    print(pd.DataFrame(rows).round(3).to_string())
+    print(pd.DataFrame(gains).round(3).to_string())
 
 
 if __name__ == "__main__":

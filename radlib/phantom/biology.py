@@ -25,7 +25,7 @@ from radlib.phantom.survival import SIGMA, censor
 from radlib.phantom.templates.schema import Stratum, Template, quota
 from radlib.phantom.traits import ImagingTraits
 
-LEAST_ENHANCEMENT_ML = 0.35
+LEAST_ENHANCEMENT_ML = 0.7
 """A tumour whose enhancing part would be smaller than this has none: Bakas et al. 2017 give it to 30 % of the LGG."""
 
 
@@ -137,7 +137,9 @@ def _stratum(stratum: Stratum, n: int, draw: np.random.Generator) -> pd.DataFram
     )
     mean, sd = stratum.ages.mean, stratum.ages.sd
     low, high = ((bounds[:, side] - mean) / sd for side in (0, 1))
-    age = np.clip(truncnorm.rvs(low, high, loc=mean, scale=sd, random_state=draw), bounds[:, 0], None)
+    # One age from each n-th of the distribution: a small cohort has its mean and spread, as the paper's cohort has.
+    ranks = (draw.permutation(n) + draw.uniform(size=n)) / max(n, 1)
+    age = np.clip(truncnorm.ppf(ranks, low, high, loc=mean, scale=sd), bounds[:, 0], None)
     table = pd.DataFrame({"age": np.minimum(np.floor(age * 10) / 10, bounds[:, 1] - 0.1)})
     table["age_known"] = [value is not None for value in chosen]
     table["sex_known"] = [value is not None for value in sexes]

@@ -105,7 +105,7 @@ def _volume(x: Inputs) -> np.ndarray:
 def _enhancement(x: Inputs) -> np.ndarray:
     """Log ratio of enhancing tumour to oedema. Its spread grows with the distance from grade 4 as its mean falls."""
     below = 4 - x.of["grade"]
-    spread = 0.85 * np.exp(0.27 * abs(x.s["grade"]) * below)
+    spread = 0.95 * np.exp(0.27 * abs(x.s["grade"]) * below)
     return -0.9 + x.sum(grade=-below) + spread * x.normal()
 
 
@@ -115,7 +115,7 @@ def _core(x: Inputs) -> np.ndarray:
 
 
 def _necrosis(x: Inputs) -> np.ndarray:
-    return 0.9 + x.sum(grade=x.of["grade"] - 4) + 0.8 * x.normal()
+    return 0.6 + x.sum(grade=x.of["grade"] - 4) + 1.0 * x.normal()
 
 
 def _border(x: Inputs) -> np.ndarray:

@@ -8,6 +8,7 @@ Layout beside what :class:`radlib.data.cohort.Cohort` writes::
     truth/traits.tsv                 what each image had to show
     truth/subjects/<id>.json         volumes and seeds of the tumour, checksums of the subject's files
     truth/probabilities/<id>.nii.gz  probability of labels 0, 1, 2, 4 under partial volume (4D, 255 is 1)
+    truth/distractors/<id>.nii.gz    what can mislead, codes of radlib.phantom.distractors.DISTRACTORS
     truth/images/<id>/<id>_t1.nii.gz ... images before bias, motion, slices and noise, on request
 """
 
@@ -39,16 +40,17 @@ from radlib.data.nifti import write_volume
 from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import Subjects, sample_subjects
 from radlib.phantom.causal import resolve_strengths
+from radlib.phantom.growth import check_traits
+from radlib.phantom.mechanisms import Mechanisms, resolve_mechanisms
 from radlib.phantom.render import MODALITIES, render_subject
 from radlib.phantom.scanner import Protocol, load_protocol
 from radlib.phantom.templates import Template, load_template
 from radlib.phantom.traits import ImagingTraits
-from radlib.phantom.tumour import check_traits
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-GENERATOR = 2
+GENERATOR = 3
 """Version of what is simulated: raised when the same recipe gives other files."""
 
 _OWN = frozenset({"options.json"})  # what a caller may have left in a folder that holds no cohort yet
@@ -65,6 +67,7 @@ class _Job:
     out: Path
     seed: int
     grid: Grid
+    mechanisms: Mechanisms
     truth_images: bool
     device: str
 
@@ -84,6 +87,7 @@ def make(
     jobs: int = 1,
     preset: str = "signal",
     strengths: Mapping[str, float] | None = None,
+    mechanisms: Mapping[str, float] | None = None,
     truth_images: bool = False,
     device: str = "cpu",
 ) -> Cohort:
@@ -103,6 +107,7 @@ def make(
         jobs: subjects made at the same time, each in a process of one thread; 0 is one a core.
         preset: ``signal`` or ``null``, strengths of the causal arrows.
         strengths: arrows by name, over the preset.
+        mechanisms: strengths of what makes images hard, by name (:func:`.mechanisms.resolve_mechanisms`).
         truth_images: also keep every image before bias, motion, slices and noise.
         device: ``cpu``, ``cuda`` or ``auto``; on a GPU subjects are made one after the other.
 
@@ -117,7 +122,10 @@ def make(
     values = resolve_strengths({"preset": preset, **(strengths or {})})  # type: ignore[dict-item]
     subjects = sample_subjects(recipe_template, n=n, seed=seed, strengths=values)
     protocols = {site.name: load_protocol(site.protocol) for site in recipe_template.sites}
-    work = _jobs_of(subjects, protocols, out, seed=seed, grid=voxels, truth_images=truth_images, device=str(where))
+    hard = resolve_mechanisms(mechanisms)
+    work = _jobs_of(
+        subjects, protocols, out, seed=seed, grid=voxels, mechanisms=hard, truth_images=truth_images, device=str(where)
+    )
     recipe = {
         "generator": GENERATOR,
         "template": recipe_template.model_dump(mode="json"),
@@ -126,6 +134,7 @@ def make(
         "spacing": list(voxels.spacing),
         "seed": seed,
         "strengths": values,
+        "mechanisms": dataclasses.asdict(hard),
         "truth_images": truth_images,
         "device": where.type,
     }
@@ -349,6 +358,7 @@ def _make_subject(job: _Job) -> str:
             protocol=job.protocol,
             grid=job.grid,
             modalities=modalities,
+            mechanisms=job.mechanisms,
             clean=job.truth_images,
             device=job.device,
         )
@@ -356,6 +366,7 @@ def _make_subject(job: _Job) -> str:
             **{job.files[m]: rendered.images[m] for m in modalities},
             job.files["seg"]: rendered.labels,
             f"truth/probabilities/{job.subject}.nii.gz": rendered.probabilities,
+            f"truth/distractors/{job.subject}.nii.gz": rendered.distractors,
             **{f"truth/images/{job.subject}/{job.subject}_{m}.nii.gz": image for m, image in rendered.clean.items()},
         }
         job.record.unlink(missing_ok=True)

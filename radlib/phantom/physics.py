@@ -10,10 +10,12 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import Subjects
-from radlib.phantom.render import MODALITIES, NORMAL_TISSUES, Stages, render_subject
+from radlib.phantom.distractors import NORMAL_TISSUES
+from radlib.phantom.growth import grow
+from radlib.phantom.render import MODALITIES, Stages, render_subject
 from radlib.phantom.scanner import load_protocol
 from radlib.phantom.signal import signal_model
-from radlib.phantom.tumour import TUMOUR_TISSUES, grow
+from radlib.phantom.tumour import TUMOUR_TISSUES
 
 
 def front_speed(

@@ -12,6 +12,11 @@ from matplotlib.figure import Figure
 from radlib.core.files import reading
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.phantom.agreement import BAKAS_QUARTILES
+from radlib.phantom.anatomy import Grid
+from radlib.phantom.mechanisms import NAMES, NONE, Mechanisms, resolve_mechanisms
+from radlib.phantom.render import Rendered, render_subject
+from radlib.phantom.scanner import load_protocol
+from radlib.phantom.traits import ImagingTraits
 
 _BLUE, _ORANGE = "#0072B2", "#D55E00"
 
@@ -82,6 +87,71 @@ def gallery_choice(cohort: Cohort) -> dict[str, str]:
         picks[reason] = subject
         left = left.drop(index=subject)
     return picks
+
+
+def mechanism_gallery(traits: ImagingTraits, *, protocol: str, grid: Grid, seed: int) -> Figure:
+    """FLAIR and contrast-enhanced T1 of one subject without any mechanism and with each alone, at twice its strength.
+
+    Each row shows the slice in which the mechanism changes most; for the rater, labels are drawn over the images.
+
+    Args:
+        traits: of the subject.
+        protocol: of the scanner.
+        grid: voxels.
+        seed: of the subject.
+    """
+    shown = ("flair", "t1ce")
+
+    def make(mechanisms: Mechanisms) -> Rendered:
+        return render_subject(
+            traits, subject="gallery", seed=seed, protocol=load_protocol(protocol), grid=grid, modalities=shown,
+            mechanisms=mechanisms,
+        )  # fmt: skip
+
+    plain, half = make(NONE), -(-len(NAMES) // 2)
+    figure, panels = plt.subplots(half, 8, figsize=(11, 1.45 * half), squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for number, name in enumerate(NAMES):
+        alone = make(resolve_mechanisms({"all": 0, name: 2}))
+        block, row = divmod(number, half)
+        change = sum(np.abs(alone.images[m].astype(float) - plain.images[m]).sum(axis=(0, 1)) for m in shown)
+        if name == "rater":
+            change = (alone.labels != plain.labels).sum(axis=(0, 1))
+        level = int(np.argmax(change))
+        for column, (modality, item) in enumerate((m, item) for m in shown for item in (plain, alone)):
+            axes = panels[row, 4 * block + column]
+            scale = np.percentile(plain.images[modality][plain.images[modality] > 0], 99.5)
+            axes.imshow(item.images[modality][:, :, level].T, vmin=0, vmax=scale, cmap="gray")
+            if name == "rater":
+                axes.contour(item.labels[:, :, level].T > 0, [0.5], colors=_ORANGE, linewidths=0.8)
+            if row == 0:
+                axes.set_title(f"{modality.upper()} {'with' if item is alone else 'without'}", fontsize=8)
+            if column == 0:
+                axes.text(-0.04, 0.5, name.replace("_", " "), transform=axes.transAxes, rotation=90, ha="right",
+                          va="center", fontsize=7.5)  # fmt: skip
+    return figure
+
+
+def fools_figure(fools: pd.DataFrame) -> Figure:
+    """What misleads each method: Dice lost and false-positive volume by distractor.
+
+    Args:
+        fools: of :func:`radlib.phantom.realism.kept_calibration`.
+    """
+    figure, panels = plt.subplots(2, 2, figsize=(10, 6.5), sharey=True, layout="constrained")
+    titles = {"wt": "whole tumour", "et": "enhancing tumour"}
+    for row, (region, title) in zip(panels, titles.items(), strict=True):
+        part = fools[fools["region"] == region]
+        for axes, column in zip(row, ("Dice lost", "false positive"), strict=True):
+            for number, (method, of) in enumerate(part.groupby("method", sort=False)):
+                y = np.arange(len(of))[::-1] + 0.2 - 0.4 * number
+                axes.barh(y, of[column], height=0.38, color=(_BLUE, _ORANGE)[number], label=str(method))
+                axes.set_yticks(np.arange(len(of))[::-1], list(of["distractor"]), fontsize=8)
+            label = "Dice lost" if column == "Dice lost" else "false positives, share of the tumour's volume"
+            axes.set(title=title, xlabel=label)
+    panels[0, 0].legend(fontsize=8)
+    return figure
 
 
 def volume_figure(volumes: Mapping[str, pd.DataFrame]) -> Figure:

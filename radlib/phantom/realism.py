@@ -1,148 +1,359 @@
-"""How real simulated images are: the same measurements on simulated and on real subjects.
+"""How hard simulated subjects are, by what methods reach on them and on real ones.
 
-Nothing here needs a tissue map: brain outside the tumour is parted into three classes by its T1 intensity, on simulated
-and real subjects alike, so that both meet the same errors.
+Every method sees the same thing of every subject: axial slices of :data:`SIZE` pixels from two below to two above the
+tumour, the brain's front-back length fitted to :data:`LENGTH` pixels (the low-grade stacks carry no pixel size), FLAIR
+and contrast-enhanced T1 z-scored over the brain of these slices.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr, wasserstein_distance
+import torch
+from torch.nn import functional
 
 from radlib.core.errors import MissingDataError
+from radlib.core.paths import project_root
 from radlib.core.progress import track
-from radlib.data.cohort import MODALITIES, Cohort
+from radlib.core.seeds import named_seed, rng
+from radlib.data.cohort import Cohort
+from radlib.phantom.distractors import DISTRACTORS
 
-#: Classes of voxels whose mean intensities are compared: dark, middle and bright on T1, and the tumour's labels.
-PARTS: tuple[str, ...] = ("dark on T1", "middle on T1", "bright on T1", "oedema", "core", "enhancing")
-_LABELS = {"oedema": 2, "core": 1, "enhancing": 4}
-#: Cycles per mm between which the power spectrum of brain texture is fitted; voxels of 2 mm still reach it.
-BAND = (0.03, 0.2)
+SIZE, LENGTH = 128, 112
+MARGIN = 2
+"""Slices kept below and above the tumour, as the low-grade stacks at hand have them."""
+
+REGIONS = ("wt", "et")
 
 
 @dataclass(frozen=True)
-class Appearance:
-    """What is measured on one subject with all four modalities.
+class Slices:
+    """One subject as methods see it.
 
     Attributes:
-        means: mean z-score by modality (rows) and part (columns of :data:`PARTS`); NaN where a part is absent.
-        quantiles: 199 quantiles of the z-scores over the brain, by modality.
-        slopes: exponent of the power spectrum of brain texture, by modality: power falls as frequency to this.
+        images: ``(S, 2, SIZE, SIZE)`` float32 z-scores of FLAIR and contrast-enhanced T1, 0 outside the brain; the
+            second is all 0 where the subject has none.
+        brain: ``(S, SIZE, SIZE)`` bool.
+        truth: ``(S, 2, SIZE, SIZE)`` bool, whole and enhancing tumour.
+        has_et: whether enhancing tumour is labelled at all.
+        distractors: ``(S, SIZE, SIZE)`` codes of :data:`radlib.phantom.distractors.DISTRACTORS`, or None.
     """
 
-    means: pd.DataFrame
-    quantiles: Mapping[str, np.ndarray]
-    slopes: pd.Series
+    images: np.ndarray
+    brain: np.ndarray
+    truth: np.ndarray
+    has_et: bool = True
+    distractors: np.ndarray | None = None
 
 
-def appearance(cohort: Cohort, subject: str) -> Appearance:
-    """Measure one subject.
-
-    Intensities are z-scored over the brain (voxels that are not zero). Means of the three T1 classes leave out the
-    tumour and the voxels within 3 mm of it.
+def slices_of(
+    flair: np.ndarray,
+    t1ce: np.ndarray | None,
+    brain: np.ndarray,
+    whole: np.ndarray,
+    enhancing: np.ndarray | None,
+    *,
+    distractors: np.ndarray | None = None,
+) -> Slices:
+    """Bring a volume ``(X, Y, Z)`` with axes left, posterior, superior to :class:`Slices`; X and Y in pixels alike.
 
     Raises:
-        MissingDataError: if the subject lacks a modality or the segmentation.
+        MissingDataError: for an empty brain or tumour.
     """
-    from scipy.ndimage import distance_transform_edt
-    from sklearn.cluster import KMeans
+    levels = np.flatnonzero(whole.any(axis=(0, 1)))
+    if not len(levels) or not brain.any():
+        raise MissingDataError("a subject without tumour or brain has no slices to compare")
+    part = slice(max(levels[0] - MARGIN, 0), levels[-1] + MARGIN + 1)
+    rows, columns = (np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    centre = (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2
+    step = (columns[-1] - columns[0] + 1) / LENGTH
+    shape = brain.shape
+    steps = (torch.arange(SIZE, dtype=torch.float32) - (SIZE - 1) / 2) * step
+    x, y = ((steps + middle) * 2 / (n - 1) - 1 for middle, n in zip(centre, shape[:2], strict=True))
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], -1)
 
-    row = cohort.participants.loc[subject]
-    if lacking := [name for name in (*MODALITIES, "seg") if not isinstance(row[name], str)]:
-        raise MissingDataError(f"subject {subject!r} has no {', '.join(lacking)}")
-    labels = cohort.labels(subject)
-    volumes = {name: cohort.volume(subject, name) for name in MODALITIES}
-    spacing = volumes["t1"].spacing
-    brain = np.logical_and.reduce([volume.data != 0 for volume in volumes.values()])
-    away = brain & (distance_transform_edt(labels.data == 0, sampling=spacing) > 3)
-    scaled = {name: (v.data - v.data[brain].mean()) / v.data[brain].std() for name, v in volumes.items()}
-    t1 = scaled["t1"][away][:, None]
-    classes = KMeans(3, init=np.quantile(t1, [0.05, 0.4, 0.8])[:, None], n_init=1, random_state=0).fit_predict(t1)
-    means = pd.DataFrame(index=list(MODALITIES), columns=list(PARTS), dtype=float)
-    for name, image in scaled.items():
-        for place, part in enumerate(PARTS[:3]):
-            means.loc[name, part] = image[away][classes == place].mean()
-        for part, label in _LABELS.items():
-            inside = brain & (labels.data == label)
-            means.loc[name, part] = image[inside].mean() if inside.sum() >= 10 else np.nan
-    levels = np.linspace(0.005, 0.995, 199)
-    return Appearance(
-        means=means,
-        quantiles={name: np.quantile(image[brain], levels) for name, image in scaled.items()},
-        slopes=pd.Series({name: spectrum_slope(image, brain, spacing=spacing) for name, image in scaled.items()}),
-    )
+    def resample(volume: np.ndarray, mode: str = "bilinear") -> np.ndarray:
+        stack = torch.from_numpy(np.ascontiguousarray(volume[:, :, part].transpose(2, 1, 0), dtype=np.float32))[:, None]
+        return functional.grid_sample(
+            stack, grid.expand(len(stack), -1, -1, -1), mode=mode, align_corners=True
+        )[:, 0].numpy()  # fmt: skip
+
+    inside = resample(brain) > 0.5
+    images = []
+    for image in (flair, t1ce):
+        values = np.zeros(inside.shape, np.float32) if image is None else resample(image)
+        spread = values[inside].std()
+        images.append(np.where(inside, (values - values[inside].mean()) / (spread if spread > 0 else 1), 0))
+    masks = [resample(mask) > 0.5 for mask in (whole, np.zeros_like(whole) if enhancing is None else enhancing)]
+    return Slices(
+        np.stack(images, 1).astype(np.float32), inside, np.stack(masks, 1) & inside[:, None], enhancing is not None,
+        None if distractors is None else resample(distractors, "nearest").astype(np.uint8),
+    )  # fmt: skip
 
 
-def spectrum_slope(image: np.ndarray, brain: np.ndarray, *, spacing: Sequence[float]) -> float:
-    """Exponent of the radially averaged power spectrum of axial slices, fitted over :data:`BAND`.
+def cohort_slices(cohort: Cohort, ids: Sequence[str] | None = None) -> dict[str, Slices]:
+    """Subjects of a cohort with FLAIR, T1ce and a segmentation; with their distractors where it is simulated."""
+    from radlib.data.nifti import read_volume
 
-    The five slices with most brain are taken; each is set to the brain's mean outside it and multiplied with a Hann
-    window over the brain's box, so that the skull-stripped edge does not rule the spectrum.
+    out = {}
+    for subject in track(ids or cohort.complete("flair", "t1ce", "seg").ids, description=cohort.name):
+        flair, t1ce = (cohort.volume(subject, name).data for name in ("flair", "t1ce"))
+        labels = cohort.labels(subject).data
+        file = None if cohort.truth is None else cohort.truth / "distractors" / f"{subject}.nii.gz"
+        codes = read_volume(file).data if file is not None and file.is_file() else None
+        out[subject] = slices_of(flair, t1ce, flair != 0, labels > 0, labels == 4, distractors=codes)
+    return out
+
+
+def lower_grade_slices(root: Path) -> dict[str, Slices]:
+    """The 110 lower-grade gliomas of Buda et al. 2019 (Comput Biol Med 109:218) under ``root``: no enhancing labels.
+
+    T1 after contrast counts as missing where it is a copy of FLAIR.
+    """
+    from PIL import Image
+
+    out = {}
+    folder = root / "lgg-segmentation"
+    for case in track(sorted(p for p in (folder / "kaggle_3m").glob("TCGA_*") if p.is_dir()), description="110 LGG"):
+        names = sorted((p.stem for p in case.glob("*.tif") if not p.stem.endswith("_mask")),
+                       key=lambda name: int(name.rsplit("_", 1)[1]))  # fmt: skip
+        image = np.stack([np.asarray(Image.open(case / f"{name}.tif")) for name in names], 2).astype(np.float32)
+        mask = np.stack([np.asarray(Image.open(case / f"{name}_mask.tif")) > 0 for name in names], 2)
+        brain = np.stack(
+            [np.asarray(Image.open(folder / "brain_masks" / case.name / f"{name}_brain.tif")) > 0 for name in names], 2
+        )
+        flair, t1ce = image[..., 1], image[..., 2]
+        turn = (1, 0, 2)  # rows of a picture are the second axis of a volume
+        out[case.name] = slices_of(
+            flair.transpose(turn), None if np.array_equal(flair, t1ce) else t1ce.transpose(turn), brain.transpose(turn),
+            mask.transpose(turn), None,
+        )  # fmt: skip
+    return out
+
+
+def two_modality_slices(root: Path) -> dict[str, Slices]:
+    """The six BraTS 2015 subjects of DeepMedic's examples (Kamnitsas et al. 2017, Med Image Anal 36:61)."""
+    from radlib.data.nifti import read_volume
+
+    out = {}
+    for case in sorted((root / "brats2015-deepmedic").glob("*_*")):
+        flair, t1ce, brain, labels = (
+            read_volume(case / f"{name}.nii.gz").data
+            for name in ("Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd", "brainmask", "OTMultiClass")
+        )
+        out[case.name] = slices_of(flair, t1ce, brain > 0, labels > 0, labels == 4)
+    return out
+
+
+def dice(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Dice of two masks; 1 where both are empty."""
+    total = int(predicted.sum()) + int(truth.sum())
+    return 1.0 if total == 0 else 2 * int((predicted & truth).sum()) / total
+
+
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest connected component of a mask ``(S, X, Y)``."""
+    from scipy import ndimage
+
+    parts, count = ndimage.label(mask)
+    return mask if count < 2 else parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+
+
+def rule(subject: Slices, flair: float, t1ce: float) -> np.ndarray:
+    """Two thresholds: ``(S, 2, SIZE, SIZE)``.
+
+    Whole tumour is the largest component of FLAIR above one, enhancing tumour is where T1ce is above the other, both in
+    the brain three pixels off its edge.
+    """
+    inner = _inner(subject.brain)
+    whole = largest((subject.images[:, 0] > flair) & inner)
+    return np.stack([whole, inner & (subject.images[:, 1] > t1ce)], 1)
+
+
+def _inner(brain: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    plane = ndimage.generate_binary_structure(3, 1) & np.array([0, 1, 0], bool)[:, None, None]
+    return ndimage.binary_erosion(brain, plane, iterations=3)
+
+
+FLAIR_LEVELS, T1CE_LEVELS = np.arange(0.4, 2.41, 0.2), np.arange(0.4, 4.01, 0.4)
+
+
+def rule_scores(subjects: Mapping[str, Slices]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Dice of every subject at every threshold: whole tumour by FLAIR's, enhancing by T1ce's (NaN without labels)."""
+    whole, enhancing = {}, {}
+    for name, s in track(list(subjects.items()), description="rule"):
+        inner = _inner(s.brain)
+        flair, t1ce = s.images[:, 0], s.images[:, 1]
+        whole[name] = [dice(largest((flair > level) & inner), s.truth[:, 0]) for level in FLAIR_LEVELS]
+        enhancing[name] = [
+            dice((t1ce > level) & inner, s.truth[:, 1]) if enhances(s) else np.nan for level in T1CE_LEVELS
+        ]
+    return pd.DataFrame(whole, index=FLAIR_LEVELS).T, pd.DataFrame(enhancing, index=T1CE_LEVELS).T
+
+
+def enhances(subject: Slices) -> bool:
+    """Whether enhancing tumour can be scored: it is labelled, present, and T1ce is there."""
+    return bool(subject.has_et and subject.truth[:, 1].any() and subject.images[:, 1].any())
+
+
+def augment(
+    images: torch.Tensor, truth: torch.Tensor, random: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flip left and right, scale, turn, and change contrast a little: what any network's training does."""
+    n = len(images)
+    angle, size = random.normal(0, 0.12, n), np.exp(random.normal(0, 0.1, n))
+    flip = random.choice([-1.0, 1.0], n)
+    cos, sin = np.cos(angle) * size, np.sin(angle) * size
+    move = random.normal(0, 0.04, (2, n))
+    theta = torch.tensor(np.array([[cos * flip, -sin, move[0]], [sin * flip, cos, move[1]]]), dtype=torch.float32)
+    grid = functional.affine_grid(theta.permute(2, 0, 1), list(images.shape), align_corners=False)
+    both = functional.grid_sample(torch.cat([images, truth], 1), grid, align_corners=False)
+    images, truth = both[:, :2], (both[:, 2:] > 0.5).float()
+    gain = torch.tensor(np.exp(random.normal(0, 0.15, (n, 2))), dtype=torch.float32)[..., None, None]
+    shift = torch.tensor(random.normal(0, 0.15, (n, 2)), dtype=torch.float32)[..., None, None]
+    kept = torch.tensor(random.random((n, 1, 1, 1)) > 0.15, dtype=torch.float32)
+    inside = (images != 0).float()
+    images = (images * gain + shift) * inside
+    return torch.cat([images[:, :1], images[:, 1:] * kept], 1), truth
+
+
+def train_network(
+    subjects: Sequence[Slices], *, seconds: float = 120.0, steps: int | None = None, batch: int = 12, seed: int = 0
+) -> torch.nn.Module:
+    """A small 2D U-Net (MONAI) on FLAIR and T1ce for whole and enhancing tumour.
+
+    Subjects without enhancing labels teach whole tumour only.
 
     Args:
-        image: ``(X, Y, Z)``.
-        brain: ``(X, Y, Z)``, True inside.
-        spacing: voxel edges in mm.
+        subjects: to train on; slices are drawn subject by subject.
+        seconds: processor time of training where ``steps`` is None; the learning rate falls with what is used of it.
+        steps: steps instead of seconds: then the result depends on the seed only.
+        batch: slices a step.
+        seed: of weights, slices and augmentation.
     """
-    area = brain.sum(axis=(0, 1))
-    powers, frequencies = [], []
-    for z in np.argsort(area)[-5:]:
-        inside = brain[:, :, z]
-        x, y = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-        box = np.s_[x[0] : x[-1] + 1, y[0] : y[-1] + 1]
-        values = np.where(inside, image[:, :, z] - image[:, :, z][inside].mean(), 0)[box]
-        values = values * np.hanning(values.shape[0])[:, None] * np.hanning(values.shape[1])
-        powers.append((np.abs(np.fft.fft2(values)) ** 2).ravel())
-        fx, fy = (np.fft.fftfreq(length, d) for length, d in zip(values.shape, spacing[:2], strict=True))
-        frequencies.append(np.hypot(fx[:, None], fy[None, :]).ravel())
-    power, frequency = np.concatenate(powers), np.concatenate(frequencies)
-    edges = np.geomspace(*BAND, 13)
-    rings = np.digitize(frequency, edges)
-    found = [power[rings == ring] for ring in range(1, len(edges))]
-    means = np.array([part.mean() if len(part) else np.nan for part in found])
-    centres = np.sqrt(edges[:-1] * edges[1:])
-    known = np.isfinite(means) & (means > 0)
-    return float(np.polynomial.polynomial.polyfit(np.log(centres[known]), np.log(means[known]), 1)[1])
+    from monai.losses import DiceCELoss
+    from monai.networks.nets import UNet
+
+    torch.manual_seed(named_seed(seed, "calibration"))
+    random = rng(seed, "calibration", "slices")
+    network = UNet(2, 2, 2, (16, 32, 64, 128), (2, 2, 2), num_res_units=1, norm="INSTANCE")
+    optimizer = torch.optim.AdamW(network.parameters(), 4e-3)
+    loss = DiceCELoss(sigmoid=True, batch=True)
+    start, step = time.process_time(), 0
+    while (used := step / steps if steps else (time.process_time() - start) / seconds) < 1:
+        optimizer.param_groups[0]["lr"] = 4e-3 * min(1.0, step / 20) * (1 - used) ** 0.9
+        chosen = [subjects[i] for i in random.integers(len(subjects), size=batch)]
+        levels = [int(random.integers(len(s.images))) for s in chosen]
+        images, truth = (
+            torch.from_numpy(np.stack([getattr(s, name)[z] for s, z in zip(chosen, levels, strict=True)])).float()
+            for name in ("images", "truth")
+        )
+        images, truth = augment(images, truth, random)
+        output = network(images)
+        value = loss(output[:, :1], truth[:, :1])
+        labelled = torch.tensor([s.has_et for s in chosen]) & (images[:, 1] != 0).flatten(1).any(1)
+        if labelled.any():
+            value = value + loss(output[labelled, 1:], truth[labelled, 1:])
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+    return network.eval()
 
 
-def appearances(cohort: Cohort, *, limit: int | None = None) -> dict[str, Appearance]:
-    """:func:`appearance` of every complete subject (the first ``limit`` of them)."""
-    subjects = cohort.complete(*MODALITIES, "seg").ids[:limit]
-    return {name: appearance(cohort, name) for name in track(subjects, description="appearance")}
+def segment(network: torch.nn.Module, subject: Slices) -> np.ndarray:
+    """``(S, 2, SIZE, SIZE)`` bool: whole tumour, its largest component, and the enhancing part in it."""
+    with torch.inference_mode():
+        found = (network(torch.from_numpy(subject.images)) > 0).numpy() & subject.brain[:, None]
+    found[:, 0] = largest(found[:, 0])
+    return found
 
 
-def mean_intensities(found: Mapping[str, Appearance]) -> pd.DataFrame:
-    """Median over subjects of the mean z-scores: modalities as rows, parts as columns."""
-    return pd.concat([item.means for item in found.values()]).groupby(level=0, sort=False).median()
+def network_scores(network: torch.nn.Module, subjects: Mapping[str, Slices]) -> pd.DataFrame:
+    """Dice by subject, columns ``wt`` and ``et``; NaN where nothing enhances or nothing is labelled."""
+    rows = {}
+    for name, s in subjects.items():
+        found = segment(network, s)
+        rows[name] = {
+            "wt": dice(found[:, 0], s.truth[:, 0]),
+            "et": dice(found[:, 1], s.truth[:, 1]) if enhances(s) else np.nan,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(REGIONS))
 
 
-def compare(simulated: Mapping[str, Appearance], real: Mapping[str, Appearance]) -> pd.DataFrame:
-    """Simulated against real subjects, by modality.
+def paired_gain(better: pd.Series, worse: pd.Series, *, seed: int = 0, resamples: int = 2000) -> dict[str, Any]:
+    """Mean difference of two methods on the same subjects, with the percentile interval of a paired bootstrap."""
+    difference = (better - worse).dropna().to_numpy()
+    draws = rng(seed, "gain").integers(len(difference), size=(resamples, len(difference)))
+    low, high = np.quantile(difference[draws].mean(1), [0.025, 0.975])
+    return {"gain": float(difference.mean()), "low": float(low), "high": float(high), "n": len(difference)}
+
+
+def what_fools(found: Mapping[str, np.ndarray], subjects: Mapping[str, Slices], *, region: int = 0) -> pd.DataFrame:
+    """What a method's errors lie on, by distractor.
+
+    Args:
+        found: masks of :func:`segment` or :func:`rule` by subject.
+        subjects: simulated ones, with their distractors.
+        region: 0 for whole, 1 for enhancing tumour.
 
     Returns:
-        Columns ``order`` (Spearman's correlation of the mean intensities of the parts), ``difference`` (mean absolute
-        difference of these means, in standard deviations of the brain), ``distance`` (median Wasserstein distance
-        between the histograms of a simulated and a real subject, same unit), ``real distance`` (the same between two
-        real subjects; NaN for fewer than two), ``slope`` and ``real slope`` (medians of the spectrum's exponent).
+        One row a distractor: ``false positive``, ``false negative`` (share of the tumour's volume, mean over
+        subjects) and ``Dice lost``: what Dice would gain were there no error on it.
     """
-    ours, theirs = mean_intensities(simulated), mean_intensities(real)
-    rows = {}
-    for name in MODALITIES:
-        both = pd.DataFrame({"s": ours.loc[name], "r": theirs.loc[name]}).dropna()
-        histograms = [item.quantiles[name] for item in real.values()]
-        across = [wasserstein_distance(item.quantiles[name], h) for item in simulated.values() for h in histograms]
-        among = [wasserstein_distance(a, b) for a, b in combinations(histograms, 2)]
-        rows[name] = {
-            "order": float(spearmanr(both["s"], both["r"]).statistic),
-            "difference": float((both["s"] - both["r"]).abs().mean()),
-            "distance": float(np.median(across)),
-            "real distance": float(np.median(among)) if among else np.nan,
-            "slope": float(np.median([item.slopes[name] for item in simulated.values()])),
-            "real slope": float(np.median([item.slopes[name] for item in real.values()])),
+    rows = []
+    for name, masks in found.items():
+        s = subjects[name]
+        mask, truth = masks[:, region], s.truth[:, region]
+        if s.distractors is None or not truth.any():
+            continue
+        before = dice(mask, truth)
+        for code, title in enumerate(("no distractor", *DISTRACTORS)):
+            here = s.distractors == code
+            rows.append({
+                "distractor": title,
+                "false positive": float((mask & ~truth & here).sum() / truth.sum()),
+                "false negative": float((~mask & truth & here).sum() / truth.sum()),
+                "Dice lost": dice(np.where(here, truth, mask), truth) - before,
+            })  # fmt: skip
+    return pd.DataFrame(rows).groupby("distractor", sort=False).mean()
+
+
+def kept_calibration() -> dict[str, pd.DataFrame]:
+    """The kept result of ``benchmarks/phantom_transfer.py``: ``table``, ``gains`` and ``fools``; empty without one."""
+    file = project_root() / "published" / "phantom_calibration.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {name: pd.DataFrame(kept.get(name, [])) for name in ("table", "gains", "fools")}
+
+
+def transfer_attempts() -> pd.DataFrame:
+    """Every kept attempt at transfer, version 2's with four modalities in 3D first; empty where there are none."""
+    file = project_root() / "published" / "phantom_transfer.json"
+    attempts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    rows = []
+    for item in attempts:
+        settings, real = item["settings"], item["real_dice"]
+        row = {
+            "simulator": item.get("generator", 1),
+            "network": item.get("network", "3D, four modalities"),
+            "simulated subjects": settings.get("n") or settings["low"] + settings["high"],
+            "simulated": item["simulated_dice"]["mean"],
+            "3 BraTS": real["mean"],
+            "smallest": real["min"],
+            "6 of two modalities": item.get("two_modalities_dice", {}).get("mean", np.nan),
+            "110 lower grade": item.get("lower_grade_dice", {}).get("mean", np.nan),
+            "seconds": item["training_seconds"],
+            "note": item.get("note", ""),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("modality")
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed, rng
-from radlib.phantom.anatomy import Grid, Head, Tissue, make_head, tissue_on
-from radlib.phantom.fields import Axes, noise_lattice, octaves
-from radlib.phantom.scanner import Protocol, acquire, bias_field, move
+from radlib.phantom.anatomy import Grid, Tissue, make_head, tissue_on
+from radlib.phantom.distractors import NORMAL_TISSUES, normal_tissue
+from radlib.phantom.fields import Axes, octaves
+from radlib.phantom.growth import grow_in_head, mass_effect
+from radlib.phantom.mechanisms import Mechanisms
+from radlib.phantom.scanner import Protocol, acquire, bias_field, move, vary
 from radlib.phantom.signal import signal_model
 from radlib.phantom.traits import ImagingTraits
-from radlib.phantom.tumour import TUMOUR_TISSUES, Tumour, compartments, grow_in_head, mass_effect
+from radlib.phantom.tumour import TUMOUR_TISSUES, Tumour, compartments
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
-NORMAL_TISSUES = ("csf", "grey", "white", "vessel", "oedema", "dura")
-"""Tissues outside the tumour; the oedema here is the hyperintensity of old white matter, which nobody labels."""
 
 
 @dataclass
@@ -47,8 +47,10 @@ class Rendered:
 
     Attributes:
         images: modality -> ``(X, Y, Z)`` int16 in scanner units, 0 outside the brain and above 0 inside.
-        labels: ``(X, Y, Z)`` uint8, BraTS labels 0, 1, 2, 4.
-        probabilities: ``(X, Y, Z, 4)`` uint8, probability of labels 0, 1, 2, 4 under partial volume, 255 for 1.
+        labels: ``(X, Y, Z)`` uint8, BraTS labels 0, 1, 2, 4 as a person draws them.
+        distractors: ``(X, Y, Z)`` uint8, codes of :data:`radlib.phantom.distractors.DISTRACTORS`, 0 for none.
+        probabilities: ``(X, Y, Z, 4)`` uint8, probability of labels 0, 1, 2, 4 under partial volume, 255 for 1:
+            the tumour as it is.
         clean: modality -> ``(X, Y, Z)`` int16: the image before bias, motion, slices and noise, in the same units.
         volumes_ml: what was grown: ``label_1``, ``label_2``, ``label_4``, ``brain``, ``whole``, in ml.
         seeds: where the foci started, mm of head space.
@@ -56,6 +58,7 @@ class Rendered:
 
     images: dict[str, np.ndarray]
     labels: np.ndarray
+    distractors: np.ndarray
     probabilities: np.ndarray
     clean: dict[str, np.ndarray]
     volumes_ml: dict[str, float]
@@ -70,6 +73,7 @@ def render_subject(
     protocol: Protocol,
     grid: Grid | None = None,
     modalities: tuple[str, ...] = MODALITIES,
+    mechanisms: Mechanisms | None = None,
     clean: bool = False,
     device: torch.device | str = "cpu",
     stages: Stages | None = None,
@@ -85,6 +89,7 @@ def render_subject(
         protocol: how the site scans.
         grid: voxels; BraTS's 240 x 240 x 155 at 1 mm where None.
         modalities: which images to make. An image does not depend on which others are made.
+        mechanisms: strengths of what makes images hard; the calibrated ones where None.
         clean: keep the un-noised images too.
         device: CPU or GPU. Anatomy and tumour agree between them; noise differs.
         stages: collects the time by stage.
@@ -96,6 +101,8 @@ def render_subject(
         raise RadlibError(f"unknown modality {unknown[0]!r}", remedy=f"use some of {', '.join(MODALITIES)}")
     grid = grid or Grid()
     stages = stages or Stages()
+    mechanisms = mechanisms or Mechanisms()
+    protocol = vary(protocol, mechanisms.site, random=rng(seed, "mechanism", "site", subject))
     device = torch.device(device)
     axes = grid.axes(device)
     with torch.inference_mode():
@@ -109,22 +116,31 @@ def render_subject(
             tissue = tissue_on(displaced, axes, spacing=grid.spacing)
         with stages.time("compartments", device):
             tumour = compartments(
-                grown, displacement, tissue, traits, axes, spacing=grid.spacing, seed=seed, subject=subject
-            )
+                grown, displacement, tissue, traits, axes, mechanisms=mechanisms, spacing=grid.spacing, seed=seed,
+                subject=subject,
+            )  # fmt: skip
+        with stages.time("distractors", device):
+            normal, codes = normal_tissue(
+                displaced, tissue, axes, age=traits.age, mechanisms=mechanisms, spacing=grid.spacing, seed=seed,
+                subject=subject,
+            )  # fmt: skip
+            within = codes[tumour.box]
+            codes[tumour.box] = torch.where((tumour.codes > 0) | (tumour.drawn > 0), tumour.codes, within)
         with stages.time("texture", device):
-            scene = _scene(displaced, tissue, tumour, traits, axes, grid=grid, seed=seed, subject=subject)
+            scene = _scene(normal, tissue, tumour, axes, grid=grid, seed=seed, subject=subject)
         images, cleans = {}, {}
         for modality in modalities:
             with stages.time("signal", device):
                 signal, reference = _signal(scene, protocol, modality)
             with stages.time("scanner", device):
                 images[modality], perfect = _scan(
-                    signal, reference, scene, protocol, modality, axes, grid=grid, seed=seed, subject=subject
-                )
+                    signal, reference, scene, protocol, modality, axes, mechanisms=mechanisms, grid=grid, seed=seed,
+                    subject=subject,
+                )  # fmt: skip
             if clean:
                 cleans[modality] = _paste(perfect, grid)
     labels = torch.zeros(tissue.brain.shape, dtype=torch.uint8, device=device)
-    labels[tumour.box] = tumour.labels
+    labels[tumour.box] = tumour.drawn
     counts = {value: int((tumour.labels == value).sum()) for value in (1, 2, 4)}
     probabilities = np.zeros((*grid.shape, 4), np.uint8)
     probabilities[..., 0] = 255
@@ -136,6 +152,7 @@ def render_subject(
     return Rendered(
         images={name: _paste(image, grid) for name, image in images.items()},
         labels=_paste(labels, grid),
+        distractors=_paste(codes, grid),
         probabilities=probabilities,
         clean=cleans,
         volumes_ml=volumes,
@@ -147,7 +164,7 @@ def render_subject(
 class _Scene:
     """What every modality sees: tissue fractions of the head, their variation, and the tumour in it."""
 
-    normal: torch.Tensor  # (5, X, Y, Z) fractions of NORMAL_TISSUES
+    normal: torch.Tensor  # (10, X, Y, Z) fractions of NORMAL_TISSUES
     water: torch.Tensor  # (X, Y, Z) relative change of T1 and T2
     brain: torch.Tensor
     tumour: Tumour
@@ -156,25 +173,10 @@ class _Scene:
 
 
 def _scene(
-    head: Head,
-    tissue: Tissue,
-    tumour: Tumour,
-    traits: ImagingTraits,
-    axes: Axes,
-    *,
-    grid: Grid,
-    seed: int,
-    subject: str,
+    normal: torch.Tensor, tissue: Tissue, tumour: Tumour, axes: Axes, *, grid: Grid, seed: int, subject: str
 ) -> _Scene:
     random = rng(seed, "texture", subject)
     device = axes[0].device
-    csf, grey, white = tissue.fractions
-    vessel = _vessels(tissue, axes, random)
-    old = _old_white_matter(tissue, traits.age, axes, random)
-    dura = csf * _edge(tissue, axes, random, spacing=grid.spacing)
-    csf = csf - dura
-    vessels = csf * vessel + grey * 0.4 * vessel
-    normal = torch.stack([csf * (1 - vessel), grey * (1 - 0.4 * vessel), white * (1 - old), vessels, white * old, dura])
     # Tissue is not uniform: water content varies at every scale, less in the finest, and over the brain.
     finest = max(grid.spacing)
     scales = [s for s in (16.0, 8.0, 4.0, 2.0, 1.1) if s >= 0.5 * finest]
@@ -184,47 +186,8 @@ def _scene(
     water.sub_(tissue.detail, alpha=1.0 / (0.7 * 0.8) * 0.8)
     overall = random.normal(0, 0.03)
     water.add_(float(overall)).clamp_(-0.4, 0.4)
-    dose = float(np.clip(np.exp(0.25 * random.standard_normal()), 0.5, 2.0))
-    uptake = ((1 + 0.4 * tumour.texture).clamp_min(0.1) * dose) - 1
+    uptake = ((1 + 0.4 * tumour.texture).clamp_min(0.1) * tumour.dose) - 1
     return _Scene(normal, water, tissue.brain, tumour, 0.10 * tumour.texture + water[tumour.box], uptake)
-
-
-def _vessels(tissue: Tissue, axes: Axes, random: np.random.Generator) -> torch.Tensor:
-    """Share of each voxel that is vessel: thin tubes along sulci, and the choroid plexus.
-
-    A tube is where two independent smooth fields are both near zero.
-    """
-    device = axes[0].device
-    pair = noise_lattice(5.0, random=random, channels=2, device=device).on(axes)
-    tubes = torch.exp(pair.square().sum(0).mul_(-1 / (2 * 0.2**2)))
-    plexus_noise = noise_lattice(2.5, random=random, device=device).on(axes)[0]
-    plexus = ((plexus_noise - 0.4) * 1.5).clamp_(0, 0.7) * (tissue.beside_ventricles > 0.45) * tissue.fractions[0]
-    return torch.maximum(tubes.mul_(0.8), plexus)
-
-
-def _edge(
-    tissue: Tissue, axes: Axes, random: np.random.Generator, *, spacing: tuple[float, float, float]
-) -> torch.Tensor:
-    """Share of the CSF at the edge of the mask that is dura, or bone by partial volume: a ragged film of a few mm."""
-    device = axes[0].device
-    sizes = [2 * round(5 / edge / 2) + 1 for edge in spacing]
-    brain = tissue.brain[None, None].float()
-    depth = functional.avg_pool3d(brain, sizes, stride=1, padding=[size // 2 for size in sizes])[0, 0]
-    ragged = noise_lattice(6.0, random=random, device=device).on(axes)[0]
-    return ((0.85 + 0.08 * ragged - depth) * 5).clamp_(0, 1)
-
-
-def _old_white_matter(tissue: Tissue, age: float, axes: Axes, random: np.random.Generator) -> torch.Tensor:
-    """Share of white matter that is hyperintense with age: caps at the ventricles and spots.
-
-    It grows from none at 40 years (Wardlaw et al. 2015, J Am Heart Assoc 4:e001140 review its course).
-    """
-    device = axes[0].device
-    burden = max(0.0, (age - 40) / 40) * float(np.exp(0.6 * random.standard_normal()))
-    spots = noise_lattice(3.0, random=random, device=device).on(axes)[0]
-    caps = (tissue.beside_ventricles * (0.9 + 0.3 * spots)) * min(burden, 1.5)
-    spots = (spots - 3.3 + 0.5 * min(burden, 1.5)).clamp_(0, 1)
-    return (caps + spots).clamp_(0, 0.8)
 
 
 def _signal(scene: _Scene, protocol: Protocol, modality: str) -> tuple[torch.Tensor, float]:
@@ -256,6 +219,7 @@ def _scan(
     modality: str,
     axes: Axes,
     *,
+    mechanisms: Mechanisms,
     grid: Grid,
     seed: int,
     subject: str,
@@ -268,10 +232,11 @@ def _scan(
     sequence = protocol.sequence(modality)
     gain = protocol.units / reference * float(np.exp(random.normal(0, 0.25)))
     image = signal
-    if protocol.bias > 0:
-        image = image * bias_field(axes, amount=protocol.bias, random=random, device=device)
-    if protocol.motion_mm > 0:
-        degrees, millimetres = random.normal(0, protocol.motion_mm, (2, 3))
+    if (amount := protocol.bias * mechanisms.bias) > 0:
+        shared, own = rng(seed, "bias", subject), rng(seed, "bias", subject, modality)
+        image = image * bias_field(axes, amount=amount, shared=shared, own=own, device=device)
+    degrees, millimetres = random.normal(0, protocol.motion_mm, (2, 3)) * mechanisms.misregistration
+    if mechanisms.misregistration > 0:
         image = move(image, axes, degrees=degrees, millimetres=millimetres)
     image = acquire(image, grid=grid, sequence=sequence, sigma=protocol.noise * reference, generator=generator)
     return _to_units(image, gain, scene.brain), _to_units(signal.abs(), gain, scene.brain)

@@ -7,7 +7,7 @@ In order: receive-coil bias, movement between sequences, slices and pixels of th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid, rotation_matrix
-from radlib.phantom.fields import Axes, noise_lattice, points_of, sample
+from radlib.phantom.fields import Axes, Lattice, noise_lattice, points_of, sample
+from radlib.phantom.mechanisms import spread
 from radlib.phantom.signal import Sequence
 
 
@@ -41,8 +42,8 @@ class Protocol:
     t2: Sequence
     flair: Sequence
     noise: float = 0.03
-    bias: float = 0.05
-    motion_mm: float = 0.2
+    bias: float = 0.11
+    motion_mm: float = 0.35
     units: float = 500.0
 
     def sequence(self, modality: str) -> Sequence:
@@ -84,8 +85,8 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=4000, te=100, slice_mm=5.0),
             flair=Sequence(kind="ir", tr=10000, te=140, ti=2300, slice_mm=2.5),
             noise=0.05,
-            bias=0.07,
-            motion_mm=0.4,
+            bias=0.14,
+            motion_mm=0.6,
         ),
         Protocol(
             name="tcga-thick",
@@ -95,8 +96,8 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=3000, te=85, slice_mm=6.0),
             flair=Sequence(kind="ir", tr=8000, te=120, ti=2200, slice_mm=6.0),
             noise=0.06,
-            bias=0.08,
-            motion_mm=0.5,
+            bias=0.15,
+            motion_mm=0.7,
             units=300.0,
         ),
         Protocol(
@@ -116,7 +117,7 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=3500, te=100, slice_mm=5.0),
             flair=Sequence(kind="ir", tr=9000, te=130, ti=2250, slice_mm=3.0),
             noise=0.05,
-            bias=0.08,
+            bias=0.15,
             units=250.0,
         ),
     )
@@ -137,11 +138,57 @@ def load_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+def vary(protocol: Protocol, strength: float, *, random: np.random.Generator) -> Protocol:
+    """The protocol as one subject meets it: other times, noise, thickness and resolution by the lognormal spreads here.
+
+    Args:
+        protocol: of the site.
+        strength: multiplies every spread; 0 gives the protocol back.
+        random: where the numbers come from.
+    """
+
+    def varied(sequence: Sequence) -> Sequence:
+        te, tr, ti, flip, slices, pixels = (
+            spread(random, sd * strength) for sd in (0.08, 0.05, 0.03, 0.10, 0.25, 0.15)
+        )
+        return replace(
+            sequence, te=sequence.te * te, tr=sequence.tr * tr, ti=sequence.ti * ti,
+            flip=min(sequence.flip * flip, 90.0), slice_mm=sequence.slice_mm * slices,
+            in_plane=sequence.in_plane * pixels,
+        )  # fmt: skip
+
+    return replace(
+        protocol,
+        **{name: varied(protocol.sequence(name)) for name in ("t1", "t1ce", "t2", "flair")},
+        noise=protocol.noise * spread(random, 0.4 * strength),
+        bias=protocol.bias * spread(random, 0.3 * strength),
+    )
+
+
+SHARED_BIAS = 0.8
+"""Correlation of the bias fields of two modalities: one coil and one head, other positions and corrections."""
+
+
 def bias_field(
-    axes: Axes, *, amount: float, random: np.random.Generator, device: torch.device | str = "cpu"
+    axes: Axes,
+    *,
+    amount: float,
+    shared: np.random.Generator,
+    own: np.random.Generator,
+    device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """A smooth positive field ``(X, Y, Z)`` around 1, its logarithm with standard deviation ``amount``."""
-    field = noise_lattice(35.0, random=random, device=device).on(axes)[0]
+    """A smooth positive field ``(X, Y, Z)`` around 1, its logarithm with standard deviation ``amount``.
+
+    Args:
+        axes: of the grid.
+        amount: standard deviation.
+        shared: the stream of what all modalities of a subject have in common; a fresh one for each.
+        own: the stream of what this one has alone.
+        device: where the field is made.
+    """
+    common, single = (noise_lattice(35.0, random=random, device=device).values for random in (shared, own))
+    spacing = 35.0 / 1.2
+    field = Lattice(math.sqrt(SHARED_BIAS) * common + math.sqrt(1 - SHARED_BIAS) * single, spacing).on(axes)[0]
     return torch.exp(amount * field)
 
 

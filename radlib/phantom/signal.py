@@ -73,12 +73,24 @@ TISSUES: dict[str, TissueProperties] = {
     "dura": TissueProperties(pd=0.35, t1=1000.0, t2=35.0, t2_star=15.0, gadolinium=0.10),
     # Tumour and oedema: choices, within the ranges of relaxometry of gliomas (Just and Thelen 1988, Radiology 169:779;
     # Blystad et al. 2017, PLoS One 12:e0177135). Their water content is between that of grey matter and of CSF.
-    "oedema": TissueProperties(pd=0.90, t1=1520.0, t2=175.0, t2_star=110.0, gadolinium=0.01),
-    "solid": TissueProperties(pd=0.88, t1=1650.0, t2=170.0, t2_star=100.0, gadolinium=0.03),
+    "oedema": TissueProperties(pd=0.90, t1=1480.0, t2=190.0, t2_star=110.0, gadolinium=0.01),
+    "solid": TissueProperties(pd=0.89, t1=1580.0, t2=195.0, t2_star=100.0, gadolinium=0.03),
     "enhancing": TissueProperties(pd=0.86, t1=1500.0, t2=135.0, t2_star=80.0, gadolinium=0.24),
     "necrosis": TissueProperties(pd=0.94, t1=2050.0, t2=260.0, t2_star=150.0, gadolinium=0.03),
     # The T2-FLAIR mismatch: microcysts, near water (Patel et al. 2017, Clin Cancer Res 23:6078 describe the sign).
     "microcystic": TissueProperties(pd=0.95, t1=2700.0, t2=330.0, t2_star=200.0),
+    # What misleads (radlib.phantom.mechanisms), choices between the tissues above. Lesions of white matter hold water.
+    "lesion": TissueProperties(pd=0.86, t1=1400.0, t2=145.0, t2_star=90.0, gadolinium=0.01),
+    # Insula and limbic cortex have a longer T2 than other cortex.
+    "bright grey": TissueProperties(pd=0.86, t1=1380.0, t2=138.0, t2_star=55.0, gadolinium=0.02),
+    # CSF that flowed in after the inversion is not suppressed, as if its T1 were shorter; flow voids a long echo.
+    "flow": TissueProperties(pd=1.0, t1=2350.0, t2=420.0, t2_star=200.0),
+    "plexus": TissueProperties(pd=0.88, t1=1700.0, t2=160.0, t2_star=70.0, gadolinium=0.40),
+    "meninges": TissueProperties(pd=0.60, t1=1100.0, t2=60.0, t2_star=30.0, gadolinium=0.45),
+    # Methaemoglobin in the weeks after a bleed; calcium has few mobile protons; a cyst holds protein.
+    "blood": TissueProperties(pd=0.85, t1=480.0, t2=70.0, t2_star=30.0),
+    "calcium": TissueProperties(pd=0.30, t1=900.0, t2=35.0, t2_star=8.0),
+    "cyst": TissueProperties(pd=0.98, t1=2900.0, t2=750.0, t2_star=400.0),
 }
 """Relaxation times of every tissue of the simulation, at 3 T."""
 

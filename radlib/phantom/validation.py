@@ -5,7 +5,6 @@ Everything here works on :class:`radlib.phantom.biology.Subjects`, so without an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,7 +13,6 @@ import pandas as pd
 from scipy import optimize, stats
 
 from radlib.core.errors import RadlibError
-from radlib.core.paths import project_root
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed
 from radlib.phantom.biology import Subjects, sample_subjects
@@ -312,24 +310,41 @@ def arrow_table() -> pd.DataFrame:
     )
 
 
-def transfer_attempts() -> pd.DataFrame:
-    """The kept attempts of ``benchmarks/phantom_transfer.py``; empty where there are none."""
-    file = project_root() / "published" / "phantom_transfer.json"
-    attempts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    return pd.DataFrame([
-        {
-            "simulator": item.get("generator", 1),
-            "simulated subjects": item["settings"]["n"],
-            "steps": item["settings"]["steps"],
-            "augmentation": not item["settings"]["no_augment"],
-            "seed": item["settings"]["seed"],
-            "Dice, simulated": item["simulated_dice"]["mean"],
-            "Dice, real": item["real_dice"]["mean"],
-            "smallest": item["real_dice"]["min"],
-            "largest": item["real_dice"]["max"],
-            "real subjects": item["real_dice"]["n"],
-            "seconds": item["training_seconds"],
-            "note": item.get("note", ""),
+ON_FLAIR = tuple(name for name in IMAGING if name not in ("enhancement", "core"))
+"""What FLAIR alone shows of a tumour and its head."""
+
+
+def planted_readers(*, n: int, seed: int) -> pd.DataFrame:
+    """AUC of readers who see without error: every imaging trait, those that FLAIR shows, or age alone.
+
+    Logistic regression, five folds; AUCs are of out-of-fold predictions, age's of age itself.
+
+    Returns:
+        One row a template: ``IDH, all traits``, ``IDH, age``, ``grade 4, FLAIR's traits``, ``grade 4, age`` (NaN where
+        all have one grade).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def read(latents: pd.DataFrame, names: tuple[str, ...], y: pd.Series) -> float:
+        x = latents[list(names)].astype({"location": "category"})
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        scores = cross_val_predict(model, pd.get_dummies(x, dtype=float), y, cv=folds, method="predict_proba")
+        return float(roc_auc_score(y, scores[:, 1]))
+
+    rows = {}
+    for role in TEMPLATE_NAMES:
+        latents = sample_subjects(load_template(role), n=n, seed=seed).latents
+        mutant, high = latents["idh"] > 0, latents["grade"] == 4
+        mixed = 0 < high.sum() < len(high)
+        rows[role] = {
+            "IDH, all traits": read(latents, IMAGING, mutant),
+            "IDH, age": float(roc_auc_score(~mutant, latents["age"])),
+            "grade 4, FLAIR's traits": read(latents, ON_FLAIR, high) if mixed else np.nan,
+            "grade 4, age": float(roc_auc_score(high, latents["age"])) if mixed else np.nan,
         }
-        for item in attempts
-    ])  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("template")

@@ -151,7 +151,7 @@ def test_fractions_by_hand() -> None:
     et, core = fractions(np.array([100.0]), np.log([0.003]), np.log([2.0]))
     assert et[0] == 0
     assert core[0] == pytest.approx(2 / 3)
-    assert pytest.approx(0.35) == LEAST_ENHANCEMENT_ML
+    assert pytest.approx(0.7) == LEAST_ENHANCEMENT_ML
 
 
 def test_mutant_tumours_look_as_stated() -> None:

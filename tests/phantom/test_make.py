@@ -16,6 +16,7 @@ from radlib.cli import app
 from radlib.core.errors import RadlibError
 from radlib.core.files import sha256
 from radlib.data.cohort import Cohort
+from radlib.data.nifti import read_volume
 from radlib.phantom import make as module
 from radlib.phantom.make import make
 
@@ -67,6 +68,7 @@ def test_layout(made: Path) -> None:
         record = json.loads((made / "truth" / "subjects" / f"{subject}.json").read_text())
         assert record["volumes_ml"]["whole"] > 0
         assert (made / "truth" / "probabilities" / f"{subject}.nii.gz").is_file()
+        assert read_volume(made / "truth" / "distractors" / f"{subject}.nii.gz").data.max() > 0
         assert len(list((made / "truth" / "images" / subject).iterdir())) == 4
     latents = pd.read_csv(made / "truth" / "latents.tsv", sep="\t", index_col="id")
     traits = pd.read_csv(made / "truth" / "traits.tsv", sep="\t", index_col="id")

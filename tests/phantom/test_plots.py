@@ -11,9 +11,11 @@ from radlib.core.errors import MissingDataError
 from radlib.data.cohort import Cohort
 from radlib.phantom import plots
 from radlib.phantom.agreement import BAKAS_QUARTILES, label_volumes, part_volumes
+from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import sample_subjects
 from radlib.phantom.causal import ARROWS, resolve_strengths
 from radlib.phantom.make import make
+from radlib.phantom.mechanisms import NAMES
 from radlib.phantom.templates import TEMPLATE_NAMES, load_template
 from radlib.phantom.validation import arrow_table, scan_patterns, template_table
 
@@ -37,7 +39,8 @@ def test_label_volumes_are_the_counts_of_the_label_maps(cohort: Cohort) -> None:
 
 def test_label_maps_hold_the_volume_that_was_asked_for(cohort: Cohort) -> None:
     asked = part_volumes(sample_subjects(load_template("brats2017"), n=3, seed=2))
-    assert label_volumes(cohort)["WT"].to_numpy() == pytest.approx(asked["WT"].to_numpy(), rel=0.1)
+    drawn = label_volumes(cohort)["WT"].to_numpy()  # by a person, so not exactly
+    assert drawn == pytest.approx(asked["WT"].to_numpy(), rel=0.35)
 
 
 def test_gallery_shows_each_subject_once(cohort: Cohort) -> None:
@@ -58,6 +61,26 @@ def test_volume_figure_draws_the_published_medians(cohort: Cohort) -> None:
     assert [axes.get_title() for axes in figure.axes] == list(BAKAS_QUARTILES)
     medians = [line.get_segments()[0][0][1] for line in figure.axes[0].collections[1::2]]
     assert medians == [quartiles[1] for quartiles in BAKAS_QUARTILES["GBM"].values()]
+    plt.close(figure)
+
+
+def test_the_gallery_of_mechanisms_has_four_pictures_each() -> None:
+    traits = next(iter(sample_subjects(load_template("brats2017"), n=1, seed=0).traits.values()))
+    figure = plots.mechanism_gallery(traits, protocol="brats-3t", grid=Grid.fitting((32, 40, 32)), seed=0)
+    assert sum(len(axes.images) for axes in figure.axes) == 4 * len(NAMES)
+    assert {text.get_text() for axes in figure.axes for text in axes.texts} == {n.replace("_", " ") for n in NAMES}
+    plt.close(figure)
+
+
+def test_what_fools_is_drawn_by_region_and_method() -> None:
+    table = pd.DataFrame(
+        [
+            {"method": m, "region": r, "distractor": d, "Dice lost": 0.1, "false positive": 0.2, "false negative": 0.0}
+            for m in ("U-Net", "rule") for r in ("wt", "et") for d in ("lesions", "vessels", "blood")
+        ]
+    )  # fmt: skip
+    figure = plots.fools_figure(table)
+    assert [len(axes.patches) for axes in figure.axes] == [6] * 4
     plt.close(figure)
 
 

@@ -1,3 +1,7 @@
+"""What methods reach: by hand where it can be counted."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -5,73 +9,104 @@ import pandas as pd
 import pytest
 
 from radlib.core.errors import MissingDataError
-from radlib.data.cohort import COLUMNS, Cohort
-from radlib.data.nifti import write_volume
-from radlib.data.readers.brats import read_brats
-from radlib.phantom.make import make
-from radlib.phantom.realism import PARTS, Appearance, appearance, appearances, compare, mean_intensities, spectrum_slope
+from radlib.phantom.distractors import DISTRACTORS
+from radlib.phantom.realism import (
+    LENGTH,
+    SIZE,
+    Slices,
+    dice,
+    largest,
+    lower_grade_slices,
+    network_scores,
+    paired_gain,
+    rule,
+    rule_scores,
+    segment,
+    slices_of,
+    train_network,
+    two_modality_slices,
+    what_fools,
+)
 
 
-@pytest.mark.parametrize("exponent", [-2.0, -3.0])
-def test_slope_of_a_known_spectrum(exponent: float) -> None:
-    rng = np.random.default_rng(0)
-    size = 128
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None, :])
-    frequency[0, 0] = 1
-    noise = np.fft.fft2(rng.normal(size=(5, size, size))) * frequency ** (exponent / 2)
-    noise[:, 0, 0] = 0
-    image = np.moveaxis(np.fft.ifft2(noise).real, 0, -1)
-    assert spectrum_slope(image, np.ones(image.shape, dtype=bool), spacing=(1, 1, 1)) == pytest.approx(
-        exponent, abs=0.15
-    )
+def ball(centre: tuple[float, float, float], radius: float, shape: tuple[int, int, int] = (80, 100, 30)) -> np.ndarray:
+    grid = np.indices(shape)
+    return sum((grid[a] - centre[a]) ** 2 for a in range(3)) <= radius**2
 
 
-def test_means_by_hand(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    labels = np.zeros((24, 24, 24), dtype=np.uint8)
-    labels[2:6, 2:6, 2:6] = 2
-    base = np.repeat([100.0, 200.0, 300.0], 8)[:, None, None] * np.ones((24, 24, 24))
-    row = {"seg": "seg.nii.gz"}
-    write_volume(tmp_path / "seg.nii.gz", labels, affine=np.eye(4), dtype=np.uint8)
-    for place, name in enumerate(("t1", "t1ce", "t2", "flair")):
-        image = base + 50 * place * (labels == 2) + rng.normal(size=base.shape)
-        write_volume(tmp_path / f"{name}.nii.gz", image, affine=np.eye(4))
-        row[name] = f"{name}.nii.gz"
-    table = pd.DataFrame([row], index=pd.Index(["a"], name="id")).reindex(columns=list(COLUMNS))
-    cohort = Cohort(name="x", source="user", root=tmp_path, participants=table)
-    found = appearance(cohort, "a")
-    scale = np.sqrt(20_000 / 3)
-    assert found.means.loc["t1", list(PARTS[:3])].to_numpy(dtype=float) == pytest.approx(
-        np.array([-100, 0, 100]) / scale, abs=0.03
-    )
-    assert found.means.loc["flair", "oedema"] == pytest.approx((150 - 100) / scale, abs=0.03)
-    assert found.means[["core", "enhancing"]].isna().all(axis=None)
-    with pytest.raises(MissingDataError, match="flair"):
-        appearance(Cohort(name="x", source="user", root=tmp_path, participants=table.assign(flair=None)), "a")
+@pytest.fixture(scope="module")
+def subject() -> Slices:
+    """A brain of 60 x 80 pixels with a bright tumour, a brighter part in it, and a bright spot elsewhere."""
+    x, y = np.indices((80, 100))
+    brain = np.repeat((((x - 40) / 30) ** 2 + ((y - 50) / 40) ** 2 <= 1)[..., None], 30, 2)
+    whole, enhancing, spot = ball((30, 40, 15), 9), ball((30, 40, 15), 4), ball((55, 65, 15), 5)
+    flair = 100.0 * brain + 100 * whole + 100 * spot
+    t1ce = 100.0 * brain + 100 * enhancing
+    return slices_of(flair, t1ce, brain, whole, enhancing, distractors=2 * spot.astype(np.uint8))
 
 
-def test_equal_cohorts_do_not_differ() -> None:
-    rng = np.random.default_rng(0)
-    means = pd.DataFrame(rng.normal(size=(4, 6)), index=["t1", "t1ce", "t2", "flair"], columns=list(PARTS))
-    one = Appearance(means, {name: np.sort(rng.normal(size=199)) for name in means.index}, means["core"])
-    table = compare({"a": one}, {"b": one})
-    assert table["order"].tolist() == pytest.approx([1] * 4)
-    assert table[["difference", "distance"]].to_numpy().max() == 0
-    assert table["real distance"].isna().all()
+def test_slices_are_those_of_the_tumour_at_the_brains_scale(subject: Slices) -> None:
+    assert subject.images.shape == (2 * 9 + 1 + 4, 2, SIZE, SIZE)
+    rows = np.flatnonzero(subject.brain.any(axis=(0, 2)))
+    assert rows[-1] - rows[0] + 1 == pytest.approx(LENGTH, abs=2)
+    inside = subject.images[:, 0][subject.brain]
+    assert inside.mean() == pytest.approx(0, abs=1e-5)
+    assert inside.std() == pytest.approx(1, abs=1e-5)
+    zoom = (LENGTH / 81) ** 2
+    assert subject.truth[11, 0].sum() == pytest.approx(np.pi * 9**2 * zoom, rel=0.05)
+    with pytest.raises(MissingDataError, match="without tumour"):
+        slices_of(subject.brain, None, subject.brain, np.zeros_like(subject.brain), None)
+
+
+def test_dice_and_the_largest_component_by_hand() -> None:
+    one, other = np.array([[1, 1, 0, 0, 1]], bool), np.array([[1, 0, 0, 0, 0]], bool)
+    assert dice(one, other) == pytest.approx(2 / 4)
+    assert dice(~one & one, ~one & one) == 1
+    assert largest(one).tolist() == [[True, True, False, False, False]]
+
+
+def test_the_rule_finds_what_is_brighter_and_largest(subject: Slices) -> None:
+    found = rule(subject, 1.0, 1.0)
+    assert dice(found[:, 0], subject.truth[:, 0]) > 0.95
+    assert dice(found[:, 1], subject.truth[:, 1]) > 0.85
+    whole, enhancing = rule_scores({"a": subject})
+    assert whole.loc["a"].max() > 0.95
+    assert enhancing.loc["a"].max() > 0.85
+    unlabelled = Slices(subject.images, subject.brain, subject.truth, has_et=False)
+    assert rule_scores({"a": unlabelled})[1].isna().all(axis=None)
+
+
+def test_what_fools_by_hand(subject: Slices) -> None:
+    wrong = subject.truth.copy()
+    wrong[:, 0] |= subject.distractors == 2
+    table = what_fools({"a": wrong}, {"a": subject})
+    assert list(table.index) == ["no distractor", *DISTRACTORS]
+    extra, real = (subject.distractors == 2).sum(), subject.truth[:, 0].sum()
+    cortex = table.loc["bright cortex"]
+    assert cortex["false positive"] == pytest.approx(extra / real)
+    assert cortex["Dice lost"] == pytest.approx(1 - 2 * real / (2 * real + extra))
+    assert table.drop("bright cortex").to_numpy().max() == 0
+
+
+def test_a_paired_gain_by_hand() -> None:
+    one = pd.Series({"a": 0.8, "b": 0.9, "c": 0.7})
+    gain = paired_gain(one, one - 0.1)
+    assert gain == pytest.approx({"gain": 0.1, "low": 0.1, "high": 0.1, "n": 3})
+
+
+def test_a_network_learns_an_easy_task_and_is_the_same_again(subject: Slices) -> None:
+    networks = [train_network([subject], steps=30, batch=4, seed=1) for _ in range(2)]
+    assert np.array_equal(*(segment(network, subject) for network in networks))
+    assert network_scores(networks[0], {"a": subject}).loc["a", "wt"] > 0.4
 
 
 @pytest.mark.data
-def test_simulated_against_real_subjects(real_data: Path, tmp_path: Path) -> None:
-    """Orderings that every radiologist knows hold on both; histograms are about as near as those of real subjects."""
-    real = appearances(read_brats(real_data / "brats-sample"))
-    simulated = appearances(make("brats2017", out=tmp_path / "cohort", n=4, grid=(96, 96, 64)))
-    for found in (real, simulated):
-        means = mean_intensities(found)
-        assert means.loc["t1", "dark on T1"] < means.loc["t1", "middle on T1"] < means.loc["t1", "bright on T1"]
-        assert means.loc["t1ce", "enhancing"] == means.loc["t1ce"].max()
-        assert means.loc["flair", "oedema"] > means.loc["flair", "bright on T1"] > means.loc["flair", "dark on T1"]
-        assert means.loc["t2", "oedema"] > means.loc["t2", "bright on T1"]
-    table = compare(simulated, real)
-    assert len(real) == 3
-    assert (table["order"] > 0.3).all()
-    assert (table["distance"] < 3 * table["real distance"]).all()
+def test_the_readers_of_the_real_subjects(real_data: Path) -> None:
+    low = lower_grade_slices(real_data)
+    assert len(low) == 110
+    assert sum(len(item.images) for item in low.values()) == 1807
+    assert sum(not item.images[:, 1].any() for item in low.values()) == 10
+    assert not any(item.has_et for item in low.values())
+    six = two_modality_slices(real_data)
+    assert len(six) == 6
+    assert all(item.truth[:, 1].any() for item in six.values())

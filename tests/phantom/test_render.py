@@ -10,6 +10,8 @@ from scipy.ndimage import distance_transform_edt
 
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid, make_head, tissue_on
+from radlib.phantom.distractors import DISTRACTORS
+from radlib.phantom.mechanisms import NONE, Mechanisms, resolve_mechanisms
 from radlib.phantom.render import MODALITIES, Rendered, Stages, render_subject
 from radlib.phantom.scanner import load_protocol
 from radlib.phantom.traits import ImagingTraits
@@ -32,7 +34,8 @@ TRAITS = ImagingTraits(
 
 
 def simulate(traits: ImagingTraits = TRAITS, **options: object) -> Rendered:
-    defaults: dict[str, object] = {"subject": "a", "seed": 0, "protocol": load_protocol("brats-3t"), "grid": GRID}
+    defaults: dict[str, object] = {"subject": "a", "seed": 0, "protocol": load_protocol("brats-3t"), "grid": GRID,
+                                   "mechanisms": NONE}  # fmt: skip
     return render_subject(traits, **{**defaults, **options})  # type: ignore[arg-type]
 
 
@@ -120,8 +123,9 @@ def test_nothing_else_decides_the_numbers(subject: Rendered) -> None:
 
 def test_the_mismatch_is_dark_on_flair_and_bright_on_t2() -> None:
     lesion = replace(TRAITS, fraction_et=0.0, fraction_core=0.6, necrosis=0.0, age=60)
-    plain = simulate(lesion, modalities=("t2", "flair"))
-    mismatch = simulate(replace(lesion, t2_flair_mismatch=1.0), modalities=("t2", "flair"))
+    only = resolve_mechanisms({"all": 0, "mismatch": 1})
+    plain = simulate(lesion, modalities=("t2", "flair"), mechanisms=only)
+    mismatch = simulate(replace(lesion, t2_flair_mismatch=1.0), modalities=("t2", "flair"), mechanisms=only)
     core = plain.labels == 1
 
     def mean(rendered: Rendered, modality: str) -> float:
@@ -137,12 +141,57 @@ def test_protocols_change_the_image_and_not_the_truth(subject: Rendered) -> None
     assert not np.array_equal(other.images["t1"], subject.images["t1"])
 
 
+def test_the_truth_does_not_hear_of_the_scanner_and_distractors_are_marked(subject: Rendered) -> None:
+    hard = simulate(mechanisms=Mechanisms(rater=0.0), modalities=("flair", "t1ce"))
+    assert np.array_equal(hard.probabilities, subject.probabilities)
+    assert np.array_equal(hard.labels, subject.labels)
+    assert not subject.distractors.any()
+    normal = hard.distractors[(hard.labels == 0) & (hard.distractors > 0)]
+    assert {DISTRACTORS[code - 1] for code in np.unique(normal)} >= {"lesions", "bright cortex", "vessels"}
+    assert not hard.distractors[hard.images["flair"] == 0].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "distractor", "modality", "factor"),
+    [
+        ("lesions", "lesions", "flair", 1.15),
+        ("bright_cortex", "bright cortex", "flair", 1.08),
+        ("csf_flow", "CSF flow", "flair", 1.2),
+        ("vessels", "vessels", "t1ce", 1.1),
+        ("meninges", "meninges", "t1ce", 1.1),
+        ("plexus", "plexus", "t1ce", 1.3),
+    ],
+)
+def test_each_mechanism_brightens_its_own_voxels(
+    subject: Rendered, name: str, distractor: str, modality: str, factor: float
+) -> None:
+    plain, alone = subject, simulate(mechanisms=resolve_mechanisms({"all": 0, name: 1.5}), modalities=(modality,))
+    marked = alone.distractors == DISTRACTORS.index(distractor) + 1
+    assert set(np.unique(alone.distractors)) <= {0, DISTRACTORS.index(distractor) + 1}
+    assert marked.sum() > 10
+    before, after = (item.images[modality][marked].mean() for item in (plain, alone))
+    assert after > factor * before
+    assert np.array_equal(alone.labels, plain.labels)
+
+
+def test_taking_a_mechanism_away_leaves_the_streams_of_the_others() -> None:
+    small = {"grid": Grid.fitting((40, 48, 36)), "modalities": ("flair",)}
+    full = simulate(mechanisms=Mechanisms(), **small)
+    for name in ("lesions", "blood", "bias"):
+        without = simulate(mechanisms=replace(Mechanisms(), **{name: 0.0}), **small)
+        assert np.array_equal(full.probabilities, without.probabilities)
+        assert np.array_equal(full.labels, without.labels)
+        code = DISTRACTORS.index(name) + 1 if name in DISTRACTORS else 0
+        others = (full.distractors != code) & (without.distractors != code)
+        assert (full.distractors == without.distractors)[others].mean() > 0.999
+
+
 def test_stages_are_timed() -> None:
     stages = Stages()
     simulate(modalities=("t1",), stages=stages)
-    assert {"anatomy", "tumour growth", "tissue maps", "compartments", "texture", "signal", "scanner"} == set(
-        stages.seconds
-    )
+    assert list(stages.seconds) == [
+        "anatomy", "tumour growth", "tissue maps", "compartments", "distractors", "texture", "signal", "scanner",
+    ]  # fmt: skip
     assert min(stages.seconds.values()) > 0
 
 

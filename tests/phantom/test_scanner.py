@@ -11,7 +11,17 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.phantom.anatomy import Grid
-from radlib.phantom.scanner import PROTOCOLS, acquire, acquired_shape, bias_field, load_protocol, move, rician
+from radlib.phantom.scanner import (
+    PROTOCOLS,
+    SHARED_BIAS,
+    acquire,
+    acquired_shape,
+    bias_field,
+    load_protocol,
+    move,
+    rician,
+    vary,
+)
 from radlib.phantom.signal import Sequence
 from radlib.phantom.templates import TEMPLATE_NAMES, load_template
 
@@ -66,11 +76,26 @@ def test_no_movement_is_identity_and_a_shift_is_a_shift() -> None:
     assert torch.allclose(back[1:], image[:-1], atol=1e-5)
 
 
-def test_bias_field_is_smooth_and_as_strong_as_asked() -> None:
+def test_bias_fields_are_smooth_as_strong_as_asked_and_shared() -> None:
     axes = Grid.fitting((48, 48, 36)).axes()
-    logs = torch.stack([bias_field(axes, amount=0.1, random=rng(i, "bias")).log() for i in range(12)])
-    assert float(logs.std()) == pytest.approx(0.1, rel=0.25)
-    assert float(logs.diff(dim=1).abs().max()) < 0.1
+    logs = [
+        [bias_field(axes, amount=0.1, shared=rng(i, "bias"), own=rng(i, "own", name)).log() for name in ("t1", "t2")]
+        for i in range(40)
+    ]
+    stacked = torch.stack([torch.stack(pair) for pair in logs])
+    assert float(stacked.std()) == pytest.approx(0.1, rel=0.2)
+    assert float(stacked.diff(dim=2).abs().max()) < 0.1
+    both = [float(np.corrcoef(a.flatten(), b.flatten())[0, 1]) for a, b in logs]
+    assert np.mean(both) == pytest.approx(SHARED_BIAS, abs=0.15)
+
+
+def test_a_protocol_varies_by_the_strength() -> None:
+    protocol = load_protocol("tcga")
+    assert vary(protocol, 0.0, random=rng(0, "site")) == protocol
+    varied = [vary(protocol, 1.0, random=rng(i, "site")) for i in range(20)]
+    assert len({item.flair.te for item in varied}) == 20
+    assert np.std([np.log(item.noise) for item in varied]) == pytest.approx(0.4, abs=0.15)
+    assert all(item.flair.contrast is False and item.t1ce.contrast for item in varied)
 
 
 def test_protocols() -> None:

@@ -14,8 +14,10 @@ from scipy import ndimage
 from radlib.core.errors import RadlibError
 from radlib.phantom.anatomy import Grid, make_head, tissue_on
 from radlib.phantom.fields import jacobian_determinant
+from radlib.phantom.growth import grow, grow_in_head, mass_effect
+from radlib.phantom.mechanisms import NONE, Mechanisms, resolve_mechanisms
 from radlib.phantom.traits import ImagingTraits
-from radlib.phantom.tumour import TUMOUR_TISSUES, Tumour, compartments, grow, grow_in_head, mass_effect
+from radlib.phantom.tumour import TUMOUR_TISSUES, Tumour, compartments
 
 GRID = Grid.fitting((64, 72, 56))
 TRAITS = ImagingTraits(
@@ -34,12 +36,14 @@ TRAITS = ImagingTraits(
 )
 
 
-def simulate(traits: ImagingTraits, subject: str = "a") -> Tumour:
+def simulate(traits: ImagingTraits, subject: str = "a", mechanisms: Mechanisms = NONE) -> Tumour:
     head = make_head(age=traits.age, seed=0, subject=subject)
     grown = grow_in_head(head, traits, seed=0, subject=subject)
     moved = mass_effect(head, grown, traits)
     tissue = tissue_on(head.with_displacement(moved), GRID.axes(), spacing=GRID.spacing)
-    return compartments(grown, moved, tissue, traits, GRID.axes(), spacing=GRID.spacing, seed=0, subject=subject)
+    return compartments(
+        grown, moved, tissue, traits, GRID.axes(), mechanisms=mechanisms, spacing=GRID.spacing, seed=0, subject=subject
+    )
 
 
 @pytest.fixture(scope="module")
@@ -209,13 +213,15 @@ def test_foci_are_apart() -> None:
 
 def test_the_mismatch_is_inside_a_rim() -> None:
     traits = replace(TRAITS, t2_flair_mismatch=1.0, fraction_et=0.0, fraction_core=0.7, necrosis=0.0)
-    tumour = simulate(traits)
+    only = resolve_mechanisms({"all": 0, "mismatch": 1})
+    tumour = simulate(traits, mechanisms=only)
     cystic = tumour.tissues[TUMOUR_TISSUES.index("microcystic")]
     whole = (tumour.labels > 0).numpy()
     depth = torch.from_numpy(ndimage.distance_transform_edt(whole))
     assert float(cystic[depth > 3].mean()) > 0.7
     assert float(cystic[(depth > 0) & (depth <= 1)].mean()) < 0.35
-    assert float(simulate(replace(traits, t2_flair_mismatch=0.0)).tissues[-1].max()) == 0
+    for none in (simulate(replace(traits, t2_flair_mismatch=0.0), mechanisms=only), simulate(traits)):
+        assert float(none.tissues[TUMOUR_TISSUES.index("microcystic")].max()) == 0
 
 
 # Mass effect
@@ -245,6 +251,71 @@ def test_midline_moves_away_from_the_tumour() -> None:
     middle = (still.abs() < 4) & (tissue_on(head, axes, spacing=GRID.spacing).brain)
     # What is seen at the old midline now lay to the left of it: the midline has gone to the right.
     assert float(shifted[middle].mean() - still[middle].mean()) < -0.3
+
+
+# What hides a tumour, and who draws it
+
+
+def test_without_mechanisms_the_labels_drawn_are_the_tumour(tumour: Tumour) -> None:
+    assert torch.equal(tumour.drawn, tumour.labels)
+    assert int(tumour.codes.max()) == 0
+    assert all(float(tumour.tissues[TUMOUR_TISSUES.index(name)].max()) == 0 for name in ("blood", "calcium", "cyst"))
+
+
+def test_a_rater_is_smooth_and_agrees_as_raters_do(tumour: Tumour) -> None:
+    drawn = simulate(TRAITS, mechanisms=resolve_mechanisms({"all": 0, "rater": 1}))
+    assert torch.equal(drawn.labels, tumour.labels)
+    assert torch.equal(drawn.tissues, tumour.tissues)
+
+    def dice(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+    def surface(mask: torch.Tensor) -> float:
+        return float(sum(mask.float().diff(dim=axis).abs().sum() for axis in range(2)) / mask.sum())
+
+    assert 0.7 < dice(drawn.drawn > 0, tumour.labels > 0) < 0.99
+    assert surface(drawn.drawn > 0) < surface(tumour.labels > 0)
+    assert set(drawn.drawn.unique().tolist()) == {0, 1, 2, 4}
+
+
+def test_fading_takes_signal_from_the_margin_and_puts_some_outside(tumour: Tumour) -> None:
+    faded = simulate(TRAITS, mechanisms=resolve_mechanisms({"all": 0, "fading": 1}))
+    assert torch.equal(faded.labels, tumour.labels)
+    oedema = TUMOUR_TISSUES.index("oedema")
+    whole = (tumour.labels > 0).numpy()
+    depth = torch.from_numpy(ndimage.distance_transform_edt(whole))
+    rim = (depth > 0) & (depth <= 1) & (tumour.labels == 2)
+    assert float(faded.tissues[oedema][rim].mean()) < 0.9 * float(tumour.tissues[oedema][rim].mean())
+    away = torch.from_numpy(ndimage.distance_transform_edt(~whole)) > 2
+    assert float(faded.tissues[oedema][away].sum()) > 2 * float(tumour.tissues[oedema][away].sum())
+
+
+def test_fainter_tumours_hold_less_of_oedema_and_solid_tumour() -> None:
+    levels = []
+    for subject in "abcdef":
+        plain = simulate(TRAITS, subject)
+        faint = simulate(TRAITS, subject, resolve_mechanisms({"all": 0, "faintness": 1}))
+        levels.append(float(faint.tissues[:2].sum() / plain.tissues[:2].sum()))
+        assert torch.equal(faint.tissues[2:4], plain.tissues[2:4])
+    assert max(levels) - min(levels) > 0.1
+    assert min(levels) < 0.95
+
+
+def test_weak_enhancement_becomes_solid_tumour(tumour: Tumour) -> None:
+    weak = simulate(TRAITS, mechanisms=resolve_mechanisms({"all": 0, "weak_enhancement": 1}))
+    assert float(weak.tissues[2].sum()) < float(tumour.tissues[2].sum())
+    assert torch.allclose(weak.tissues.sum(0), tumour.tissues.sum(0), atol=1e-5)
+
+
+def test_inclusions_take_the_place_of_what_was_there() -> None:
+    found = set()
+    for subject in "abcdefgh":
+        tumour = simulate(TRAITS, subject, resolve_mechanisms({"all": 0, "blood": 2, "calcification": 2, "cysts": 2}))
+        assert float(tumour.tissues.sum(0).max()) <= 1 + 1e-5
+        found |= {name for name in ("blood", "calcium", "cyst") if tumour.tissues[TUMOUR_TISSUES.index(name)].max() > 0}
+        if not found:
+            assert int(tumour.codes.max()) == 0
+    assert "blood" in found
 
 
 # Bad input

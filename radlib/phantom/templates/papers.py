@@ -129,28 +129,34 @@ def _tcga_idh() -> Template:
 
 
 def _huashan() -> Template:
-    # Li et al. 2017, Table 1 and Methods: 151 of grade II, 112 mutant and 39 wild-type; T1ce of 119 of them (89 and
-    # 30); one 3 T scanner, FLAIR of 0.4688 mm in plane and slices of 2 mm; mean volume 68 (SD 47) ml.
-    def stratum(idh: Literal["mutant", "wildtype"], sexes: tuple[int, int], both: int, ages: Ages) -> Stratum:
+    # Li et al. 2017, Table 1 and Methods: 151 of grade II, 112 mutant and 39 wild-type. T1ce of the first cohort only,
+    # 119 of them (89 and 30), with its own ages and sexes; the rest has what is left of all 151. One 3 T scanner, FLAIR
+    # of 0.4688 mm in plane and slices of 2 mm; mean volume 68 ml.
+    def stratum(
+        idh: Literal["mutant", "wildtype"], sexes: tuple[int, int], ages: tuple[float, float], *, first: bool
+    ) -> Stratum:
         count = sum(sexes)
+        modalities: tuple[Modality, ...] = ("t1ce", "flair") if first else ("flair",)
         return Stratum(
             count=count, collection="LGG", grade={2: count}, idh={idh: count}, sex={"F": sexes[0], "M": sexes[1]},
-            ages=ages, scans=_patterns(t1ce_flair=both, flair=count - both),
+            ages=Ages(mean=ages[0], sd=ages[1]), scans=_whole(*modalities, count=count),
         )  # fmt: skip
 
     return Template(
         name="huashan",
         title="Huashan Hospital: 151 gliomas of grade II, FLAIR and contrast-enhanced T1 at 0.47 x 0.47 x 2 mm",
         strata=(
-            stratum("mutant", (54, 58), 89, Ages(mean=38.7, sd=10.7)),
-            stratum("wildtype", (16, 23), 30, Ages(mean=43.5, sd=12.1)),
+            stratum("mutant", (41, 48), (37.9, 8.9), first=True),
+            stratum("wildtype", (11, 19), (44.2, 11.7), first=True),
+            stratum("mutant", (13, 10), (41.8, 15.8), first=False),
+            stratum("wildtype", (5, 4), (41.2, 13.8), first=False),
         ),
         sites=(Site(name="Huashan", protocol="huashan-3t", weight=1),),
         classes="idh",
         grid=(512, 512, 80),
         spacing=(0.4688, 0.4688, 2.0),
         codel_given_mutant=0.35,
-        volume_ml=70.0,
+        volume_ml=72.0,
     )
 
 

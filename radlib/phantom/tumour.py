@@ -147,6 +147,7 @@ def compartments(
     faint = soft[:2].sum(0) * (1 - shown)
     inclusions = [tissues[TUMOUR_TISSUES.index(name)] for name in ("blood", "calcium", "cyst")]
     first = 1 + DISTRACTORS.index("infiltration")
+    # A few per cent of oedema beyond the border already show.
     codes = largest_code([4 * beyond * (drawn == 0), faint, *inclusions, weak], first=first)
     return Tumour(box, labels, drawn, probabilities, tissues, texture, dose, codes)
 
@@ -222,7 +223,7 @@ def _inclusions(
         ("cysts", mechanisms.cysts, 0.22, (7.0,), 0.9),
     )):  # fmt: skip
         random = rng(seed, "mechanism", name, subject)
-        if random.random() >= chance * min(strength, 1.0):
+        if random.random() >= chance * strength:
             continue
         sharpness = 2.0 if name != "cysts" else 5.0
         share = ((noise(scales, source=random) - level) * sharpness).clamp(0, 0.95) * in_core

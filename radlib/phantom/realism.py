@@ -276,6 +276,7 @@ def segment(network: torch.nn.Module, subject: Slices) -> np.ndarray:
     with torch.inference_mode():
         found = (network(torch.from_numpy(subject.images)) > 0).numpy() & subject.brain[:, None]
     found[:, 0] = largest(found[:, 0])
+    found[:, 1] &= found[:, 0]
     return found
 
 

@@ -42,23 +42,20 @@ def make(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Strength of a causal arrow, over the preset; may be repeated."),
     ] = None,
+    mechanism: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Strength of what makes images hard, 0 to 3; 'all' sets the rest; may be repeated.",
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="Strengths of the causal arrows: signal or null.")] = "signal",
     truth_images: Annotated[bool, typer.Option("--truth-images", help="Keep the un-noised images too.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
 ) -> None:
     """Simulate a cohort and write it in BraTS layout; an interrupted run goes on where it stopped."""
-    from radlib.core.errors import RadlibError
     from radlib.phantom.make import make as make_cohort
 
-    strengths: dict[str, float] = {}
-    for text in strength or []:
-        name, _, value = text.partition("=")
-        try:
-            strengths[name.strip()] = float(value)
-        except ValueError:
-            raise RadlibError(
-                f"--strength {text!r} is not NAME=NUMBER", remedy="give e.g. --strength 'idh->survival=0'"
-            ) from None
     cohort = make_cohort(
         template,
         out=out,
@@ -68,11 +65,26 @@ def make(
         seed=seed,
         jobs=jobs,
         preset=preset,
-        strengths=strengths,
+        strengths=_numbers(strength, option="--strength", example="idh->survival=0"),
+        mechanisms=_numbers(mechanism, option="--mechanism", example="vessels=0"),
         truth_images=truth_images,
         device=device,
     )
     typer.echo(f"{cohort.name}: {len(cohort)} subjects in {out}")
+
+
+def _numbers(texts: list[str] | None, *, option: str, example: str) -> dict[str, float]:
+    from radlib.core.errors import RadlibError
+
+    numbers: dict[str, float] = {}
+    for text in texts or []:
+        name, _, value = text.partition("=")
+        try:
+            numbers[name.strip()] = float(value)
+        except ValueError:
+            remedy = f"give e.g. {option} '{example}'"
+            raise RadlibError(f"{option} {text!r} is not NAME=NUMBER", remedy=remedy) from None
+    return numbers
 
 
 def _integers(text: str) -> tuple[int, int, int]:

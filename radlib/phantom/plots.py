@@ -89,7 +89,9 @@ def gallery_choice(cohort: Cohort) -> dict[str, str]:
     return picks
 
 
-def mechanism_gallery(traits: ImagingTraits, *, protocol: str, grid: Grid, seed: int) -> Figure:
+def mechanism_gallery(
+    traits: ImagingTraits, *, protocol: str, grid: Grid, seed: int, names: Sequence[str] = NAMES
+) -> Figure:
     """FLAIR and contrast-enhanced T1 of one subject without any mechanism and with each alone, at twice its strength.
 
     Each row shows the slice in which the mechanism changes most; for the rater, labels are drawn over the images.
@@ -99,6 +101,7 @@ def mechanism_gallery(traits: ImagingTraits, *, protocol: str, grid: Grid, seed:
         protocol: of the scanner.
         grid: voxels.
         seed: of the subject.
+        names: of the mechanisms.
     """
     shown = ("flair", "t1ce")
 
@@ -108,11 +111,11 @@ def mechanism_gallery(traits: ImagingTraits, *, protocol: str, grid: Grid, seed:
             mechanisms=mechanisms,
         )  # fmt: skip
 
-    plain, half = make(NONE), -(-len(NAMES) // 2)
+    plain, half = make(NONE), -(-len(names) // 2)
     figure, panels = plt.subplots(half, 8, figsize=(11, 1.45 * half), squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(names):
         alone = make(resolve_mechanisms({"all": 0, name: 2}))
         block, row = divmod(number, half)
         change = sum(np.abs(alone.images[m].astype(float) - plain.images[m]).sum(axis=(0, 1)) for m in shown)

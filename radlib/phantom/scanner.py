@@ -159,7 +159,10 @@ def vary(protocol: Protocol, strength: float, *, random: np.random.Generator) ->
 
     return replace(
         protocol,
-        **{name: varied(protocol.sequence(name)) for name in ("t1", "t1ce", "t2", "flair")},
+        t1=varied(protocol.t1),
+        t1ce=varied(protocol.t1ce),
+        t2=varied(protocol.t2),
+        flair=varied(protocol.flair),
         noise=protocol.noise * spread(random, 0.4 * strength),
         bias=protocol.bias * spread(random, 0.3 * strength),
     )

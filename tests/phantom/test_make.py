@@ -235,12 +235,20 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     runner = CliRunner()
     out = tmp_path / "cli"
     line = ["phantom", "make", "-t", "rembrandt", "-o", str(out), "--n", "2", "--grid", "40,48,36"]
-    result = runner.invoke(app, [*line, "--strength", "idh->location=0", "--preset", "null"])
+    result = runner.invoke(app, [*line, "--strength", "idh->location=0", "--preset", "null", "--mechanism", "bias=0.5"])
     assert result.exit_code == 0, result.output
     assert "rembrandt: 2 subjects" in result.output
     assert Cohort.load(out).participants["t1"].isna().all()
     recipe = json.loads((out / "truth" / "recipe.json").read_text())
     assert recipe["strengths"]["idh->location"] == 0
-    for bad in (["--strength", "idh"], ["--grid", "96,96"], ["--spacing", "fine"]):
+    assert recipe["mechanisms"]["bias"] == 0.5
+    assert recipe["mechanisms"]["vessels"] == 1
+    for bad in (
+        ["--strength", "idh"],
+        ["--mechanism", "bias=much"],
+        ["--mechanism", "hair=1"],
+        ["--grid", "96,96"],
+        ["--spacing", "fine"],
+    ):
         result = runner.invoke(app, [*line[:-2], *bad])
         assert isinstance(result.exception, RadlibError)

@@ -191,6 +191,7 @@ def change_traits(cohort: Cohort, subjects: Sequence[str], *, most: int, folder:
         MissingDataError: if the cohort has no truth, or no subject suits.
     """
     from radlib.phantom.anatomy import Grid
+    from radlib.phantom.mechanisms import resolve_mechanisms
     from radlib.phantom.render import render_subject
     from radlib.phantom.scanner import load_protocol
 
@@ -207,6 +208,7 @@ def change_traits(cohort: Cohort, subjects: Sequence[str], *, most: int, folder:
         raise MissingDataError("no subject has enhancing tumour in one focus", file=file, remedy="hold out more")
     recipe = read_json(truth / "recipe.json", remedy=again)
     native = Grid(shape=tuple(recipe["grid"]), spacing=tuple(recipe["spacing"]))
+    mechanisms = resolve_mechanisms(recipe["mechanisms"])
     rows = []
     for subject in chosen:
         record = read_json(truth / "subjects" / f"{subject}.json", remedy=again)
@@ -216,7 +218,7 @@ def change_traits(cohort: Cohort, subjects: Sequence[str], *, most: int, folder:
         for change, other in variants(own).items():
             made = render_subject(
                 other, subject=subject, seed=int(recipe["seed"]), protocol=load_protocol(record["protocol"]),
-                grid=native,
+                grid=native, mechanisms=mechanisms,
             )  # fmt: skip
             row = {"id": f"{subject}:{change}"}
             for part, voxels in (*made.images.items(), ("seg", made.labels)):

@@ -102,6 +102,7 @@ def test_as_it_is_is_what_the_simulation_gave(simulated: Cohort) -> None:
     import json
 
     from radlib.phantom.anatomy import Grid
+    from radlib.phantom.mechanisms import resolve_mechanisms
 
     subject = simulated.ids[0]
     assert simulated.truth is not None
@@ -111,6 +112,7 @@ def test_as_it_is_is_what_the_simulation_gave(simulated: Cohort) -> None:
     again = render_subject(
         ImagingTraits(**traits), subject=subject, seed=recipe["seed"], protocol=load_protocol(record["protocol"]),
         grid=Grid(shape=tuple(recipe["grid"]), spacing=tuple(recipe["spacing"])),
+        mechanisms=resolve_mechanisms(recipe["mechanisms"]),
     )  # fmt: skip
     assert np.array_equal(again.images["flair"], simulated.volume(subject, "flair").data)
     assert np.array_equal(again.labels, simulated.labels(subject).data)

@@ -28,7 +28,7 @@
 # on patients, and does what fails on patients fail here?
 
 # %% tags=["parameters"]
-cohort: str = "simulated"
+cohort: str = "simulated"  # simulated: this chapter opens no other
 profile: str = "default"  # smoke, default or paper: the size of the simulated cohorts that are opened
 seed: int = 0  # seed of every random number
 n_truth: int = 2000  # subjects, without images, in which planted effects are sought

@@ -377,7 +377,8 @@ report.figure(
     plots.mechanism_gallery(example, protocol="brats-3t", grid=Grid.fitting(tuple(timed_grid)), seed=seed),
     caption=(
         "Each mechanism alone, at twice its strength, beside the same subject without any, in the slice that it "
-        "changes most. The last row of the right block shows the labels of the tumour and those a person draws."
+        "changes most; calcification, blood and cysts are not in every tumour. The last row of the "
+        "right block shows the labels of the tumour and those a person draws."
     ),
     alt="Pairs of brain slices in FLAIR and contrast-enhanced T1, without and with each mechanism.",
 )
@@ -402,7 +403,8 @@ if len(calibration["table"]):
         index=False,
         digits=2,
         caption="Mean Dice by method on simulated and on real subjects, and the paired gain over the rule with its "
-        "95 % bootstrap interval. Kept result.",
+        "95 % bootstrap interval. Kept result, from before the enhancing part of a network was confined to the tumour "
+        "that it finds: the ET of networks is to be computed again.",
     )
     report.figure(
         "fools",

@@ -94,7 +94,8 @@ def mechanism_gallery(
 ) -> Figure:
     """FLAIR and contrast-enhanced T1 of one subject without any mechanism and with each alone, at twice its strength.
 
-    Each row shows the slice in which the mechanism changes most; for the rater, labels are drawn over the images.
+    Each row shows the slice in which the mechanism changes most; for the rater, labels are drawn over the images. A
+    mechanism that this subject happens not to have says so, in the slice with the most tumour.
 
     Args:
         traits: of the subject.
@@ -121,6 +122,9 @@ def mechanism_gallery(
         change = sum(np.abs(alone.images[m].astype(float) - plain.images[m]).sum(axis=(0, 1)) for m in shown)
         if name == "rater":
             change = (alone.labels != plain.labels).sum(axis=(0, 1))
+        title = name.replace("_", " ")
+        if not change.any():  # inclusions are not in every tumour
+            title, change = f"{title}: none here", (plain.labels > 0).sum(axis=(0, 1))
         level = int(np.argmax(change))
         for column, (modality, item) in enumerate((m, item) for m in shown for item in (plain, alone)):
             axes = panels[row, 4 * block + column]
@@ -131,7 +135,7 @@ def mechanism_gallery(
             if row == 0:
                 axes.set_title(f"{modality.upper()} {'with' if item is alone else 'without'}", fontsize=8)
             if column == 0:
-                axes.text(-0.04, 0.5, name.replace("_", " "), transform=axes.transAxes, rotation=90, ha="right",
+                axes.text(-0.04, 0.5, title, transform=axes.transAxes, rotation=90, ha="right",
                           va="center", fontsize=7.5)  # fmt: skip
     return figure
 
@@ -153,6 +157,7 @@ def fools_figure(fools: pd.DataFrame) -> Figure:
                 axes.set_yticks(np.arange(len(of))[::-1], list(of["distractor"]), fontsize=8)
             label = "Dice lost" if column == "Dice lost" else "false positives, share of the tumour's volume"
             axes.set(title=title, xlabel=label)
+            axes.locator_params(axis="x", nbins=5)
     panels[0, 0].legend(fontsize=8)
     return figure
 

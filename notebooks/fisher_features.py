@@ -48,7 +48,6 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.data.published import published
-from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017 import figures, tables
 from radlib.papers.li2017.features import agreement_with_libraries, describe
 from radlib.papers.li2017.study import tumour_network
@@ -61,6 +60,7 @@ from radlib.papers.li2017.study_features import (
     mixture_of,
     patients_of,
 )
+from radlib.phantom.planted import planted_traits
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)
 

@@ -47,7 +47,6 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.data.published import published
-from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017 import tables_prediction as tables
 from radlib.papers.li2017.study_features import groups_of, last_convolution, layers_of, patients_of
 from radlib.papers.li2017.study_prediction import (
@@ -57,6 +56,7 @@ from radlib.papers.li2017.study_prediction import (
     late_patients,
 )
 from radlib.papers.li2017.tables_prediction import estimate
+from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure
 from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import roc_figure

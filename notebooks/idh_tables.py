@@ -53,6 +53,7 @@ from radlib.data.published import published
 from radlib.papers.across import idh
 from radlib.papers.across import idh_tables as show
 from radlib.papers.across.study import from_rows
+from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure
 from radlib.plots.dots import dot_plot
 from radlib.plots.statistics import calibration_figure, roc_figure
@@ -510,7 +511,7 @@ report.table(
 
 # %% tags=["hide-input"]
 if data.truth is not None and labels.truth is not None:
-    traits = idh.planted_traits(data)
+    traits = planted_traits(data)
     report.table(
         "planted",
         idh.planted_table(traits, labels.truth, data.participants["collection"]),

@@ -69,12 +69,12 @@ from radlib.book.report import Report
 from radlib.core.paths import data_root
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
-from radlib.papers.across.idh import planted_traits
 from radlib.papers.ge2020 import tables_idh as tables
 from radlib.papers.ge2020.classifier import stage_schedule
 from radlib.papers.ge2020.data import SLICES
 from radlib.papers.ge2020.study_classifier import rules, unknown_counted
 from radlib.papers.ge2020.tables_idh import NULL
+from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure
 from radlib.plots.dots import dot_plot
 from radlib.stats.tables import format_interval

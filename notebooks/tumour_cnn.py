@@ -62,7 +62,6 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017 import features as deep
 from radlib.papers.li2017 import figures, tables
 from radlib.papers.li2017.data import natural_share, truth_of
@@ -74,6 +73,7 @@ from radlib.papers.li2017.segmentation import (
 )
 from radlib.papers.li2017.study import CHANGES, tumour_network
 from radlib.papers.li2017.study_comparisons import STEPS
+from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure, loss_figure
 from radlib.plots.dots import dot_plot
 from radlib.stats.tables import format_interval

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from radlib.core.errors import MissingDataError
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
 from radlib.stats.binary import (
@@ -35,13 +34,6 @@ from radlib.stats.noise import (
 )
 from radlib.stats.protocols import LEAKAGE_FREE, PERMUTED, Splitter, out_of_fold
 from radlib.stats.roc import auc
-
-#: Imaging variables of the simulation, as ``truth/traits.tsv`` names them.
-TRAITS = (
-    "volume_ml", "fraction_et", "fraction_core", "necrosis", "border_sharpness", "t2_flair_mismatch", "n_foci",
-    "mass_effect", "heterogeneity",
-)  # fmt: skip
-
 
 #: How the group of shuffles within collections is named, behind the name of the patients.
 WITHIN = ", within collections"
@@ -230,17 +222,6 @@ def leakage_free(question: Question, splitter: Splitter, recipe: Recipe) -> Pred
         warnings.filterwarnings("ignore", message="Precision loss occurred", category=RuntimeWarning)
         run = out_of_fold(question.features, question.truth, models={SVM: recipe.whole()}, splitter=splitter)
     return predictions_of(run, LEAKAGE_FREE, SVM, order=question.truth.index)
-
-
-def planted_traits(cohort: Cohort) -> pd.DataFrame:
-    """What a simulated image had to show, ``(patients, traits)``; the lobe as one column a lobe."""
-    if cohort.truth is None or not (cohort.truth / "traits.tsv").is_file():
-        raise MissingDataError(
-            f"cohort {cohort.name!r} has no planted traits", file=cohort.truth, remedy="use cohort='simulated'"
-        )
-    traits = pd.read_csv(cohort.truth / "traits.tsv", sep="\t", index_col="id").loc[cohort.participants.index]
-    lobes = pd.get_dummies(traits["lobe"], prefix="lobe", dtype=float)
-    return pd.concat([traits[list(TRAITS)].astype(float), lobes], axis=1)
 
 
 def planted_table(traits: pd.DataFrame, truth: pd.Series, within: pd.Series) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from radlib.data.cohort import Cohort
 from radlib.papers.across import idh
 from radlib.papers.across.other_cohort import open_other, validate_survival
 from radlib.papers.islam2020 import radiogenomics as rg
+from radlib.phantom.planted import planted_traits
 from radlib.stats import binary
 from radlib.stats.binary import Question, Recipe, Results
 from radlib.stats.classification import Predictions
@@ -97,7 +98,7 @@ def ceiling(work: Work, *, asked: Asked, folds: Folds, recipe: Recipe) -> None:
     data, labels, questions = asked.open()
     if labels.truth is None:
         raise MissingDataError("the cohort has no planted truth", remedy="use cohort='simulated'")
-    ideal = Question(name="planted traits", features=idh.planted_traits(data), truth=labels.truth.astype(bool),
+    ideal = Question(name="planted traits", features=planted_traits(data), truth=labels.truth.astype(bool),
                      clinical=questions["all"].clinical)  # fmt: skip
     found = {(LEAKAGE_FREE, binary.SVM): idh.leakage_free(ideal, folds.of(questions["all"]), recipe)}
     work.scores(to_rows(found, ideal.truth.index))

@@ -18,7 +18,7 @@ from radlib.data.splits import hold_out
 from radlib.features.api import compute_features
 from radlib.features.presets import preset
 from radlib.features.settings import Discretisation, FeatureSettings
-from radlib.papers.across.idh import planted_traits
+from radlib.phantom.planted import planted_traits
 from radlib.stats import perturbation as pt
 from radlib.stats.intervals import Estimate
 from radlib.stats.roc import delong

@@ -17,7 +17,6 @@ from radlib.core.seeds import named_seed
 from radlib.data.published import published
 from radlib.data.store import prepare
 from radlib.features.extract import extract_cohort
-from radlib.papers.across.idh import planted_traits
 from radlib.papers.li2017.features import encode
 from radlib.papers.li2017.prediction import (
     SELECTION,
@@ -35,6 +34,7 @@ from radlib.papers.li2017.segmentation import network_input
 from radlib.papers.li2017.study import Setting, tumour_network
 from radlib.papers.li2017.study_features import feature_set, groups_of, mixture_of, patients_of
 from radlib.phantom.make import make
+from radlib.phantom.planted import planted_traits
 from radlib.phantom.templates import load_template
 from radlib.phantom.templates.schema import MODALITY_ORDER, Scans
 from radlib.stats.binary import Question, predictions_of, run_controls

@@ -44,6 +44,7 @@ from radlib.papers.across.other_cohort import group_panels, survival_by_group, w
 from radlib.papers.across.study import divided, from_rows, survival_sites
 from radlib.plots.dots import dot_plot
 from radlib.stats import external
+from radlib.stats.binary import SVM
 from radlib.stats.protocols import ProtocolRun
 
 report = Report.start("external_validation", cohort=cohort, profile=profile, seed=seed)
@@ -213,7 +214,7 @@ elif report.source != "real":
 # %% tags=["remove-input"]
 if found:
     tested = pd.concat(found, names=["division"])
-    tested = tested.query("metric == 'auc' and model == @SVM")
+    tested = tested[(tested["metric"] == "auc") & (tested["model"] == SVM)]
     wide = tested.pivot_table(index=["division", "group"], columns="protocol", values="value")
     change = (wide["external"] - wide["leakage-free"]).dropna().groupby("division")
     report.sentence(

@@ -12,7 +12,7 @@ from typing import Any
 from radlib.book.parameters import declared_parameters, read_notebook, resolve
 from radlib.book.registry import Chapter, chapters
 from radlib.book.registry import chapter as registered
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import write_text_if_changed
 from radlib.core.paths import runs_root
 from radlib.study.jobs import Job
@@ -79,14 +79,26 @@ def study_of(
 
 
 def plans(
-    names: list[str] | None = None, *, cohort: str = "simulated", profile: str = "default", seed: int = 0
-) -> dict[str, dict[str, Study]]:
-    """:func:`plan` of several chapters (all with studies where ``names`` is None), by chapter."""
+    names: list[str] | None = None, *, cohort: str = "simulated", profile: str = "default", seed: int = 0,
+    lacking: dict[str, str] | None = None,
+) -> dict[str, dict[str, Study]]:  # fmt: skip
+    """:func:`plan` of several chapters (all with studies where ``names`` is None), by chapter.
+
+    Where ``lacking`` is given, chapters whose cohort is not there are left out, and it says why.
+    """
     known = chapters()
     if unknown := [name for name in names or [] if name not in known]:
         raise RadlibError(f"there is no chapter {unknown[0]!r}", remedy=f"choose one of {', '.join(known)}")
     chosen = [known[name] for name in names] if names else [one for one in known.values() if has_studies(one)]
-    return {one.name: plan(one, cohort=cohort, profile=profile, seed=seed) for one in chosen}
+    found = {}
+    for one in chosen:
+        try:
+            found[one.name] = plan(one, cohort=cohort, profile=profile, seed=seed)
+        except MissingDataError as error:
+            if lacking is None:
+                raise
+            lacking[one.name] = error.problem
+    return found
 
 
 def jobs_of(found: dict[str, dict[str, Study]]) -> list[Job]:

@@ -96,8 +96,7 @@ report.table(
         }
     ).rename_axis("patients"),
     digits=0,
-    caption="Who serves for what. Neither training of the network nor fitting of the "
-    "dictionary sees an IDH status.",
+    caption="Who serves for what. Neither training of the network nor fitting of the dictionary sees an IDH status.",
 )
 
 # %% [markdown]
@@ -333,8 +332,7 @@ if report.source == "simulated":
         figures.layers_figure(cases, leading),
         caption="Maps of the four leading filters of each convolution for the same two "
         "patients; a filter has one colour scale (the counterpart of Figure 4).",
-        alt="Rows of small maps, one row a convolution, four for the mutant and four for "
-        "the wild-type patient.",
+        alt="Rows of small maps, one row a convolution, four for the mutant and four for the wild-type patient.",
     )
 
 # %% tags=["hide-input"]

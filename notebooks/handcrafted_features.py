@@ -62,12 +62,8 @@ from radlib.study.cohorts import Source
 from radlib.study.studies import Study
 
 glioma, mutations = (Source(role, cohort, profile) for role in ("brats2017", "tcga-idh"))
-perturbed = jobs.perturbations(
-    source=glioma, n=n_stable, modality=modality, bins=bins, angle=angle, seed=seed
-)
-separated = jobs.separated(
-    source=mutations, modalities=tuple(separating), n=n_separated, seed=seed
-)
+perturbed = jobs.perturbations(source=glioma, n=n_stable, modality=modality, bins=bins, angle=angle, seed=seed)
+separated = jobs.separated(source=mutations, modalities=tuple(separating), n=n_separated, seed=seed)
 study = Study("features", {
     "perturbed": perturbed,
     "timed": jobs.timings(source=glioma, n=n_timed),

@@ -146,9 +146,7 @@ of = {"setting": setting, "n_encoder": n_encoder}
 both, single = encoded.arms["multiple"], encoded.arms["single"]
 asked = {
     "radiomics": [Asked(**of, features=calculated, cohort="second")] * n_runs,
-    "second": [
-        Asked(**of, features=job, layer=last_layer, cohort="second") for job in single
-    ],
+    "second": [Asked(**of, features=job, layer=last_layer, cohort="second") for job in single],
     "single": [Asked(**of, features=job, layer=last_layer) for job in single],
     "multiple": [Asked(**of, features=job, layer=last_layer) for job in both],
     "radiomics_first": [Asked(**of, features=calculated)] * n_runs,
@@ -180,10 +178,7 @@ titles = {
 arms = Study(
     "arms",
     {
-        arm: [
-            predictions(asked=one, classifier=machine, n_folds=n_folds, run=run)
-            for run, one in enumerate(runs)
-        ]
+        arm: [predictions(asked=one, classifier=machine, n_folds=n_folds, run=run) for run, one in enumerate(runs)]
         for arm, runs in asked.items()
     },
     titles=titles,
@@ -195,11 +190,7 @@ further = Study(
 )
 late = Study(
     "split",
-    {
-        "selected": [
-            by_time(asked=one, **numbers, n_splits=n_splits) for one in asked["multiple"]
-        ]
-    },
+    {"selected": [by_time(asked=one, **numbers, n_splits=n_splits) for one in asked["multiple"]]},
 )
 rules = Study(
     "rules",
@@ -225,9 +216,7 @@ for study in (arms, further, late, rules, chance):
 
 # %% tags=["hide-input"]
 rule_scores = rules.scores.assign(arm=lambda table: table["model"])
-scores = pd.concat(
-    [arms.scores, further.scores, late.scores, rule_scores], ignore_index=True
-)
+scores = pd.concat([arms.scores, further.scores, late.scores, rule_scores], ignore_index=True)
 names = list(dict.fromkeys(rule_scores["arm"]))
 found = tables.by_protocol(scores, n_boot=n_boot, seed=seed)
 
@@ -279,9 +268,7 @@ pairs = [("second", "radiomics"), ("multiple", "single"), ("selected", "multiple
          *(("multiple", arm) for arm in more), ("multiple", "age model")]  # fmt: skip
 compared = []
 for protocol in PROTOCOLS:
-    part = scores[
-        (scores["scheme"] == LEAVE_ONE_OUT) & scores["protocol"].isin([protocol, CONTROL])
-    ]
+    part = scores[(scores["scheme"] == LEAVE_ONE_OUT) & scores["protocol"].isin([protocol, CONTROL])]
     gaps = class_contrasts(part, pairs, n_boot=n_boot, seed=seed)
     compared.append(gaps.assign(protocol=protocol))
 gaps = pd.concat(compared, ignore_index=True)
@@ -293,14 +280,11 @@ report.table(
             "protocol": gaps["protocol"],
             "first": gaps["first"].map(all_titles),
             "second": gaps["second"].map(all_titles),
-            "AUC difference": [
-                format_interval(row.value, row.low, row.high) for row in gaps.itertuples()
-            ],
+            "AUC difference": [format_interval(row.value, row.low, row.high) for row in gaps.itertuples()],
         }
     ),
     index=False,
-    caption="Differences of the AUC on the same patients in the same runs, "
-    "leave-one-out: first minus second.",
+    caption="Differences of the AUC on the same patients in the same runs, leave-one-out: first minus second.",
 )
 
 # %% tags=["hide-input"]
@@ -385,9 +369,7 @@ report.table(
 # fitted classifiers fixed.
 
 # %% tags=["hide-input"]
-permutations = chance.scores.assign(
-    features=lambda table: table["arm"].map(lambda arm: titles.get(arm, arm))
-)
+permutations = chance.scores.assign(features=lambda table: table["arm"].map(lambda arm: titles.get(arm, arm)))
 null = permutations[permutations["arm"] == "no_effect"]
 permutations = permutations[permutations["arm"] != "no_effect"]
 on_shuffled = {AS_PUBLISHED: PUBLISHED_PERMUTED, LEAKAGE_FREE: PERMUTED}
@@ -512,8 +494,7 @@ if "no_effect" in asked:
         "null",
         tables.printed_table(found, {"no_effect": ""}, titles, scheme=FOLDS),
         index=False,
-        caption=f"No effect of IDH on the image: {len(status)} patients, "
-        f"{int(status.sum())} mutant, folds.",
+        caption=f"No effect of IDH on the image: {len(status)} patients, {int(status.sum())} mutant, folds.",
     )
     for protocol, key in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
         value = estimate(found, "no_effect", FOLDS, protocol)
@@ -541,10 +522,7 @@ if "planted" in asked:
     report.table("planted", tables.trait_table(traits, first), index=False,
                  caption="AUC of each planted trait alone for IDH, first cohort "
                  "(direction ignored).")  # fmt: skip
-    report.sentence(
-        "The SVM on the planted traits has a leakage-free AUC of "
-        f"{report.text('ceiling')}."
-    )
+    report.sentence(f"The SVM on the planted traits has a leakage-free AUC of {report.text('ceiling')}.")
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -612,8 +590,7 @@ report.value("clean_auc", 0.5 + float(excess[PERMUTED]))
 
 # %% tags=["remove-input"]
 lines = [
-    f"- {titles[arm]}: AUC {report.text(f'{arm}_published')} as published, "
-    f"{report.text(f'{arm}_clean')} leakage-free."
+    f"- {titles[arm]}: AUC {report.text(f'{arm}_published')} as published, {report.text(f'{arm}_clean')} leakage-free."
     for arm in ("radiomics", "second", "multiple", "selected")
 ]
 lines += [

@@ -181,9 +181,7 @@ special = everything["arm"].isin(["prop_a_counted", "prop_a_permuted", "prop_a_w
 predictions = everything[~special]
 found = tables.estimated(everything, **options)
 shown_arms = found[~found["arm"].isin(everything["arm"][special])]
-history = study.history.query(
-    "run == 1 and part != 'first' and arm in ('prop_a', 'bas_1')"
-)
+history = study.history.query("run == 1 and part != 'first' and arm in ('prop_a', 'bas_1')")
 stages = history["stage"].map({"augmented": "first stage", "real": "second stage"})
 report.figure(
     "training",
@@ -205,9 +203,7 @@ report.beginning(Study("bas_1", {"bas_1": study.arms["bas_1"]}))
 
 # %% tags=["remove-input"]
 rate = published("ge2020.text.refining_learning_rate").value
-optimizer, steps, _ = stage_schedule(
-    "real", SLICES * len(split.train), ClassifierRecipe(refine_rate=rate)
-)
+optimizer, steps, _ = stage_schedule("real", SLICES * len(split.train), ClassifierRecipe(refine_rate=rate))
 reach = rate * float(np.sum(1 / np.sqrt(np.arange(1, steps + 1))))
 start = np.sqrt(6 / (9 * 2 * ClassifierRecipe().widths[-1]))
 report.sentence(
@@ -363,9 +359,7 @@ report.table(
     caption="Mean attention weights of Prop-A on test slices (Eq. 7).",
 )
 mean = tables.attention_table(attention).mean()
-report.sentence(
-    f"Over all runs most attention falls on {mean.idxmax()}, {mean.max():.2f}; equal shares would be 0.25."
-)
+report.sentence(f"Over all runs most attention falls on {mean.idxmax()}, {mean.max():.2f}; equal shares would be 0.25.")
 
 # %% [markdown]
 # ### Within each collection
@@ -428,9 +422,7 @@ if n_null and cohort == "simulated":
     report.study(nothing)
     report.study(transfer)
     null = empty.open()
-    null_found = [nothing.scores] + [
-        rules(null.table, null.mutant, one.split(), run=one.run) for one in null_runs
-    ]
+    null_found = [nothing.scores] + [rules(null.table, null.mutant, one.split(), run=one.run) for one in null_runs]
     controls += [part.assign(arm=NULL + part["arm"]) for part in null_found]
     controls.append(transfer.scores)
 without = tables.estimated(pd.concat(controls, ignore_index=True), **options)
@@ -491,9 +483,7 @@ if data_root() is not None:
         "rated by labels as counted and by known status alone.",
     )
 else:
-    report.note(
-        "No real tables are at hand: set RADLIB_DATA to the folder that holds them."
-    )
+    report.note("No real tables are at hand: set RADLIB_DATA to the folder that holds them.")
 
 # %% [markdown]
 # ### Other methods
@@ -562,24 +552,17 @@ show_agreement(report)
 # ## Summary
 
 # %% tags=["remove-input"]
-own = pd.concat([found, without[without["arm"].str.startswith(NULL)]]).set_index(
-    ["arm", "metric"]
-)
+own = pd.concat([found, without[without["arm"].str.startswith(NULL)]]).set_index(["arm", "metric"])
 differences = gains.set_index(["first", "second", "metric"])
 
 
 def keep(name: str, row: pd.Series, unit: str = "") -> str:
     """Keep a number, and give it back as text."""
-    report.value(
-        name, row["value"], low=row["low"], high=row["high"], n=int(row["n"]), unit=unit
-    )
+    report.value(name, row["value"], low=row["low"], high=row["high"], n=int(row["n"]), unit=unit)
     return report.text(name)
 
 
-areas = {
-    arm: keep(f"auc_{arm}", own.loc[(arm, "auc")])
-    for arm in (*CASES, "prop_a_permuted")
-}
+areas = {arm: keep(f"auc_{arm}", own.loc[(arm, "auc")]) for arm in (*CASES, "prop_a_permuted")}
 without_image = ", ".join(
     f"*{TITLES[arm]}* {keep(f'auc_{arm}', own.loc[(arm, 'auc')])}"
     for arm in ("collection_rule", "age_model", "age_collection")

@@ -147,10 +147,7 @@ report.study(objectives)
 report.figure(
     "objective",
     loss_figure(
-        {
-            objectives.titles[arm]: objectives.result(arm).history
-            for arm in objectives.arms
-        },
+        {objectives.titles[arm]: objectives.result(arm).history for arm in objectives.arms},
         metric={"generators.l1": "mean error, intensities in [-1, 1]"},
     ),
     caption="Mean error of the generators between T2 and FLAIR over a short training: the objective as it must be "
@@ -188,10 +185,7 @@ report.figure(
 
 # %% tags=["study"]
 recipes = {"masked": recipe, "unmasked": replace(recipe, masked=False)}
-gans = {
-    arm: [gan_jobs(one, how, gan_per_case=gan_per_case)["a"] for one in runs]
-    for arm, how in recipes.items()
-}
+gans = {arm: [gan_jobs(one, how, gan_per_case=gan_per_case)["a"] for one in runs] for arm, how in recipes.items()}
 coders = [
     slice_autoencoder(
         partition=one, widths=tuple(autoencoder), steps=autoencoder_steps,
@@ -229,10 +223,7 @@ first = history[(history["arm"] == "masked") & (history["run"] == 1)]
 report.figure(
     "losses",
     loss_figure(
-        {
-            tables.direction_title(pair): part
-            for pair, part in first.groupby("pair", sort=False)
-        },
+        {tables.direction_title(pair): part for pair, part in first.groupby("pair", sort=False)},
         metric={
             "generators.l1": "mean error",
             "generators.deceive": "E|D(G) - 1|², both",
@@ -281,9 +272,7 @@ report.table(
 )
 
 # %% tags=["hide-input"]
-directions = found[
-    found["group"].str.contains("_to_") & (found["patients"] == "held_out")
-]
+directions = found[found["group"].str.contains("_to_") & (found["patients"] == "held_out")]
 report.figure(
     "directions",
     dot_plot(
@@ -291,9 +280,7 @@ report.figure(
             row=directions["group"].map(tables.direction_title),
             model=directions["arm"].map(tables.TITLES),
         ),
-        metrics={
-            name: f"{tables.TITLES[name]} (dB)" for name in ("psnr", "psnr_tumour")
-        },
+        metrics={name: f"{tables.TITLES[name]} (dB)" for name in ("psnr", "psnr_tumour")},
         rows="row",
         colour="model",
     ),
@@ -374,9 +361,7 @@ if data_root() is not None and report.source == "simulated":
         caption=f"PSNR on {len(sample.ids)} real patients (dB), beside the other modality as it is.",
     )
 else:
-    report.note(
-        "No real samples are at hand: set RADLIB_DATA to the folder that holds them."
-    )
+    report.note("No real samples are at hand: set RADLIB_DATA to the folder that holds them.")
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -417,14 +402,8 @@ show_agreement(report)
 # ## Summary
 
 # %% tags=["remove-input"]
-tumour = found[
-    (found["patients"] == "held_out")
-    & (found["group"] == "tumour")
-    & (found["metric"] == "psnr")
-]
-for arm, own in (
-    tumour.set_index("arm")[["value", "low", "high", "n"]].to_dict("index").items()
-):
+tumour = found[(found["patients"] == "held_out") & (found["group"] == "tumour") & (found["metric"] == "psnr")]
+for arm, own in tumour.set_index("arm")[["value", "low", "high", "n"]].to_dict("index").items():
     report.value(f"tumour_{arm}", **own, unit="dB", digits=2)
 number = counted.set_index("metric")["value"]
 report.sentence(

@@ -120,9 +120,7 @@ rows = [
 ]
 if rows:
     one_way = pd.concat(rows)
-    made["modality-synthesis"] = estimates(
-        sides.once(one_way), metrics=["psnr"], groups=["image", "tumour"], **options
-    )
+    made["modality-synthesis"] = estimates(sides.once(one_way), metrics=["psnr"], groups=["image", "tumour"], **options)
 for pairs in sides.studies_of({"pairwise_gan": "quality"}, **here).values():
     rows = pairs.scores.query("patients == 'held_out' and group.str.contains('_to_')")
     rows = rows.assign(arm=rows["arm"].map(pairs.titles) + ": " + rows["group"].map(direction_title))

@@ -51,7 +51,7 @@ from radlib.core.files import atomic_path
 from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
 from radlib.papers.across import idh
-from radlib.papers.across import idh_tables as show
+from radlib.papers.across import idh_display as show
 from radlib.papers.across.study import from_rows
 from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure

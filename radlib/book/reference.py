@@ -19,7 +19,6 @@ PARTS = {
     "plots": "Style and figures that papers share",
     "study": "Jobs, the store, arms, estimates, gates",
     "book": "What a chapter shows and leaves behind; parameters, runner, publishing",
-    "papers": "Networks, losses, studies and figures of the papers",
 }
 
 

@@ -43,8 +43,8 @@ def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile =
         for info in infos(root).values():
             known.setdefault(info["function"], []).append(info["seconds"])
     table = Table("chapter", "jobs", "kept", "here", "missing", "to compute")
-    lacking: dict[str, str] = {}
-    for chapter, studies in plans(names, cohort=cohort, profile=profile, seed=seed, lacking=lacking).items():
+    absent: dict[str, str] = {}
+    for chapter, studies in plans(names, cohort=cohort, profile=profile, seed=seed, lacking=absent).items():
         jobs = jobs_of({chapter: studies})
         found = [find(job) for job in jobs]
         origins = [one.origin for one in found if one]
@@ -55,7 +55,7 @@ def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile =
         counts = (len(jobs), origins.count("kept"), origins.count("here"), len(lacking))
         table.add_row(chapter, *map(str, counts), cost if lacking else "")
     Console().print(table)
-    for chapter, why in lacking.items():
+    for chapter, why in absent.items():
         typer.echo(f"{chapter}: not known yet, {why}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +91,8 @@ class Grid(NamedTuple):
         return None if same else f"lies elsewhere: its corners are up to {apart:.3g} mm away"
 
 
-class Decoded(NamedTuple):
+@dataclass(frozen=True)
+class Decoded:
     """A volume as its file has it.
 
     Attributes:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from radlib.book.ledger import VERDICTS, Result, claims_page, collect, judge, ledger_frame, ledger_page
+from radlib.book.ledger import VERDICTS, Finding, claims_page, collect, judge, ledger_frame, ledger_page
 from radlib.book.ledger.verdict import declared
 from radlib.book.report import Report
 from radlib.core.errors import RadlibError
@@ -23,12 +23,12 @@ ACCURACY = "ge2020.table2.prop_a.accuracy"  # 88.82 %, n = 34
 CHAPTER = "multistream_idh"  # measures it in its study `classifier`, as a fraction
 
 
-def measured(value: float = 88.0, **changes: Any) -> Result:
+def measured(value: float = 88.0, **changes: Any) -> Finding:
     fields: dict[str, Any] = {
         "key": ACCURACY, "value": value, "low": value - 2, "high": value + 2, "n": 167, "unit": "",
         "protocol": "leakage-free", "note": "", "source": "real", "profile": "default", "chapter": "idh_tables",
     }  # fmt: skip
-    return Result(**fields | changes)
+    return Finding(**fields | changes)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def measured(value: float = 88.0, **changes: Any) -> Result:
         ([measured(88), measured(60, note="second")], "reproduced", ""),  # then the first recorded
     ],
 )
-def test_verdict(results: list[Result], verdict: str, reason: str) -> None:
+def test_verdict(results: list[Finding], verdict: str, reason: str) -> None:
     found, why = judge(published(ACCURACY), results, missing="the chapter has not run")
     assert found == verdict
     assert reason in why

@@ -8,6 +8,6 @@ the rules of the verdict, :func:`ledger_frame` gives all of it as one table, :fu
 from radlib.book.ledger.collect import collect
 from radlib.book.ledger.frame import ledger_frame
 from radlib.book.ledger.page import claims_page, ledger_page
-from radlib.book.ledger.verdict import VERDICTS, Entry, Result, judge
+from radlib.book.ledger.verdict import VERDICTS, Entry, Finding, judge
 
-__all__ = ["VERDICTS", "Entry", "Result", "claims_page", "collect", "judge", "ledger_frame", "ledger_page"]
+__all__ = ["VERDICTS", "Entry", "Finding", "claims_page", "collect", "judge", "ledger_frame", "ledger_page"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from radlib.book.ledger.verdict import Entry, Result, Verdict, declared, judge
+from radlib.book.ledger.verdict import Entry, Finding, Verdict, declared, judge
 from radlib.book.results import Results, read_results
 from radlib.data.published import Evidence, evidence, published_values
 
@@ -62,7 +62,7 @@ def _without_needless_smoke(runs: Sequence[Run]) -> list[Run]:
     ]  # fmt: skip
 
 
-def results_of(key: str, said: Evidence, run: Run) -> Iterator[Result]:
+def results_of(key: str, said: Evidence, run: Run) -> Iterator[Finding]:
     """What one run of a chapter measured for an entry, in the published unit."""
     results = run.results
     for measure in said.measured:
@@ -74,7 +74,7 @@ def results_of(key: str, said: Evidence, run: Run) -> Iterator[Result]:
                 low, high = (None if limit is None else factor * limit for limit in (row.low, row.high))
                 if low is not None and high is not None and factor < 0:
                     low, high = high, low
-                yield Result(
+                yield Finding(
                     key, factor * row.value, low, high, row.n, row.unit, row.protocol,
                     "; ".join(dict.fromkeys(note for note in (measure.note, row.note) if note)),
                     results.source, results.profile, results.chapter, run.kept,
@@ -88,7 +88,7 @@ def _drawn(said: Evidence, results: Results) -> Iterator[tuple[str, str]]:
 
 
 def _judge_measured(
-    key: str, said: Evidence, results: Sequence[Result], drawn: Sequence[tuple[str, str]], runs: Sequence[Run]
+    key: str, said: Evidence, results: Sequence[Finding], drawn: Sequence[tuple[str, str]], runs: Sequence[Run]
 ) -> tuple[Verdict, str]:
     value = published_values()[key]
     if said.drawn and not results:

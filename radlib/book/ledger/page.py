@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from radlib.book.ledger.collect import collect
-from radlib.book.ledger.verdict import AS_PUBLISHED, COMPARABLE, CONTROL, LEAKAGE_FREE, VERDICTS, Entry, Result
+from radlib.book.ledger.verdict import AS_PUBLISHED, COMPARABLE, CONTROL, LEAKAGE_FREE, VERDICTS, Entry, Finding
 from radlib.book.ledger.verdict import deciding as decides
 from radlib.book.ledger.words import as_measured, as_printed, entry_name
 from radlib.book.templates import environment
@@ -89,7 +89,7 @@ def _counted(entries: Sequence[Entry]) -> str:
     return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}: {listed}"
 
 
-def _deciding(entry: Entry, place: str) -> list[Result]:
+def _deciding(entry: Entry, place: str) -> list[Finding]:
     """One result a protocol in a place of the ledger: the one that decides."""
     results = [result for result in entry.results if result.place == place]
     by_protocol = (
@@ -99,7 +99,7 @@ def _deciding(entry: Entry, place: str) -> list[Result]:
     return [result for result in by_protocol if result is not None]
 
 
-def _about(entry: Entry, result: Result) -> str:
+def _about(entry: Entry, result: Finding) -> str:
     """What stands below a number on the page of claims; its note where the number alone means nothing."""
     note = result.note if entry.published.number is None or result.protocol == CONTROL else ""
     return "; ".join(part for part in (result.protocol, note, "smoke" * (result.profile == "smoke")) if part)

@@ -55,7 +55,7 @@ LEAST_SHARE_OF_N = 0.5
 
 
 @dataclass(frozen=True)
-class Result:
+class Finding:
     """One measured number that stands beside a published one.
 
     Attributes:
@@ -100,7 +100,7 @@ class Entry:
 
     published: PublishedValue
     evidence: Evidence
-    results: tuple[Result, ...]
+    results: tuple[Finding, ...]
     drawn: tuple[tuple[str, str], ...]
     verdict: Verdict
     reason: str
@@ -120,7 +120,7 @@ def declared(evidence: Evidence) -> tuple[Verdict, str] | None:
     return ("not measured", evidence.not_measured) if evidence.not_measured else None
 
 
-def judge(published: PublishedValue, results: Sequence[Result], *, missing: str = "") -> tuple[Verdict, str]:
+def judge(published: PublishedValue, results: Sequence[Finding], *, missing: str = "") -> tuple[Verdict, str]:
     """The verdict on an entry that studies measure, and what led to it.
 
     Args:
@@ -156,7 +156,7 @@ def judge(published: PublishedValue, results: Sequence[Result], *, missing: str 
     return "not reproduced", f"our result lies {_side(published, nearest)} the published value"
 
 
-def _hindrance(published: PublishedValue, result: Result) -> str:
+def _hindrance(published: PublishedValue, result: Finding) -> str:
     """Why a result on real data is not comparable; empty where it is."""
     if result.profile == "smoke":
         return "run in the smoke profile only, whose numbers mean nothing"
@@ -168,13 +168,13 @@ def _hindrance(published: PublishedValue, result: Result) -> str:
     return ""
 
 
-def deciding(results: Sequence[Result]) -> Result | None:
+def deciding(results: Sequence[Finding]) -> Finding | None:
     """The result that decides: full size first, smoke last; then the most subjects, then the first declared."""
     order = {"paper": 1, "smoke": -1}
     return max(results, key=lambda result: (order.get(result.profile, 0), result.n or 0), default=None)
 
 
-def _side(published: PublishedValue, result: Result) -> str:
+def _side(published: PublishedValue, result: Finding) -> str:
     """``above`` or ``below`` where the whole interval of the result misses the published value, else empty."""
     low = result.value if result.low is None else result.low
     high = result.value if result.high is None else result.high

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
@@ -176,7 +174,8 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-class Examined(NamedTuple):
+@dataclass(frozen=True)
+class Examined:
     """What one file holds.
 
     Attributes:
@@ -189,7 +188,7 @@ class Examined(NamedTuple):
 
     faults: list[tuple[Kind, str, int | None]]
     grid: Grid | None = None
-    labels: Mapping[float, int] = MappingProxyType({})
+    labels: Mapping[float, int] = field(default_factory=dict)
     description: np.ndarray | None = None
     background: float = 0.0
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from radlib.papers.across import idh
-from radlib.papers.across import idh_tables as show
+from radlib.papers.across import idh_display as show
 from radlib.papers.across.study import clean_rows, from_rows, to_rows
 from radlib.stats.binary import (
     SVM,

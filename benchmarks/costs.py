@@ -321,7 +321,7 @@ def peak_bytes() -> int:
 
     Linux hands ``ru_maxrss`` of whoever started a process on to it; ``VmHWM`` is this process's own.
     """
-    from radlib.book.provenance import peak_memory_bytes
+    from radlib.core.device import peak_memory_bytes
 
     own, status = peak_memory_bytes(), Path("/proc/self/status")
     if status.is_file():

@@ -188,9 +188,9 @@ report.table(
 # %% [markdown]
 # **How well the classes can be told.** Readers who see the planted traits without error set the limit of every method
 # on the images: the AUC of a logistic regression on all imaging traits, on those that FLAIR shows (no enhancement, no
-# core), and of age alone. Ages, sexes and grades are those of the papers' tables. In the first cohort of Li et al.
-# (2017) mutant patients are 37.9 (8.9) and wild-type ones 44.2 (11.7) years old, which is an AUC of 0.67; a cohort
-# draws one age from each n-th of the distribution, so that small ones have it too.
+# core), and of age alone. Ages, sexes and grades are those of the papers' tables. In the first cohort of
+# {cite:t}`li2017dlr` mutant patients are 37.9 (8.9) and wild-type ones 44.2 (11.7) years old, which is an AUC of 0.67;
+# a cohort draws one age from each n-th of the distribution, so that small ones have it too.
 
 # %% tags=["hide-input"]
 report.table(

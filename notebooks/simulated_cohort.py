@@ -364,9 +364,9 @@ report.page("viewer", interactive_viewer(shown, shown.complete("flair", "seg").i
 # ## What makes the images hard
 #
 # Version 2 of the simulator was too easy: two global thresholds segmented it almost without error, and no network
-# could show anything. Version 3 adds what misleads readers of real scans. Each mechanism has a strength that can be zero
-# (`radlib phantom make --mechanism vessels=0`; `all=0` takes all away) and a random stream of its own, so that taking
-# one away changes nothing else. The map `truth/distractors/<id>.nii.gz` says where each lies.
+# could show anything. Version 3 adds what misleads readers of real scans. Each mechanism has a strength that can be
+# zero (`radlib phantom make --mechanism vessels=0`; `all=0` takes all away) and a random stream of its own, so that
+# taking one away changes nothing else. The map `truth/distractors/<id>.nii.gz` says where each lies.
 
 # %% tags=["hide-input"]
 report.table("mechanisms", mechanism_table(), caption="The mechanisms, and where each comes from.")

@@ -176,7 +176,11 @@ def test_a_rewording_is_restamped_and_a_change_is_refused(monkeypatch: pytest.Mo
         found.check()
 
     monkeypatch.setattr(JobFunction, "code", "a third")
-    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda self: torch.nn.init.constant_(self.weight, 2.0))
+    def all_twos(layer: torch.nn.Linear) -> None:
+        for parameter in layer.parameters():
+            torch.nn.init.constant_(parameter, 2.0)
+
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", all_twos)
     with pytest.raises(RadlibError, match="gives other scores now"):
         keeping.restamp(kept_root(), sample=3)
     assert set(infos(kept_root())) == {one.fingerprint for one in fresh.jobs()}

@@ -176,6 +176,7 @@ def test_a_rewording_is_restamped_and_a_change_is_refused(monkeypatch: pytest.Mo
         found.check()
 
     monkeypatch.setattr(JobFunction, "code", "a third")
+
     def all_twos(layer: torch.nn.Linear) -> None:
         for parameter in layer.parameters():
             torch.nn.init.constant_(parameter, 2.0)

@@ -130,24 +130,3 @@ def crossed_mean(
     draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"),) * 2
     return Estimate(point, float(low), float(high), n, method)
-
-
-def crossed_difference(
-    first: pd.DataFrame, second: pd.DataFrame, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
-) -> Estimate:
-    """Mean difference in Dice of two networks over runs and subjects, with the interval of :func:`crossed_mean`.
-
-    Args:
-        first, second: columns ``run``, ``subject``, ``dice``; the runs that both have are compared, pair by pair.
-        n_boot, level, seed: of the bootstrap.
-    """
-    keys = ["run", "subject"]
-    both = first[[*keys, "dice"]].merge(second[[*keys, "dice"]], on=keys, suffixes=("_first", "_second"))
-    both["difference"] = both["dice_first"] - both["dice_second"]
-    values = both.pivot_table(index="run", columns="subject", values="difference").to_numpy(dtype=float)
-    if not values.size:
-        return Estimate(float("nan"), n=0)
-    return crossed_mean(
-        values[None], random=np.random.default_rng(seed), n_boot=n_boot, level=level,
-        method="crossed bootstrap of runs and subjects",
-    )  # fmt: skip

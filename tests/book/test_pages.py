@@ -343,7 +343,7 @@ def test_printing_needs_a_book_and_a_browser(tmp_path: Path) -> None:
         [sys.executable, "-c", script],
         env={**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode != 0

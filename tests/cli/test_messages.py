@@ -18,7 +18,7 @@ from radlib.core.errors import RadlibError
 
 def radlib(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "radlib.cli", *map(str, arguments)], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "radlib.cli", *map(str, arguments)], capture_output=True, encoding="utf-8", check=False,
         env={**os.environ, **environment},
     )  # fmt: skip
 

@@ -57,4 +57,6 @@ def test_the_search_finds_what_it_looks_for() -> None:
 def test_no_source_unpickles_evaluates_or_unpacks(room: str) -> None:
     files = [file for file in SOURCES if file.relative_to(ROOT).parts[0] == room]
     assert files
-    assert {str(file.relative_to(ROOT)): bad for file in files if (bad := dangers(file.read_text()))} == {}
+    assert {
+        str(file.relative_to(ROOT)): bad for file in files if (bad := dangers(file.read_text(encoding="utf-8")))
+    } == {}

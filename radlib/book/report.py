@@ -121,7 +121,7 @@ class Report:
             f"<p><em>{html.escape(caption)}</em></p>"
             f"{text.to_html(index=False, border=0)}<p><small>{html.escape(str(self.directory / file))}</small></p>"
         )
-        _show(myst, lab, f"{caption}\n{text.to_string(index=False)}")
+        show_output(myst, lab, f"{caption}\n{text.to_string(index=False)}")
 
     def figure(self, name: str, figure: Figure, *, caption: str, alt: str, dpi: int = 150) -> None:
         """Show a numbered figure, write it as PNG and close it.
@@ -153,7 +153,7 @@ class Report:
             f'<figure><img style="max-width:100%" alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
-        _show(myst, lab, f"[figure: {caption}]")
+        show_output(myst, lab, f"[figure: {caption}]")
 
     def page(self, name: str, content: str, *, title: str, height: int = 420) -> None:
         """Show a self-contained HTML page (an interactive viewer) in a frame.
@@ -170,7 +170,7 @@ class Report:
             temporary.write_text(content, encoding="utf-8")
         self.pages[name] = {"file": file, "title": title}
         frame = f'<iframe title="{html.escape(title)}" loading="lazy" style="width:100%;height:{height}px;border:0"'
-        _show(
+        show_output(
             f'```{{raw}} html\n{frame} src="{self.chapter}/{file}"></iframe>\n```\n',
             f'{frame} srcdoc="{html.escape(content)}"></iframe>',
             f"[page: {title}]",
@@ -179,13 +179,13 @@ class Report:
     def sentence(self, text: str) -> None:
         """Show a paragraph of MyST whose numbers come from results; an empty one is not shown."""
         if text.strip():
-            _show(text, None, text)
+            show_output(text, None, text)
 
     def study(self, study: Study) -> None:
         """Compute what a study lacks, and say where its jobs come from and what they cost."""
         study.run()
         self.jobs[study.name] = [job.fingerprint for job in study.jobs()]
-        _show(f":::{{div}} provenance\n{study.provenance()}\n:::\n", None, study.provenance())
+        show_output(f":::{{div}} provenance\n{study.provenance()}\n:::\n", None, study.provenance())
 
     def beginning(self, study: Study) -> None:
         """Compute the first steps of one of a study's trainings here and now, and lay them over its kept course.
@@ -208,7 +208,7 @@ class Report:
 
     def note(self, text: str, *, kind: Literal["note", "warning", "important", "tip"] = "note") -> None:
         """Show an admonition."""
-        _show(f":::{{{kind}}}\n{text}\n:::\n", f"<blockquote>{html.escape(text)}</blockquote>", text)
+        show_output(f":::{{{kind}}}\n{text}\n:::\n", f"<blockquote>{html.escape(text)}</blockquote>", text)
 
     # --- what a chapter keeps -------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class Report:
         write_json(self.directory / "results.json", self.results().model_dump())
         counts = {"tables": self.tables, "figures": self.figures, "measured values": self.measurements}
         written = ", ".join(f"{len(items)} {name}" for name, items in counts.items())
-        _show(
+        show_output(
             f"*{written} written.*",
             None,
             f"{written}: {self.directory}",
@@ -313,7 +313,7 @@ class Report:
             "smoke": " The smoke profile only shows that everything runs: its numbers mean nothing.",
             "paper": "",
         }.get(self.profile, "")
-        _show(
+        show_output(
             f":::{{div}} run-banner\n{line}<!--wall-time-->.{small}\n:::\n",
             f"<p><small>{html.escape(line.replace('**', ''))}.{small}</small></p>",
             line.replace("**", ""),
@@ -324,7 +324,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _show(myst: str, lab: str | None, plain: str) -> None:
+def show_output(myst: str, lab: str | None, plain: str) -> None:
     """One output with MyST for the book and HTML for JupyterLab; plain text outside a notebook."""
     from IPython import get_ipython
 

@@ -19,18 +19,13 @@ A positive :math:`v_k` means that the descriptors spread wider around the compon
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path
 
 #: Over what the vector has length one: each filter's part, or all of a case.
 Unit = Literal["filter", "case"]
@@ -198,33 +193,6 @@ def normalised(vectors: Tensor, *, unit: Unit = "filter") -> Tensor:
     length = powered.flatten(1).norm(dim=1) if unit == "filter" else powered.norm().expand(len(powered))
     length = torch.where(length > 0, length, torch.ones_like(length))
     return powered / length[:, None, None, None]
-
-
-def save_mixtures(path: Path | str, mixtures: Mapping[str, Mixture]) -> None:
-    """Write mixtures by name as safetensors, atomically."""
-    tensors = {}
-    for name, mixture in mixtures.items():
-        for part in ("weights", "means", "variances"):
-            tensors[f"{name}.{part}"] = getattr(mixture, part).contiguous().cpu()
-    with atomic_path(path) as temporary:
-        save_file(tensors, str(temporary))
-
-
-def load_mixtures(path: Path | str) -> dict[str, Mixture]:
-    """Read what :func:`save_mixtures` wrote.
-
-    Raises:
-        RadlibError: if the file is missing, broken, or holds something else.
-    """
-    try:
-        tensors = load_file(str(path))
-        names = dict.fromkeys(key.rpartition(".")[0] for key in tensors)
-        return {
-            name: Mixture(tensors[f"{name}.weights"], tensors[f"{name}.means"], tensors[f"{name}.variances"])
-            for name in names
-        }
-    except (OSError, SafetensorError, KeyError) as error:
-        raise RadlibError(f"the mixtures cannot be read: {error}", file=path, remedy="fit them again") from error
 
 
 # Parts

@@ -12,13 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-Rows = slice | np.ndarray
-
-
-def restrict(matrix: np.ndarray, rows: Rows, *, offset: int = 0, size: int | None = None) -> np.ndarray:
-    """The wanted rows of an axis operator."""
-    return matrix[rows][:, offset : None if size is None else offset + size]
-
 
 def support(matrices: Sequence[np.ndarray], *, tolerance: float = 0.0) -> slice:
     """The columns (input samples) on which any of the matrices depends by more than ``tolerance``."""

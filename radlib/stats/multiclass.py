@@ -108,19 +108,6 @@ def chance_accuracy(rows: pd.DataFrame) -> float:
     return float(true.mul(predicted, fill_value=0.0).sum())
 
 
-def confusion(rows: pd.DataFrame, classes: Mapping[Any, str]) -> pd.DataFrame:
-    """Patients by true (rows) and predicted class (columns), averaged over the repeats."""
-    repeats = max(rows["repeat"].nunique(), 1)
-    order = list(classes)
-    counts = pd.crosstab(rows["true"], rows["predicted"]).reindex(index=order, columns=order, fill_value=0)
-    names = list(classes.values())
-    return pd.DataFrame(
-        counts.to_numpy() / repeats,
-        index=pd.Index(names, name="true"),
-        columns=pd.Index([f"predicted {name}" for name in names]),
-    )
-
-
 def counts_from_percentages(
     *, sensitivity: Sequence[float], specificity: Sequence[float], accuracy: float, max_class: int = 40,
     tolerance: float = 0.005,

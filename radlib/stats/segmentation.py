@@ -23,7 +23,6 @@ from scipy.spatial import KDTree
 
 from radlib.core.errors import RadlibError
 from radlib.data.regions import REGIONS, region_mask
-from radlib.stats.intervals import Estimate, mean_estimate
 
 METRICS: tuple[str, ...] = ("dice", "sensitivity", "specificity", "ppv", "hd95")
 
@@ -116,44 +115,6 @@ def score_labels(
             "missed": bool(a.any() != b.any()),
         })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def summary(
-    table: pd.DataFrame,
-    *,
-    by: Sequence[str] = ("model",),
-    metrics: Sequence[str] = METRICS,
-    n_boot: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Means over subjects, with bootstrap intervals over subjects.
-
-    Args:
-        table: rows of :func:`score_labels`, with the columns ``by`` added. A subject that was scored several times
-            (seeds, folds) counts once, with the mean of its scores.
-        by: what to separate besides the region.
-        metrics: columns to summarise.
-        n_boot, level, seed: of the bootstrap.
-
-    Returns:
-        One row a group, region and metric: ``value``, ``low``, ``high``, ``n`` (subjects in which it is defined).
-    """
-    rows = []
-    keys = [*by, "region"]
-    for group, part in table.groupby(keys, sort=False):
-        for metric in metrics:
-            estimate = subject_mean(part, metric, n_boot=n_boot, level=level, seed=seed)
-            rows.append({**dict(zip(keys, group, strict=True)), "metric": metric, **estimate.as_dict()})
-    return pd.DataFrame(rows)
-
-
-def subject_mean(
-    table: pd.DataFrame, metric: str, *, n_boot: int = 2000, level: float = 0.95, seed: int = 0
-) -> Estimate:
-    """The mean of a metric over subjects, each counting once, with its bootstrap interval; undefined ones left out."""
-    means = table.groupby("subject", sort=False)[metric].mean()
-    return mean_estimate(means, n_boot=n_boot, level=level, seed=seed)
 
 
 def _pair(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> tuple[Mask, Mask]:

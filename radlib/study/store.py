@@ -83,8 +83,7 @@ class Work:
         """Keep another table."""
         self._parquet(f"tables/{name}.parquet", frame)
 
-    def weights(self, name: str, network: nn.Module, *, metadata: Mapping[str, Any] | None = None,
-                keep: bool = False) -> None:  # fmt: skip
+    def weights(self, name: str, network: nn.Module, *, keep: bool = False) -> None:
         """Keep a network's weights; ``keep`` takes them along when the job is kept.
 
         Those are rounded to fp16 at once, so that later work sees the same numbers here and where they are kept.
@@ -92,7 +91,7 @@ class Work:
         from radlib.training.weights import save_weights
 
         stored = copy.deepcopy(network).half() if keep else network
-        save_weights(self._place(f"weights/{name}.safetensors", keep), stored, metadata=metadata)
+        save_weights(self._place(f"weights/{name}.safetensors", keep), stored)
 
     def arrays(self, name: str, arrays: Mapping[str, np.ndarray], *, keep: bool = False) -> None:
         """Keep arrays by name in one file; ``keep`` takes them along when the job is kept."""
@@ -155,11 +154,11 @@ class Result:
         """A further table."""
         return self._parquet(f"tables/{name}.parquet")
 
-    def load(self, name: str, network: nn.Module) -> dict[str, Any]:
-        """Load weights into a network of the same architecture; returns their metadata."""
+    def load(self, name: str, network: nn.Module) -> None:
+        """Load weights into a network of the same architecture."""
         from radlib.training.weights import load_weights
 
-        return load_weights(self.path(f"weights/{name}.safetensors"), network)
+        load_weights(self.path(f"weights/{name}.safetensors"), network)
 
     def state(self, name: str) -> dict[str, torch.Tensor]:
         """Weights as a ``state_dict`` of float32."""

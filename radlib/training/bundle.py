@@ -1,4 +1,4 @@
-"""Trained segmentation networks as MONAI bundles, and back.
+"""Trained segmentation networks as MONAI bundles.
 
 A bundle runs with ``python -m monai.bundle run --config_file configs/inference.json --bundle_root .`` and in MONAI
 Label. It brings its own pre- and post-processing, which do what :func:`radlib.data.store.prepare` does, and it finds
@@ -8,21 +8,19 @@ the network's class in radlib or in MONAI.
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json, write_text
-from radlib.data.regions import REGIONS
-from radlib.training.weights import load_weights, save_weights
+from radlib.training.weights import save_weights
 
-#: Where a network's class may come from: a bundle's configuration must not be able to call anything else.
+#: Where a network's class may come from: radlib and MONAI are there where a bundle runs.
 TRUSTED = ("radlib.nn.", "radlib.papers.", "monai.networks.nets.")
 
 CLASSES = {"0": "background", "1": "necrotic and non-enhancing core", "2": "oedema", "4": "enhancing tumour"}
@@ -33,12 +31,11 @@ class Segmenter:
     """A segmentation network and what is needed to apply it to a subject.
 
     Attributes:
-        network: maps ``(B, C, ...)`` to logits ``(B, K, ...)``.
+        network: maps ``(B, C, ...)`` to logits ``(B, 4, ...)`` of the classes 0, 1, 2, 4.
         target: its class, such as ``radlib.papers.islam2020.networks.OctaveFCN``.
         arguments: with which the class is called.
         modalities: the channels.
         spacing: edge of a voxel, mm, at which it was trained.
-        outputs: ``classes`` (4 channels: softmax over 0, 1, 2, 4) or ``regions`` (3 channels: sigmoids of et, wt, tc).
         roi: sliding window; ``(H, W)`` for a 2D network, which is applied to axial slices.
         trained_on: what it was trained on, in a sentence.
     """
@@ -49,7 +46,6 @@ class Segmenter:
     modalities: tuple[str, ...]
     spacing: float
     roi: tuple[int, ...]
-    outputs: Literal["classes", "regions"] = "classes"
     trained_on: str = ""
 
 
@@ -68,14 +64,14 @@ def export_bundle(folder: Path | str, segmenter: Segmenter, *, version: str = "0
         RadlibError: if the class is not one of radlib's or MONAI's, or ``arguments`` do not build the same network.
     """
     root = Path(folder)
-    twin = _build(segmenter.target, segmenter.arguments, file=None)
+    twin = _build(segmenter.target, segmenter.arguments)
     shapes = {name: tuple(tensor.shape) for name, tensor in segmenter.network.state_dict().items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}:
         raise RadlibError(
             f"{segmenter.target} called with {dict(segmenter.arguments)} is not the network that was given",
             remedy="give the arguments with which it was built",
         )
-    save_weights(root / "models" / "model.safetensors", segmenter.network, metadata={"target": segmenter.target})
+    save_weights(root / "models" / "model.safetensors", segmenter.network)
     with atomic_path(root / "models" / "model.pt") as temporary:
         torch.save(segmenter.network.state_dict(), temporary)
     write_json(root / "configs" / "inference.json", _inference(segmenter))
@@ -84,81 +80,32 @@ def export_bundle(folder: Path | str, segmenter: Segmenter, *, version: str = "0
     return root
 
 
-def import_bundle(folder: Path | str) -> Segmenter:
-    """Read a bundle that :func:`export_bundle` wrote, with its weights.
-
-    Expressions in the configuration are not evaluated, the class must be one of radlib's or MONAI's, and the weights
-    are read from safetensors: nothing in a bundle can run code here.
-
-    Raises:
-        RadlibError: if a part is missing or damaged, or the class is another's.
-    """
-    root = Path(folder)
-    inference, metadata = (_read(root / "configs" / name) for name in ("inference.json", "metadata.json"))
-    file = root / "configs" / "inference.json"
-    try:
-        definition = dict(inference["network_def"])
-        target = str(definition.pop("_target_"))
-        facts = metadata["radlib"]
-        modalities, roi = tuple(facts["modalities"]), tuple(facts["roi"])
-        spacing, outputs, trained_on = float(facts["spacing"]), facts["outputs"], str(facts["trained_on"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RadlibError(
-            f"the bundle lacks {error}", file=file, remedy="import bundles that radlib has exported"
-        ) from error
-    network = _build(target, definition, file=file)
-    load_weights(root / "models" / "model.safetensors", network)
-    return Segmenter(
-        network=network.eval(), target=target, arguments=definition, modalities=modalities, spacing=spacing,
-        outputs=outputs, roi=roi, trained_on=trained_on,
-    )  # fmt: skip
-
-
-def _build(target: str, arguments: Mapping[str, Any], *, file: Path | None) -> nn.Module:
+def _build(target: str, arguments: Mapping[str, Any]) -> nn.Module:
     module, _, name = target.rpartition(".")
     if not target.startswith(TRUSTED):
         raise RadlibError(
-            f"the network {target!r} is not one of radlib's or MONAI's", file=file,
+            f"the network {target!r} is not one of radlib's or MONAI's",
             remedy=f"only classes under {' and '.join(TRUSTED)} are built",
-        )  # fmt: skip
+        )
     try:
         kind = getattr(importlib.import_module(module), name)
         if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-            raise RadlibError(f"{target!r} is not a network", file=file)
+            raise RadlibError(f"{target!r} is not a network")
         return kind(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
-        raise RadlibError(f"the network {target!r} cannot be built ({error})", file=file) from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RadlibError(f"the bundle cannot be read ({error})", file=file, remedy="export it again") from error
-    if not isinstance(content, dict):
-        raise RadlibError("the bundle's configuration is not a table", file=file, remedy="export it again")
-    return content
+        raise RadlibError(f"the network {target!r} cannot be built ({error})") from error
 
 
 def _inference(segmenter: Segmenter) -> dict[str, Any]:
     roi: Sequence[int] = segmenter.roi
     flat = len(roi) == 2
-    if segmenter.outputs == "classes":
-        decide = [
-            {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-            {"_target_": "MapLabelValued", "keys": "pred", "orig_labels": [0, 1, 2, 3], "target_labels": [0, 1, 2, 4]},
-        ]  # fmt: skip
-        activation = {"_target_": "Activationsd", "keys": "pred", "softmax": True}
-    else:
-        decide = [{"_target_": "Lambdad", "keys": "pred", "func": "$lambda p: regions.from_regions(p > 0.5)[None]"}]
-        activation = {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
     inferer = {
         "_target_": "SliceInferer" if flat else "SlidingWindowInferer",
         "roi_size": list(roi), "sw_batch_size": 8, "overlap": 0.5, "mode": "gaussian",
         **({"spatial_dim": 2} if flat else {}),
     }  # fmt: skip
     return {
-        "imports": ["$import glob", "$import os", "$import torch", "$from radlib.data import regions"],
+        "imports": ["$import glob", "$import os", "$import torch"],
         "bundle_root": ".",
         "output_dir": "$@bundle_root + '/eval'",
         "dataset_dir": "$@bundle_root + '/data'",
@@ -185,12 +132,16 @@ def _inference(segmenter: Segmenter) -> dict[str, Any]:
         "postprocessing": {
             "_target_": "Compose",
             "transforms": [
-                activation,
+                {"_target_": "Activationsd", "keys": "pred", "softmax": True},
                 {
                     "_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image",
                     "nearest_interp": False, "to_tensor": True,
                 },
-                *decide,
+                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+                {
+                    "_target_": "MapLabelValued", "keys": "pred", "orig_labels": [0, 1, 2, 3],
+                    "target_labels": [0, 1, 2, 4],
+                },
                 {
                     "_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_postfix": "seg",
                     "output_dtype": "$'uint8'", "separate_folder": False, "resample": False,
@@ -212,7 +163,7 @@ def _metadata(segmenter: Segmenter, version: str) -> dict[str, Any]:
 
     shape = [len(segmenter.modalities), *segmenter.roi]
     channels = {str(place): name for place, name in enumerate(segmenter.modalities)}
-    outputs = list(CLASSES.values()) if segmenter.outputs == "classes" else list(REGIONS)
+    outputs = list(CLASSES.values())
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "version": version,
@@ -243,7 +194,7 @@ def _metadata(segmenter: Segmenter, version: str) -> dict[str, Any]:
             },
         },
         "radlib": {
-            "modalities": list(segmenter.modalities), "spacing": segmenter.spacing, "outputs": segmenter.outputs,
+            "modalities": list(segmenter.modalities), "spacing": segmenter.spacing,
             "roi": list(segmenter.roi), "trained_on": segmenter.trained_on,
         },
     }  # fmt: skip

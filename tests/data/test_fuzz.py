@@ -167,7 +167,7 @@ def test_descriptions_and_manifests(tmp_path: Path, fields: dict) -> None:
 def test_weights(tmp_path: Path, how: tuple) -> None:
     network = torch.nn.Linear(3, 2)
     file = tmp_path / "w.safetensors"
-    save_weights(file, network, metadata={"width": 3})
+    save_weights(file, network)
     file.write_bytes(damaged(file.read_bytes(), how))
     with at_most_an_error_that_names(file):
         load_weights(file, network)

@@ -13,11 +13,9 @@ from radlib.features.fisher import (
     Place,
     fisher_vectors,
     fit_mixture,
-    load_mixtures,
     normalised,
     number_of,
     place_of,
-    save_mixtures,
 )
 
 
@@ -182,17 +180,6 @@ def test_numbers_lead_back() -> None:
 def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(RadlibError, match="do not fit 2 mixtures"):
         fisher_vectors(torch.zeros(3, 4), random_mixture(2, 2, 1))
-
-
-def test_written_and_read(tmp_path) -> None:
-    mixtures = {"conv6": random_mixture(2, 3, 1), "fc7": random_mixture(1, 2, 1)}
-    save_mixtures(tmp_path / "m.safetensors", mixtures)
-    found = load_mixtures(tmp_path / "m.safetensors")
-    assert list(found) == ["conv6", "fc7"]
-    torch.testing.assert_close(found["conv6"].means, mixtures["conv6"].means)
-    (tmp_path / "m.safetensors").write_bytes(b"no")
-    with pytest.raises(RadlibError, match="cannot be read"):
-        load_mixtures(tmp_path / "m.safetensors")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from radlib.core.errors import RadlibError
-from radlib.stats.paired import compare, paired_difference
+from radlib.stats.paired import paired_difference
 
 
 def test_interval_covers_the_planted_difference() -> None:
@@ -26,19 +25,3 @@ def test_pairs_of_one_subject_count_once() -> None:
     assert paired_difference([], []).n == 0
     with pytest.raises(RadlibError, match="are no pairs"):
         paired_difference([1, 2], [1])
-
-
-def test_compare_pairs_subjects_and_seeds() -> None:
-    rows = [
-        {"model": model, "region": "wt", "subject": f"s{s}", "seed": seed, "dice": 0.5 + 0.01 * s + gain + 0.001 * seed}
-        for model, gain in (("base", 0.0), ("new", 0.1))
-        for s in range(6)
-        for seed in range(2)
-    ]
-    table = compare(pd.DataFrame(rows), metric="dice", reference="base")
-    assert list(table["model"]) == ["new"]
-    assert table.loc[0, "value"] == pytest.approx(0.1)
-    assert table.loc[0, "n"] == 6
-    assert table.loc[0, "p"] == pytest.approx(2 / 2**6)  # six differences of one sign
-    with pytest.raises(RadlibError, match="no rows of 'old'"):
-        compare(pd.DataFrame(rows), metric="dice", reference="old")

@@ -264,7 +264,7 @@ def export(folder: Path, one: Job) -> Path:
         folder,
         Segmenter(
             network=load_network(one), target=target, arguments=arguments, modalities=inputs["modalities"],
-            spacing=inputs["images"].spacing, roi=inputs["images"].grid[:2], outputs="classes",
+            spacing=inputs["images"].spacing, roi=inputs["images"].grid[:2],
             trained_on=f"{len(split.train)} subjects ({split.name}), axial slices",
         ),
     )  # fmt: skip

@@ -1,8 +1,10 @@
-"""Nested states of networks and optimisers in one safetensors file: nothing in it can run code when it is read."""
+"""Nested states of networks and optimisers in one safetensors file: nothing in it can run code when it is read; and
+whether a state belongs to a training."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from safetensors.torch import save_file
 
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path
+from radlib.training.players import Networks, Player
+from radlib.training.settings import LoopSettings
 
 _TENSOR = "tensor:"
 
@@ -44,6 +48,36 @@ def load_state(path: Path | str, *, device: torch.device | str = "cpu") -> dict[
         ) from error
     assert isinstance(state, dict)
     return state
+
+
+def identity_of(networks: Networks, players: Sequence[Player], loop: LoopSettings, **more: Any) -> dict[str, str]:
+    """What a checkpoint must have in common with the training that it resumes, flat, by readable names."""
+    # How often a run is logged, saved or spread over devices does not change its result.
+    settings = loop.model_dump(mode="json", exclude={"log_every", "checkpoint_every", "devices", "precision"})
+    acting = {
+        f"{player.name}.{key}": value
+        for player in players
+        for key, value in {
+            **player.optimizer.model_dump(mode="json"), "every": player.every, "repeats": player.repeats
+        }.items()
+    }  # fmt: skip
+    shapes = {
+        f"{name}.{key}": "x".join(map(str, tensor.shape))
+        for name, network in networks.items()
+        for key, tensor in network.state_dict().items()
+    }
+    return {key: str(value) for key, value in {**more, **settings, **acting, **shapes}.items()}
+
+
+def check_identity(file: Path, there: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise :class:`RadlibError` where the checkpoint in ``file`` belongs to another training, naming a difference."""
+    for key in {**here, **there}:
+        if here.get(key) != there.get(key):
+            raise RadlibError(
+                f"the checkpoint belongs to another training: {key} is {there.get(key)} there and {here.get(key)} here",
+                file=file,
+                remedy="give the training a folder of its own, or delete the checkpoint to start again",
+            )
 
 
 def _pack(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:

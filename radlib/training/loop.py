@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import named_seed, rng
 from radlib.core.settings import budget
-from radlib.training.checkpoint import load_state, save_state
+from radlib.training.checkpoint import check_identity, identity_of, load_state, save_state
 from radlib.training.players import (
     FIRST,
     Batch,
@@ -36,6 +37,7 @@ from radlib.training.players import (
     Networks,
     Player,
     Trained,
+    check_players,
     seconds_of_beginning,
 )
 from radlib.training.settings import LoopSettings, precision_on
@@ -74,79 +76,59 @@ def train(
     Raises:
         RadlibError: if a loss is not finite, memory runs out, or the checkpoint belongs to another training.
     """
-    _check(networks, players, loop)
+    check_players(networks, players)
+    loop.check()
     loop = loop.scaled(budget())
     run = _Run(
-        networks=dict(networks), players=players, batch=batch, loop=loop, seed=seed, name=name, shared=shared,
-        validate=validate, folder=folder, device=pick_device(device),
+        networks=dict(networks), players=players, make_batch=batch, loop=loop, seed=seed, name=name, shared=shared,
+        validate=validate, file=None if folder is None else Path(folder) / CHECKPOINT, device=pick_device(device),
     )  # fmt: skip
+
+    def fabric(devices: int | list[int], **options: Any) -> Fabric:
+        # LightningEnvironment: the processes are ours to start, also where SLURM could.
+        return Fabric(
+            accelerator=run.device.type, devices=devices, precision=run.precision,  # type: ignore[arg-type]
+            plugins=LightningEnvironment(), **options,
+        )  # fmt: skip
+
     if loop.devices > 1:
         if folder is None:
             raise RadlibError(
                 f"{loop.devices} devices were asked for without a folder",
                 remedy="give folder=: the processes leave their result there",
             )
-        # LightningEnvironment: the processes are ours to start, also where SLURM could.
         # Forked, so that the batch and the losses need not be importable. torch refuses where CUDA is in use already.
-        fabric = Fabric(
-            accelerator=run.device.type,
-            devices=loop.devices,
-            strategy="ddp_fork",
-            precision=run.precision,  # type: ignore[arg-type]
-            plugins=LightningEnvironment(),
-        )
-        fabric.launch(run.go_quietly)
+        fabric(loop.devices, strategy="ddp_fork").launch(run.go_quietly)
         # The processes' result is the finished checkpoint; reading it is a resume with nothing left to do.
-    devices = [run.device.index or 0] if run.device.type == "cuda" else 1
-    fabric = Fabric(
-        accelerator=run.device.type,
-        devices=devices,
-        precision=run.precision,  # type: ignore[arg-type]
-        plugins=LightningEnvironment(),
-    )
-    return run.go(fabric)
+    return run.go(fabric([run.device.index or 0] if run.device.type == "cuda" else 1))
 
 
+@dataclass(kw_only=True)
 class _Run:
-    def __init__(
-        self,
-        *,
-        networks: dict[str, nn.Module],
-        players: Sequence[Player],
-        batch: MakeBatch,
-        loop: LoopSettings,
-        seed: int,
-        name: str,
-        shared: Callable[[Networks, Batch], dict[str, Any]] | None,
-        validate: Callable[[Networks], Mapping[str, float]] | None,
-        folder: Path | None,
-        device: torch.device,
-    ) -> None:
-        self.networks, self.players, self.make_batch, self.loop = networks, players, batch, loop
-        self.seed, self.name, self.shared, self.validate = seed, name, shared, validate
-        self.file = None if folder is None else Path(folder) / CHECKPOINT
-        self.device = device
-        self.precision = precision_on(device, loop.precision)
-        self.identity = self._identity()
+    """One training, on each of its processes; the arguments are those of :func:`train`."""
 
-    def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must have in common with this run, flat, by readable names."""
-        # How often a run is logged, saved or spread over devices does not change its result.
-        loop = self.loop.model_dump(mode="json", exclude={"log_every", "checkpoint_every", "devices", "precision"})
-        players = {
-            f"{player.name}.{key}": value
-            for player in self.players
-            for key, value in {
-                **player.optimizer.model_dump(mode="json"), "every": player.every, "repeats": player.repeats
-            }.items()
-        }  # fmt: skip
-        shapes = {
-            f"{name}.{key}": "x".join(map(str, tensor.shape))
-            for name, network in self.networks.items()
-            for key, tensor in network.state_dict().items()
-        }
-        everything = {"seed": self.seed, "name": self.name, "precision": self.precision, **loop, **players, **shapes}
-        return {key: str(value) for key, value in everything.items()}
+    networks: dict[str, nn.Module]
+    players: Sequence[Player]
+    make_batch: MakeBatch
+    loop: LoopSettings
+    seed: int
+    name: str
+    shared: Callable[[Networks, Batch], dict[str, Any]] | None
+    validate: Callable[[Networks], Mapping[str, float]] | None
+    file: Path | None
+    device: torch.device
+    # What a checkpoint keeps.
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    stale: int = 0
+    spent: float = 0.0
+    waited: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.precision = precision_on(self.device, self.loop.precision)
+        self.identity = identity_of(
+            self.networks, self.players, self.loop, seed=self.seed, name=self.name, precision=self.precision
+        )
 
     # One process
 
@@ -168,12 +150,8 @@ class _Run:
         ]
         self.wrapped: list[Any] = [fabric.setup_optimizers(optimizer) for optimizer in self.optimizers]
         self.averages = self._averages()
-        self.rows: list[dict[str, Any]] = []
-        self.best: dict[str, Any] | None = None
-        self.stale = 0
-        self.spent = self.waited = 0.0
         first = self._resume()
-        if self.device.type == "cuda":
+        if on_gpu := self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         try:
             done = self._steps(first)
@@ -193,7 +171,7 @@ class _Run:
             seconds=self.spent,
             steps_per_second=done / max(self.spent, 1e-9),
             data_share=self.waited / max(self.spent, 1e-9),
-            peak_memory=self._peak_memory(),
+            peak_memory=int(torch.cuda.max_memory_allocated(self.device)) if on_gpu else peak_memory_bytes(),
         )
 
     def go_quietly(self, fabric: Fabric) -> None:
@@ -288,8 +266,7 @@ class _Run:
                 optimizer.zero_grad()
                 self.fabric.backward(named["loss"])
                 self._average_gradients(player)
-                if self.loop.clip_norm is not None:
-                    self._clip(number, player)
+                self._clip(number, player)
                 optimizer.step()
             prefix = f"{player.name}." if len(self.players) > 1 else ""
             metrics.update({prefix + key: value.detach().float() for key, value in named.items()})
@@ -315,11 +292,10 @@ class _Run:
                 gradient.copy_(part.view_as(gradient))
 
     def _clip(self, number: int, player: Player) -> None:
-        precision = self.fabric.strategy.precision
-        precision.unscale_gradients(self.optimizers[number])
-        parameters = [p for name in player.trains for p in self.trainable[name]]
-        assert self.loop.clip_norm is not None
-        nn.utils.clip_grad_norm_(parameters, self.loop.clip_norm)
+        if self.loop.clip_norm is not None:
+            self.fabric.strategy.precision.unscale_gradients(self.optimizers[number])
+            parameters = [p for name in player.trains for p in self.trainable[name]]
+            nn.utils.clip_grad_norm_(parameters, self.loop.clip_norm)
 
     # What is measured
 
@@ -376,11 +352,6 @@ class _Run:
     def _out_of_patience(self) -> bool:
         return self.loop.patience is not None and self.stale >= self.loop.patience
 
-    def _peak_memory(self) -> int:
-        if self.device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self.device))
-        return peak_memory_bytes()
-
     # What is kept
 
     def _save(self, done: int) -> None:
@@ -402,14 +373,7 @@ class _Run:
         if self.file is None or not self.file.is_file():
             return 0
         state = load_state(self.file, device=self.device)
-        for key in {**self.identity, **state["identity"]}:
-            here, there = self.identity.get(key), state["identity"].get(key)
-            if here != there:
-                raise RadlibError(
-                    f"the checkpoint belongs to another training: {key} is {there} there and {here} here",
-                    file=self.file,
-                    remedy="give the training a folder of its own, or delete the checkpoint to start again",
-                )
+        check_identity(self.file, state["identity"], self.identity)
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -435,18 +399,3 @@ class _Run:
             remedy="lower the batch size, the size of patches or slices, or the widths of the network; "
             "bf16-mixed precision needs less than 32-true",
         )
-
-
-def _check(networks: Mapping[str, nn.Module], players: Sequence[Player], loop: LoopSettings) -> None:
-    if loop.patience is not None and loop.monitor is None:
-        raise RadlibError("patience is set but monitor is not", remedy="name the validation metric to watch")
-    if loop.monitor is not None and loop.validate_every is None:
-        raise RadlibError(f"monitor is {loop.monitor!r} but nothing validates", remedy="set validate_every")
-    if not players:
-        raise RadlibError("a training needs a player", remedy="say who minimises what")
-    for player in players:
-        if unknown := [name for name in player.trains if name not in networks]:
-            raise RadlibError(
-                f"player {player.name!r} trains {unknown[0]!r}, which is no network",
-                remedy=f"the networks are {', '.join(networks)}",
-            )

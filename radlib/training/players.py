@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from radlib.core.errors import RadlibError
 from radlib.training.settings import OptimizerSettings
 
 Batch = dict[str, torch.Tensor]
@@ -97,3 +98,20 @@ class Trained:
     steps_per_second: float
     data_share: float
     peak_memory: int
+
+    @property
+    def network(self) -> nn.Module:
+        """The network of a supervised training."""
+        return self.networks["network"]
+
+
+def check_players(networks: Networks, players: Sequence[Player]) -> None:
+    """Raise :class:`RadlibError` unless somebody trains, and only networks that there are."""
+    if not players:
+        raise RadlibError("a training needs a player", remedy="say who minimises what")
+    for player in players:
+        if unknown := [name for name in player.trains if name not in networks]:
+            raise RadlibError(
+                f"player {player.name!r} trains {unknown[0]!r}, which is no network",
+                remedy=f"the networks are {', '.join(networks)}",
+            )

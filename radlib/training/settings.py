@@ -125,6 +125,13 @@ class LoopSettings(BaseModel):
     channels_last: bool = False
     devices: int = Field(default=1, ge=1)
 
+    def check(self) -> None:
+        """Raise :class:`RadlibError` where a setting waits for another that is not given."""
+        if self.patience is not None and self.monitor is None:
+            raise RadlibError("patience is set but monitor is not", remedy="name the validation metric to watch")
+        if self.monitor is not None and self.validate_every is None:
+            raise RadlibError(f"monitor is {self.monitor!r} but nothing validates", remedy="set validate_every")
+
     def scaled(self, budget: float) -> LoopSettings:
         """The settings of a training of ``budget`` (0 to 1) times the steps; validations move along."""
         if budget == 1:

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from torch import nn
 
 from radlib.training.loop import train
-from radlib.training.players import Batch, Losses, MakeBatch, Player
+from radlib.training.players import Batch, Losses, MakeBatch, Player, Trained
 from radlib.training.settings import LoopSettings, OptimizerSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A trained network; the other attributes are those of :class:`radlib.training.loop.Trained`."""
-
-    network: nn.Module
-    history: pd.DataFrame
-    best_step: int
-    seconds: float
-    steps_per_second: float
-    data_share: float
-    peak_memory: int
 
 
 def fit(
@@ -39,7 +24,7 @@ def fit(
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     folder: Path | None = None,
     device: str = "auto",
-) -> Fitted:
+) -> Trained:
     """Minimise a loss over one network's parameters; see :func:`radlib.training.loop.train` for everything else.
 
     Args:
@@ -55,7 +40,7 @@ def fit(
         folder: for checkpoints; a training that was interrupted there goes on.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
-    trained = train(
+    return train(
         {"network": network},
         players=[
             Player(
@@ -72,13 +57,4 @@ def fit(
         validate=None if validate is None else lambda networks: validate(networks["network"]),
         folder=folder,
         device=device,
-    )
-    return Fitted(
-        network=trained.networks["network"],
-        history=trained.history,
-        best_step=trained.best_step,
-        seconds=trained.seconds,
-        steps_per_second=trained.steps_per_second,
-        data_share=trained.data_share,
-        peak_memory=trained.peak_memory,
     )

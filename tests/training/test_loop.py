@@ -16,7 +16,7 @@ from radlib.training.loop import CHECKPOINT, train
 from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings
-from radlib.training.supervised import Fitted, fit
+from radlib.training.supervised import fit
 
 X = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
 Y = X @ torch.tensor([[1.0], [-2.0], [0.5], [0.0], [3.0]])
@@ -39,7 +39,7 @@ def loss(net: nn.Module, data: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def run(
     net: nn.Module, *, steps: int = 12, folder: Path | None = None, stop_at: int | None = None, **options: object
-) -> Fitted:
+) -> Trained:
     """Train; ``stop_at`` dies at that step as a killed process would, checkpoints kept."""
 
     def dying(step: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:

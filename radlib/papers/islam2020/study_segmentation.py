@@ -25,8 +25,9 @@ from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
 from radlib.training.inference import brain_box, predict_slices
+from radlib.training.players import Trained
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
-from radlib.training.supervised import Fitted, fit
+from radlib.training.supervised import fit
 
 
 @job
@@ -90,7 +91,7 @@ def slice_major(store: ImageStore) -> ImageStore:
 def train(
     store: ImageStore, split: Split, *, model: str, recipe: Recipe, seed: int,
     modalities: Sequence[str] = PAPER_MODALITIES, work: Work | None = None,
-) -> Fitted:  # fmt: skip
+) -> Trained:  # fmt: skip
     """Train one network on the training subjects of a split; the validation subjects give the learning curve.
 
     Weights, batches and noise depend on ``seed`` and the split's name only (not on the network's), so that networks and

@@ -30,8 +30,9 @@ from radlib.papers.li2017.segmentation import TumourNetwork, network_input, prio
 from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job
 from radlib.study.store import Result, Work
+from radlib.training.players import Trained
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
-from radlib.training.supervised import Fitted, fit
+from radlib.training.supervised import fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +199,7 @@ def train_network(
     monitor: Sequence[str] = (),
     start: TumourNetwork | None = None,
     folder: Path | None = None,
-) -> tuple[TumourNetwork, Fitted]:
+) -> tuple[TumourNetwork, Trained]:
     """Train the CNN on patches by SGD with cross-entropy.
 
     Args:

@@ -19,9 +19,10 @@ from radlib.nn.device import device_of
 from radlib.papers.mehra2022.augment import Augmentation, augment
 from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
 from radlib.papers.mehra2022.networks import FeatureUNet
+from radlib.training.players import Trained
 from radlib.training.sampling import epoch_batch
 from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
-from radlib.training.supervised import Fitted, fit
+from radlib.training.supervised import fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def train_unet(
     seed: int,
     name: str,
     folder: Path | None = None,
-) -> Fitted:
+) -> Trained:
     """Train or fine-tune a U-Net on the slices with tumour, whole tumour as the mask.
 
     The history has soft-Dice loss, hard Dice and IOU of training and held-out slices, as Figure 6.

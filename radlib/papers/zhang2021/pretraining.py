@@ -22,7 +22,7 @@ from radlib.papers.zhang2021.shapes import SHAPES, VOC_CLASSES, VOID, Voc, draw_
 from radlib.training.inference import brain_box, predict_volume
 from radlib.training.loop import train as train_players
 from radlib.training.players import Player, Trained
-from radlib.training.supervised import Fitted, fit
+from radlib.training.supervised import fit
 
 Nets = Mapping[str, nn.Module]
 Starts = dict[str, nn.Module]
@@ -148,7 +148,7 @@ def train_self(
 
 def train_2d(
     *, groups: Groups, recipe: Recipe, seed: int, voc: Voc | None = None, folder: Path | None = None
-) -> tuple[Fitted, Starts]:
+) -> tuple[Trained, Starts]:
     """Train a 2D U-Net on simulated shapes, or on VOC where given, and inflate its weights for every branch.
 
     Cross-entropy over the classes, void pixels left out. The history's ``accuracy`` is the share of right pixels on new

@@ -25,7 +25,8 @@ from radlib.papers.zhang2021.networks import CLASSES, BranchesNet, FusionNet, bu
 from radlib.papers.zhang2021.pretraining import name_of
 from radlib.stats.segmentation import score_labels
 from radlib.training.inference import brain_box, predict_volume
-from radlib.training.supervised import Fitted, fit
+from radlib.training.players import Trained
+from radlib.training.supervised import fit
 
 States = Mapping[str, Mapping[str, Tensor]]
 """Weights that branches start from, by :func:`~radlib.papers.zhang2021.pretraining.name_of` their group."""
@@ -48,7 +49,7 @@ def start_from(network: nn.Module, states: States, *, groups: Groups) -> None:
 def train_network(
     key: str, store: ImageStore, train: Sequence[str], *, tuning: Sequence[str] = (), groups: Groups = PAIRS,
     states: States | None = None, recipe: Recipe, seed: int, folder: Path | None = None,
-) -> Fitted:  # fmt: skip
+) -> Trained:  # fmt: skip
     """Train a segmentation network on cubes.
 
     Batches depend on the seed alone, and so do the random weights of a kind of network: what is compared sees the same

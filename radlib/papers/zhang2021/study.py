@@ -34,7 +34,6 @@ from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job, job_on_real_patients
 from radlib.study.store import Work
 from radlib.training.players import Trained
-from radlib.training.supervised import Fitted
 
 SHOWN = 3
 """Subjects whose translations are kept for pictures."""
@@ -83,7 +82,7 @@ def flat(work: Work, *, images: Literal["shapes", "voc"], groups: Groups, recipe
     _keep(work, fitted, starts)
 
 
-def _keep(work: Work, trained: Trained | Fitted, starts: Starts) -> None:
+def _keep(work: Work, trained: Trained, starts: Starts) -> None:
     work.history(one_name(trained.history))
     for name, network in starts.items():
         work.weights(name, network)

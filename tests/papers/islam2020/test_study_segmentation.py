@@ -12,7 +12,7 @@ from radlib.papers.islam2020 import study_segmentation as seg
 from radlib.papers.islam2020.batches import SliceSampler
 from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Recipe
 from radlib.training.inference import brain_box
-from radlib.training.supervised import Fitted
+from radlib.training.players import Trained
 
 TINY = Recipe(widths=(4, 8), steps=60, batch_size=4, crop=16, learning_rate=3e-2, validations=2, atrous_rates=(1, 2))
 SPLIT = Split(name="fold 1", train=("s0", "s1", "s2"), validation=("s3", "s4", "s5"), test=("s6", "s7"))
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.fixture(scope="module")
-def fitted(store: ImageStore) -> Fitted:
+def fitted(store: ImageStore) -> Trained:
     return seg.train(store, SPLIT, model="fcn", recipe=TINY, seed=0)
 
 
-def test_a_network_learns_and_its_history_tells(fitted: Fitted, store: ImageStore) -> None:
+def test_a_network_learns_and_its_history_tells(fitted: Trained, store: ImageStore) -> None:
     for subject in SPLIT.test:
         found = seg.segment(fitted.network, store, subject)
         rows = seg.dice_rows(found, store.subject(subject).labels.numpy())
@@ -87,7 +87,7 @@ def test_brain_box_holds_the_brain_and_nothing_is_found_outside(store: ImageStor
     assert not labels[~inside.numpy()].any()
 
 
-def test_two_networks_give_the_mean_of_their_probabilities(fitted: Fitted, store: ImageStore) -> None:
+def test_two_networks_give_the_mean_of_their_probabilities(fitted: Trained, store: ImageStore) -> None:
     torch.manual_seed(5)
     other = seg.build("fcn", in_channels=3, recipe=TINY)
     both, _ = seg.probabilities([fitted.network, other], store, "s6", modalities=PAPER_MODALITIES)

@@ -13,13 +13,13 @@ from radlib.data.store import ImageStore
 from radlib.papers.zhang2021.data import PAIRS, SINGLES, Recipe
 from radlib.papers.zhang2021.networks import MONAI, FusionNet, UNet, build
 from radlib.papers.zhang2021.segmentation import Segmenter, scores_of, start_from, train_network
-from radlib.training.supervised import Fitted
+from radlib.training.players import Trained
 
 # MONAI's own: deprecations inside its imports.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def segmenter(key: str, fitted: Fitted, recipe: Recipe) -> Segmenter:
+def segmenter(key: str, fitted: Trained, recipe: Recipe) -> Segmenter:
     return Segmenter(key=key, network=fitted.network, groups=PAIRS, recipe=recipe, window=recipe.windows[0])
 
 
@@ -42,12 +42,12 @@ def test_branches_start_from_the_generators_and_nothing_else_differs(tiny: Recip
 
 
 @pytest.fixture(scope="module")
-def fitted(store: ImageStore, tiny: Recipe) -> Fitted:
+def fitted(store: ImageStore, tiny: Recipe) -> Trained:
     return train_network("ours", store, store.ids[:5], tuning=store.ids[5:], recipe=tiny, seed=0)
 
 
 @pytest.mark.slow
-def test_fusion_learns_the_toy(fitted: Fitted, tiny: Recipe, store: ImageStore) -> None:
+def test_fusion_learns_the_toy(fitted: Trained, tiny: Recipe, store: ImageStore) -> None:
     scores, labels, seconds = segmenter("ours", fitted, tiny).test(store, store.ids[5:])
     assert seconds > 0
     dice = scores[scores["metric"] == "dice"]
@@ -65,7 +65,7 @@ def test_fusion_learns_the_toy(fitted: Fitted, tiny: Recipe, store: ImageStore) 
 
 
 @pytest.mark.slow
-def test_the_window_is_chosen_by_the_tuning_subjects(fitted: Fitted, tiny: Recipe, store: ImageStore) -> None:
+def test_the_window_is_chosen_by_the_tuning_subjects(fitted: Trained, tiny: Recipe, store: ImageStore) -> None:
     several = segmenter("ours", fitted, replace(tiny, windows=(4, 0, 12)))
     best, tried = several.tuned(store, store.ids[5:6])
     assert tried["window"].tolist() == [4, 0, 12]
@@ -80,7 +80,7 @@ def test_the_window_is_chosen_by_the_tuning_subjects(fitted: Fitted, tiny: Recip
 
 
 @pytest.mark.slow
-def test_cube_by_cube_covers_the_brain(fitted: Fitted, tiny: Recipe, store: ImageStore) -> None:
+def test_cube_by_cube_covers_the_brain(fitted: Trained, tiny: Recipe, store: ImageStore) -> None:
     found = segmenter("ours", fitted, replace(tiny, windows=(12,))).segment(store, store.ids[5])["ours"]
     truth = store.labels[5].numpy() > 0
     both = ((found > 0) & truth).sum()

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, ProportionMethod, check_level, proportion
+from radlib.stats.intervals import LEVEL, Estimate, proportion
 from radlib.stats.roc import as_labels
 
 _EDGE = 1e-6  # probabilities of 0 and 1 have no finite logit
@@ -46,8 +46,6 @@ def calibration_curve(
     probability: ArrayLike,
     *,
     bins: int = 5,
-    level: float = 0.95,
-    method: ProportionMethod = "wilson",
 ) -> pd.DataFrame:
     """Observed frequency in groups of patients of similar predicted probability.
 
@@ -56,7 +54,6 @@ def calibration_curve(
         probability: ``(n,)`` in [0, 1], or ``(R, n)``: then the mean over the runs is each patient's probability.
         bins: number of groups of about equal size; patients of equal probability are never parted, so that there may
             be fewer groups.
-        level, method: of the interval of the observed frequency.
 
     Returns:
         One row a group, by rising probability: ``predicted`` (mean), ``observed``, ``low``, ``high``, ``n``.
@@ -73,7 +70,7 @@ def calibration_curve(
     rows = []
     for number in np.unique(group):
         members = group == number
-        observed = proportion(int(t[members].sum()), int(members.sum()), method=method, level=level)
+        observed = proportion(int(t[members].sum()), int(members.sum()))
         rows.append(
             {
                 "predicted": float(p[members].mean()),
@@ -86,11 +83,10 @@ def calibration_curve(
     return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
 
 
-def calibration_fit(truth: ArrayLike, probability: ArrayLike, *, level: float = 0.95) -> CalibrationFit:
+def calibration_fit(truth: ArrayLike, probability: ArrayLike) -> CalibrationFit:
     """Slope, intercept and calibration in the large of ``probability`` (``(n,)``, or ``(R, n)``, averaged)."""
     import statsmodels.api as sm
 
-    check_level(level)
     t, p = _checked(truth, probability)
     logit = special.logit(np.clip(p, _EDGE, 1 - _EDGE))
     undefined = Estimate(float("nan"), n=len(t), method="Wald")
@@ -101,7 +97,7 @@ def calibration_fit(truth: ArrayLike, probability: ArrayLike, *, level: float = 
         with warnings.catch_warnings():  # an offset that already separates makes statsmodels warn
             warnings.simplefilter("ignore")
             fit = sm.GLM(t.astype(float), design, family=sm.families.Binomial(), offset=offset).fit()
-        limits = fit.conf_int(alpha=1 - level)
+        limits = fit.conf_int(alpha=1 - LEVEL)
         return [
             Estimate(float(value), float(low), float(high), len(t), "Wald")
             for value, (low, high) in zip(fit.params, limits, strict=True)

@@ -20,7 +20,6 @@ from radlib.core.errors import RadlibError
 from radlib.stats.intervals import (
     Estimate,
     Floats,
-    ProportionMethod,
     ResamplingMethod,
     WeightedStatistic,
     bootstrap,
@@ -206,28 +205,25 @@ def evaluate(
     predictions: Predictions,
     *,
     intervals: Literal["analytic"] | ResamplingMethod = "analytic",
-    proportions: ProportionMethod = "wilson",
     n_boot: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Estimate]:
     """Every metric of :data:`METRICS` with its interval; each estimate says how the interval was made.
 
     Args:
         predictions: of one or several runs.
-        intervals: ``analytic`` takes DeLong's interval for the AUC, ``proportions`` for accuracy, sensitivity,
+        intervals: ``analytic`` takes DeLong's interval for the AUC, Wilson's for accuracy, sensitivity,
             specificity, PPV and NPV, and the BCa bootstrap for MCC, balanced accuracy and the Brier score, which have
             no standard closed form. Several runs have none either, so all of theirs are BCa. ``bca`` and
             ``percentile`` resample for everything. Resampling is of patients, within each true class.
-        proportions: which interval of a proportion.
-        n_boot, level, seed: of the intervals.
+        n_boot, seed: of the intervals.
 
     Returns:
         One estimate a metric. NaN where undefined: the AUC and the Brier score without scores and probabilities, the
         rest as in :class:`Confusion`. With several runs a metric is NaN if it is undefined in any run.
     """
     result: dict[str, Estimate] = {}
-    closed = _closed_form(predictions, proportions, level) if intervals == "analytic" else {}
+    closed = _closed_form(predictions) if intervals == "analytic" else {}
     method: ResamplingMethod = "bca" if intervals == "analytic" else intervals
     for name in METRICS:
         if name in closed:
@@ -237,7 +233,7 @@ def evaluate(
         if statistic is None:
             result[name] = Estimate(float("nan"), n=predictions.n)
             continue
-        result[name] = bootstrap(statistic, predictions.truth, method=method, n_boot=n_boot, level=level, seed=seed)
+        result[name] = bootstrap(statistic, predictions.truth, method=method, n_boot=n_boot, seed=seed)
     return result
 
 
@@ -246,9 +242,7 @@ def difference(
     second: Predictions,
     metric: str,
     *,
-    method: ResamplingMethod = "bca",
     n_boot: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
     """First minus second in one metric, with both resampled together (the same patients, within each class).
@@ -269,9 +263,7 @@ def difference(
     return bootstrap(
         lambda weights: one(weights) - two(weights),
         first.truth,
-        method=method,
         n_boot=n_boot,
-        level=level,
         seed=seed,
     )
 
@@ -324,7 +316,7 @@ def weighted_metric(name: str, predictions: Predictions) -> WeightedStatistic | 
     return from_counts
 
 
-def _closed_form(predictions: Predictions, method: ProportionMethod, level: float) -> dict[str, Estimate]:
+def _closed_form(predictions: Predictions) -> dict[str, Estimate]:
     if predictions.runs != 1:
         return {}
     counts = Confusion.count(predictions.truth, predictions.predicted[0])
@@ -336,9 +328,9 @@ def _closed_form(predictions: Predictions, method: ProportionMethod, level: floa
         "ppv": (tp, tp + fp),
         "npv": (tn, tn + fn),
     }
-    result = {name: proportion(k, n, method=method, level=level) for name, (k, n) in shares.items()}
+    result = {name: proportion(k, n) for name, (k, n) in shares.items()}
     if predictions.score is not None:
-        result["auc"] = delong(predictions.truth, predictions.score[0], level=level)
+        result["auc"] = delong(predictions.truth, predictions.score[0])
     return result
 
 

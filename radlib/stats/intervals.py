@@ -24,7 +24,10 @@ Floats = NDArray[np.float64]
 WeightedStatistic = Callable[[Floats], Floats]
 
 ResamplingMethod = Literal["bca", "percentile"]
-ProportionMethod = Literal["wilson", "clopper-pearson"]
+
+LEVEL = 0.95
+"""The coverage of every interval of the book."""
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 _BLOCK = 512  # resamples evaluated at once, so that memory stays in megabytes
 
@@ -51,23 +54,20 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
-def proportion(successes: int, n: int, *, method: ProportionMethod = "wilson", level: float = 0.95) -> Estimate:
-    """A proportion with Wilson's score interval or the exact one of Clopper and Pearson.
+def proportion(successes: int, n: int) -> Estimate:
+    """A proportion with Wilson's score interval; ``n == 0`` gives NaN throughout.
 
-    Wilson's has close to nominal coverage for the cohort sizes of these papers; Clopper-Pearson never falls below
-    the nominal coverage and is wider (Brown, Cai and DasGupta 2001). ``n == 0`` gives NaN throughout.
+    It has close to nominal coverage for the cohort sizes of these papers (Brown, Cai and DasGupta 2001).
 
     Raises:
         RadlibError: if ``successes`` is not between 0 and ``n``.
     """
-    check_level(level)
     if not 0 <= successes <= n:
         raise RadlibError(f"{successes} successes of {n} is no proportion", remedy="give 0 <= successes <= n")
     if n == 0:
-        return Estimate(float("nan"), n=0, method=method)
-    name = {"wilson": "wilson", "clopper-pearson": "exact"}[method]
-    limits = stats.binomtest(int(successes), int(n)).proportion_ci(confidence_level=level, method=name)
-    return Estimate(successes / n, float(limits.low), float(limits.high), int(n), method)
+        return Estimate(float("nan"), n=0, method="wilson")
+    limits = stats.binomtest(int(successes), int(n)).proportion_ci(confidence_level=LEVEL, method="wilson")
+    return Estimate(successes / n, float(limits.low), float(limits.high), int(n), "wilson")
 
 
 def bootstrap(
@@ -76,7 +76,6 @@ def bootstrap(
     *,
     method: ResamplingMethod = "bca",
     n_boot: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
     """The interval of a statistic over patients drawn with replacement within each stratum.
@@ -90,7 +89,6 @@ def bootstrap(
             several samples where there are several strata (Efron and Tibshirani 1993).
             BCa falls back to the percentiles where the jackknife is undefined; the estimate's ``method`` says so.
         n_boot: number of resamples.
-        level: coverage of the interval, between 0 and 1.
         seed: of the resampling.
 
     Returns:
@@ -98,7 +96,6 @@ def bootstrap(
         classifier): such a sample says nothing about the spread. Resamples in which the statistic is undefined are
         left out; with more than half undefined the limits are NaN.
     """
-    check_level(level)
     groups = np.unique(np.asarray(strata), return_inverse=True)[1]
     n = len(groups)
     label = f"bootstrap {'BCa' if method == 'bca' else 'percentile'}"
@@ -111,7 +108,7 @@ def bootstrap(
     draws = draws[np.isfinite(draws)]
     if len(draws) < n_boot / 2 or np.ptp(draws) == 0:
         return Estimate(value, n=n, method=label)
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    tails = np.array(TAILS)
     if method == "bca":
         corrected = _bca_tails(statistic, groups, draws, value, tails)
         if corrected is None:
@@ -122,30 +119,26 @@ def bootstrap(
     return Estimate(value, float(low), float(high), n, label)
 
 
-def mean_estimate(
-    values: ArrayLike, *, method: ResamplingMethod = "bca", n_boot: int = 2000, level: float = 0.95, seed: int = 0
-) -> Estimate:
+def mean_estimate(values: ArrayLike, *, n_boot: int = 2000, seed: int = 0) -> Estimate:
     """The mean over patients, ``(n,)`` with NaN where undefined, with its bootstrap interval; ``n`` of the defined."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):
         return Estimate(float("nan"), n=0)
     return bootstrap(
-        lambda weights: weights @ known / weights.sum(axis=1), np.zeros(len(known)), method=method, n_boot=n_boot,
-        level=level, seed=seed,
+        lambda weights: weights @ known / weights.sum(axis=1), np.zeros(len(known)), n_boot=n_boot, seed=seed,
     )  # fmt: skip
 
 
-def permutation_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:
+def permutation_interval(values: ArrayLike) -> Estimate:
     """The mean of a result over permutations, with the t interval of that mean (permutations are independent).
 
     ``n`` counts permutations. One permutation has no interval, none gives NaN throughout.
     """
-    check_level(level)
     found = np.asarray(values, dtype=float)
     if found.size < 2:
         return Estimate(float(found[0]) if found.size else float("nan"), n=int(found.size), method="t, permutations")
-    half = stats.t.ppf((1 + level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
+    half = stats.t.ppf(TAILS[1], found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
     mean = float(found.mean())
     return Estimate(mean, float(mean - half), float(mean + half), int(found.size), "t, permutations")
 
@@ -156,24 +149,20 @@ def permutation_p_value(observed: float, permuted: ArrayLike) -> float:
     return float((1 + np.count_nonzero(null >= observed)) / (1 + null.size))
 
 
-def corrected_resampled_interval(
-    fold_values: ArrayLike, *, n_train: float, n_test: float, level: float = 0.95
-) -> Estimate:
+def corrected_resampled_interval(fold_values: ArrayLike, *, n_train: float, n_test: float) -> Estimate:
     """The interval of Nadeau and Bengio (2003) over fold results: variance (1/J + n_test/n_train) s^2, J - 1 degrees.
 
     Args:
         fold_values: (J,) results of all folds of all repeats; NaN is left out. Fewer than two give no interval.
         n_train: subjects of a training fold (mean).
         n_test: subjects of a test fold (mean).
-        level: coverage.
     """
-    check_level(level)
     values = np.asarray(fold_values, dtype=float)
     values = values[np.isfinite(values)]
     J = values.size
     if J < 2:
         return Estimate(float(values[0]) if J else float("nan"), n=J, method="Nadeau-Bengio")
-    half = stats.t.ppf((1 + level) / 2, J - 1) * np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
+    half = stats.t.ppf(TAILS[1], J - 1) * np.sqrt((1 / J + n_test / n_train) * values.var(ddof=1))
     mean = float(values.mean())
     return Estimate(mean, float(mean - half), float(mean + half), J, "Nadeau-Bengio")
 
@@ -187,12 +176,6 @@ def resample_weights(strata: ArrayLike, *, n_boot: int, seed: int = 0) -> Floats
         members = np.flatnonzero(groups == group)
         weights[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), n_boot)
     return weights
-
-
-def check_level(level: float) -> None:
-    """Raise :class:`RadlibError` unless ``level`` is a coverage between 0 and 1."""
-    if not 0 < level < 1:
-        raise RadlibError(f"confidence level {level}", remedy="give a number between 0 and 1, such as 0.95")
 
 
 def _in_blocks(statistic: WeightedStatistic, weights: Floats) -> Floats:

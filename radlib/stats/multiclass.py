@@ -52,7 +52,7 @@ def fold_table(rows: pd.DataFrame, classes: Mapping[Any, str]) -> pd.DataFrame:
 
 
 def estimates(
-    rows: pd.DataFrame, classes: Mapping[Any, str], *, level: float = 0.95, n_boot: int = 2000, seed: int = 0
+    rows: pd.DataFrame, classes: Mapping[Any, str], *, n_boot: int = 2000, seed: int = 0
 ) -> dict[str, Estimate]:
     """:func:`metrics`, averaged over the repeats, with the bootstrap interval over patients (BCa, within classes).
 
@@ -78,17 +78,17 @@ def estimates(
         top = pd.Series(counted & among, index=by.index).groupby(by).mean().to_numpy(dtype=float)
         bottom = pd.Series(among, index=by.index).groupby(by).mean().to_numpy(dtype=float)
         n = int(np.count_nonzero(bottom))
-        result = bootstrap(_share(top, bottom), strata, level=level, n_boot=n_boot, seed=seed)
+        result = bootstrap(_share(top, bottom), strata, n_boot=n_boot, seed=seed)
         if n and not np.isfinite(result.low):
-            result = proportion(round(result.value * n), n, level=level)
+            result = proportion(round(result.value * n), n)
         found[name] = Estimate(result.value, result.low, result.high, n, result.method)
     return found
 
 
-def permuted_estimates(rows: pd.DataFrame, classes: Mapping[Any, str], *, level: float = 0.95) -> dict[str, Estimate]:
+def permuted_estimates(rows: pd.DataFrame, classes: Mapping[Any, str]) -> dict[str, Estimate]:
     """:func:`metrics` of every permutation (``repeat``), averaged, with the interval of the mean over permutations."""
     table = pd.DataFrame([metrics(part, classes) for _, part in rows.groupby("repeat")], columns=metric_names(classes))
-    found = {name: permutation_interval(table[name].dropna(), level=level) for name in metric_names(classes)}
+    found = {name: permutation_interval(table[name].dropna()) for name in metric_names(classes)}
     # A t interval over few permutations may leave the range of a share.
     return {
         name: replace(one, low=float(np.clip(one.low, 0, 1)), high=float(np.clip(one.high, 0, 1)))

@@ -19,7 +19,7 @@ from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.core.seeds import rng
 from radlib.stats.classification import METRICS, Confusion, Predictions
-from radlib.stats.intervals import Floats
+from radlib.stats.intervals import TAILS, Floats
 from radlib.stats.roc import as_labels
 
 #: Labels ``(n,)`` and a seed to out-of-sample predictions that were trained on, and hold, these labels.
@@ -81,7 +81,6 @@ def assignment_simulation(
     positive_rate: ArrayLike,
     *,
     draws: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Metrics when the labels of the uncertain patients are drawn at random; the predictions stay as they are.
@@ -92,7 +91,6 @@ def assignment_simulation(
         positive_rate: ``(n,)`` or a scalar: the probability that an uncertain patient is positive, such as the rate
             among patients of the same collection whose status is known. Entries of certain patients are not used.
         draws: labellings drawn.
-        level: share of the draws between ``low`` and ``high``.
         seed: of the draws.
 
     Returns:
@@ -115,7 +113,7 @@ def assignment_simulation(
         defined = values[np.isfinite(values)]
         spread = [float("nan")] * 3
         if len(defined):
-            spread = [float(defined.mean()), *np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])]
+            spread = [float(defined.mean()), *np.quantile(defined, TAILS)]
         rows[name] = [float(labelled[name][0]), *spread]
     columns = ["value", "mean", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")

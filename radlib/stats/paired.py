@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, mean_estimate
+from radlib.stats.intervals import TAILS, Estimate, mean_estimate
 
 
 def paired_difference(
@@ -17,7 +17,6 @@ def paired_difference(
     second: npt.ArrayLike,
     *,
     clusters: Sequence[object] | None = None,
-    level: float = 0.95,
     n_boot: int = 2000,
     seed: int = 0,
 ) -> Estimate:
@@ -28,7 +27,7 @@ def paired_difference(
             NaN are left out.
         clusters: ``(n,)``, the subject behind each pair. Pairs of one subject are averaged first: they are no
             independent evidence.
-        level, n_boot, seed: of the bootstrap.
+        n_boot, seed: of the bootstrap.
 
     Returns:
         The estimate; ``n`` counts subjects. NaN throughout without a pair.
@@ -44,11 +43,11 @@ def paired_difference(
     differences = a - b
     if clusters is not None:
         differences = pd.Series(differences).groupby(pd.Series(list(clusters)), sort=False).mean().to_numpy(dtype=float)
-    return mean_estimate(differences, n_boot=n_boot, level=level, seed=seed)
+    return mean_estimate(differences, n_boot=n_boot, seed=seed)
 
 
 def crossed_mean(
-    values: npt.NDArray[np.float64], *, random: np.random.Generator, n_boot: int = 2000, level: float = 0.95,
+    values: npt.NDArray[np.float64], *, random: np.random.Generator, n_boot: int = 2000,
     method: str = "crossed bootstrap",
 ) -> Estimate:  # fmt: skip
     """The mean over groups of their means over runs and subjects, with an interval that allows for both.
@@ -60,7 +59,7 @@ def crossed_mean(
     Args:
         values: ``(groups, runs, subjects)``.
         random: draws runs first, then subjects.
-        n_boot, level: of the bootstrap.
+        n_boot: of the bootstrap.
         method: as the estimate calls it.
 
     Returns:
@@ -82,5 +81,5 @@ def crossed_mean(
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = (total / count).mean(axis=1)
     draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"),) * 2
+    low, high = np.quantile(draws, TAILS) if len(draws) else (float("nan"),) * 2
     return Estimate(point, float(low), float(high), n, method)

@@ -173,7 +173,7 @@ def measure(
     return pd.DataFrame(rows, index=index)
 
 
-def stability_table(measured: pd.DataFrame, *, form: Form = "1,1", level: float = 0.95) -> pd.DataFrame:
+def stability_table(measured: pd.DataFrame, *, form: Form = "1,1") -> pd.DataFrame:
     """Intraclass correlation of every feature under every perturbation.
 
     Args:
@@ -181,7 +181,6 @@ def stability_table(measured: pd.DataFrame, *, form: Form = "1,1", level: float 
         form: of the correlation. By default the versions are exchangeable, as in Zwanenburg 2019: a shift that a grown
             mask makes in every subject counts against a feature. ``2,1`` counts it too, but takes three versions for a
             sample of all possible ones, and its intervals grow very wide.
-        level: of the intervals.
 
     Returns:
         Index feature; columns (perturbation, ``icc``/``low``/``high``). NaN where a feature is constant.
@@ -190,7 +189,7 @@ def stability_table(measured: pd.DataFrame, *, form: Form = "1,1", level: float 
     for kind, part in measured.groupby(level="kind", sort=False):
         rows = {}
         for feature in measured:
-            found = icc(part[feature].unstack("version").to_numpy(), form=form, level=level)
+            found = icc(part[feature].unstack("version").to_numpy(), form=form)
             rows[feature] = {"icc": found.value, "low": found.low, "high": found.high}
         parts[kind] = pd.DataFrame.from_dict(rows, orient="index")
     return pd.concat(parts, axis=1).rename_axis(index="feature")

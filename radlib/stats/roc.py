@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, Floats, check_level, resample_weights
+from radlib.stats.intervals import TAILS, Estimate, Floats, resample_weights
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ def roc_curve(
     *,
     grid: int = 101,
     n_boot: int = 500,
-    level: float = 0.95,
     seed: int = 0,
 ) -> RocCurve:
     """The ROC curve, averaged vertically over runs, with a pointwise percentile band.
@@ -62,7 +61,6 @@ def roc_curve(
     The band resamples patients within each class (Fawcett 2006 for vertical averaging). All NaN where a class is
     absent. ``score`` is ``(n,)`` or ``(R, n)``; ``n_boot=0`` leaves the band out.
     """
-    check_level(level)
     t = as_labels(truth, name="truth")
     scores = np.atleast_2d(np.asarray(score, dtype=np.float64))
     fpr = np.linspace(0, 1, grid)
@@ -73,7 +71,7 @@ def roc_curve(
     if n_boot == 0:
         return RocCurve(fpr, tpr, nothing, nothing)
     draws = _mean_curve(t, scores, resample_weights(t, n_boot=n_boot, seed=seed), fpr)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(draws, TAILS, axis=0)
     return RocCurve(fpr, tpr, low, high)
 
 
@@ -88,29 +86,27 @@ def auc(truth: ArrayLike, score: ArrayLike) -> float:
     return float(pair_kernel(t, np.atleast_2d(np.asarray(score, dtype=np.float64))).mean())
 
 
-def delong(truth: ArrayLike, score: ArrayLike, *, level: float = 0.95) -> Estimate:
+def delong(truth: ArrayLike, score: ArrayLike) -> Estimate:
     """The AUC with the interval of DeLong, DeLong and Clarke-Pearson (1988), cut to [0, 1].
 
     NaN where a class is absent. The limits are NaN where a class has fewer than two patients, and where the estimated
     variance is zero (perfect separation), since the method then says nothing about uncertainty.
     """
-    check_level(level)
     t = as_labels(truth, name="truth")
     areas, covariance = _delong_parts(t, np.atleast_2d(np.asarray(score, dtype=np.float64)))
     value, variance = float(areas[0]), float(covariance[0, 0])
     if not variance > 0:
         return Estimate(value, n=len(t), method="DeLong")
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance)
+    half = stats.norm.ppf(TAILS[1]) * np.sqrt(variance)
     return Estimate(value, max(0.0, value - half), min(1.0, value + half), len(t), "DeLong")
 
 
-def delong_test(truth: ArrayLike, first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> PairedTest:
+def delong_test(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> PairedTest:
     """Do two scores of the same patients have the same AUC? The paired test of DeLong et al. (1988).
 
     Identical rankings give p = 1. NaN where a class has fewer than two patients, or where the variance of a non-zero
     difference is zero.
     """
-    check_level(level)
     t = as_labels(truth, name="truth")
     areas, covariance = _delong_parts(t, np.stack([np.asarray(first, float), np.asarray(second, float)]))
     difference = float(areas[0] - areas[1])
@@ -121,7 +117,7 @@ def delong_test(truth: ArrayLike, first: ArrayLike, second: ArrayLike, *, level:
     if variance <= 1e-15:
         return PairedTest(difference, nan, nan, nan, 1.0 if abs(difference) < 1e-12 else nan, "DeLong")
     z = difference / np.sqrt(variance)
-    half = stats.norm.ppf((1 + level) / 2) * np.sqrt(variance)
+    half = stats.norm.ppf(TAILS[1]) * np.sqrt(variance)
     return PairedTest(
         difference, difference - half, difference + half, float(z), float(2 * stats.norm.sf(abs(z))), "DeLong"
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, check_level
+from radlib.stats.intervals import TAILS, Estimate
 
 
 def selection_matrix(selected: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def selection_matrix(selected: pd.DataFrame, features: Sequence[str]) -> pd.Data
     return matrix.reindex(columns=list(features), fill_value=False)
 
 
-def nogueira_stability(matrix: npt.ArrayLike, *, level: float = 0.95) -> Estimate:
+def nogueira_stability(matrix: npt.ArrayLike) -> Estimate:
     """The stability of Nogueira, Sechidis and Brown (JMLR 18, 2018, equation 4 and theorem 10).
 
     1 if every training set selects the same features, 0 if it selects at random. Training sets of a
@@ -39,7 +39,6 @@ def nogueira_stability(matrix: npt.ArrayLike, *, level: float = 0.95) -> Estimat
     Returns:
         NaN where all features or none are always selected. ``n`` counts training sets.
     """
-    check_level(level)
     Z = np.asarray(matrix, dtype=float)
     M, d = Z.shape
     if M < 2:
@@ -55,7 +54,7 @@ def nogueira_stability(matrix: npt.ArrayLike, *, level: float = 0.95) -> Estimat
         (Z * p).mean(axis=1) - k * share / d + value / 2 * (2 * k * share / d - k / d - share + 1)
     )  # fmt: skip
     error = np.sqrt(4 / M**2 * ((each - each.mean()) ** 2).sum())
-    half = stats.norm.ppf((1 + level) / 2) * error
+    half = stats.norm.ppf(TAILS[1]) * error
     return Estimate(float(value), float(value - half), float(value + half), M, "Nogueira")
 
 

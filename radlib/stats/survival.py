@@ -24,7 +24,7 @@ from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from radlib.core.errors import RadlibError
-from radlib.stats.intervals import Estimate, bootstrap, mean_estimate
+from radlib.stats.intervals import LEVEL, Estimate, bootstrap, mean_estimate
 from radlib.stats.protocols import Splitter, out_of_fold
 
 FloatArray = npt.NDArray[np.float64]
@@ -115,9 +115,7 @@ class _Regressor(MLPRegressor):
             return super().fit(X, y)
 
 
-def mean_squared_error(
-    rows: pd.DataFrame, event: pd.Series, *, level: float = 0.95, n_boot: int = 2000, seed: int = 0
-) -> Estimate:
+def mean_squared_error(rows: pd.DataFrame, event: pd.Series, *, n_boot: int = 2000, seed: int = 0) -> Estimate:
     """Mean squared error of predicted days over patients whose death was observed, in days².
 
     Args:
@@ -129,7 +127,7 @@ def mean_squared_error(
     """
     died = rows[rows["subject"].map(event).to_numpy() == 1]
     squared = ((died["true"] - died["predicted"]) ** 2).groupby(died["subject"]).mean()
-    return mean_estimate(squared, level=level, n_boot=n_boot, seed=seed)
+    return mean_estimate(squared, n_boot=n_boot, seed=seed)
 
 
 def concordance(
@@ -137,7 +135,6 @@ def concordance(
     days: pd.Series,
     event: pd.Series,
     *,
-    level: float = 0.95,
     n_boot: int = 2000,
     seed: int = 0,
 ) -> Estimate:
@@ -176,10 +173,10 @@ def concordance(
                 ((weights @ concordant) * weights).sum(axis=1) / ((weights @ comparable) * weights).sum(axis=1)
             )
 
-    return bootstrap(statistic, died, level=level, n_boot=n_boot, seed=seed, method="percentile")
+    return bootstrap(statistic, died, n_boot=n_boot, seed=seed, method="percentile")
 
 
-def kaplan_meier(days: pd.Series, event: pd.Series, groups: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
+def kaplan_meier(days: pd.Series, event: pd.Series, groups: pd.Series) -> pd.DataFrame:
     """Kaplan-Meier curves by group, with pointwise log-log intervals.
 
     Returns:
@@ -193,7 +190,7 @@ def kaplan_meier(days: pd.Series, event: pd.Series, groups: pd.Series, *, level:
         died = event.loc[who].to_numpy(dtype=float) == 1
         time = days.loc[who].to_numpy(dtype=float)
         if died.any():
-            times, share, limits = kaplan_meier_estimator(died, time, conf_level=level, conf_type="log-log")
+            times, share, limits = kaplan_meier_estimator(died, time, conf_level=LEVEL, conf_type="log-log")
         else:  # no interval without an event
             times, share = np.unique(time), np.ones(len(np.unique(time)))
             limits = np.array([np.full(len(times), np.nan)] * 2)
@@ -248,7 +245,7 @@ def modal_group(rows: pd.DataFrame) -> pd.Series:
     return counts.idxmax(axis=1).rename("predicted")
 
 
-def cox_table(covariates: pd.DataFrame, days: pd.Series, event: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
+def cox_table(covariates: pd.DataFrame, days: pd.Series, event: pd.Series) -> pd.DataFrame:
     """Cox proportional hazards on all patients (Efron's ties): a row a covariate.
 
     Args:
@@ -264,7 +261,7 @@ def cox_table(covariates: pd.DataFrame, days: pd.Series, event: pd.Series, *, le
     fitted = PHReg(
         days.loc[who].to_numpy(dtype=float), covariates.to_numpy(dtype=float), status=died, ties="efron"
     ).fit()
-    limits = fitted.conf_int(alpha=1 - level)
+    limits = fitted.conf_int(alpha=1 - LEVEL)
     return pd.DataFrame(
         {
             "hazard ratio": np.exp(fitted.params), "low": np.exp(limits[:, 0]), "high": np.exp(limits[:, 1]),

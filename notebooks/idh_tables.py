@@ -232,7 +232,7 @@ report.sentence(
 # %% tags=["hide-input"]
 rules = {name: p for (_, name), p in left_out.items() if name == "collection rule"}
 points = {
-    name: (1 - float(c.specificity), float(c.sensitivity))
+    name: (1 - float(c.metric("specificity")), float(c.metric("sensitivity")))
     for name, p in rules.items()
     for c in [Confusion.count(p.truth, p.predicted[0])]
 }

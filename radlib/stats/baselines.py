@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from radlib.core.errors import MissingDataError, RadlibError
@@ -78,32 +78,17 @@ class ColumnRule(ClassifierMixin, BaseEstimator):
         return (X[self.column] == self.value).to_numpy(dtype=bool)
 
 
-def age_model(*, C: float = 1.0) -> Pipeline:
-    """Logistic regression on age; a missing age becomes the training median. See :func:`clinical_model`."""
-    return clinical_model(["age"], C=C)
-
-
-def clinical_model(columns: Sequence[str], *, C: float = 1.0) -> Pipeline:
+def clinical_model(*columns: str) -> Pipeline:
     """Logistic regression on clinical columns.
 
-    Args:
-        columns: ``age`` is a number (years): gaps become the training median, then it is standardised. Any other
-            column is a category: one-hot, where a gap or an unseen value is no category.
-        C: inverse strength of the ridge penalty; on standardised columns 1 is weak, and keeps the fit finite where
-            a small training set happens to be separable.
+    ``age`` is a number (years): gaps become the training median, then it is standardised. Any other column is a
+    category: one-hot, where a gap or an unseen value is no category. The ridge penalty is weak on such columns, and
+    keeps the fit finite where a small training set happens to be separable.
     """
-    if not columns:
-        raise RadlibError("a clinical model without columns", remedy="name at least one, such as 'age'")
-    numbers = [name for name in columns if name == "age"]
-    categories = [name for name in columns if name != "age"]
-    parts: list[tuple[str, Any, list[str]]] = []
-    if numbers:
-        parts.append(
-            ("number", Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), numbers)
-        )
-    if categories:
-        parts.append(("category", OneHotEncoder(handle_unknown="ignore"), categories))
-    return Pipeline([("columns", ColumnTransformer(parts)), ("model", LogisticRegression(C=C))])
+    number = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    category = OneHotEncoder(handle_unknown="ignore")
+    parts = [(number if name == "age" else category, [name]) for name in columns]
+    return Pipeline([("columns", make_column_transformer(*parts)), ("model", LogisticRegression())])
 
 
 def clinical_rules(clinical: pd.DataFrame) -> dict[str, BaseEstimator]:
@@ -124,9 +109,9 @@ def clinical_rules(clinical: pd.DataFrame) -> dict[str, BaseEstimator]:
     if has_collection:
         rules["collection rule"] = ColumnRule("collection", "LGG")
     if has_age:
-        rules["age model"] = age_model()
+        rules["age model"] = clinical_model("age")
     if has_collection and has_age:
-        rules["age + collection"] = clinical_model(["age", "collection"])
+        rules["age + collection"] = clinical_model("age", "collection")
     return rules
 
 

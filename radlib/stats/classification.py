@@ -31,17 +31,9 @@ from radlib.stats.roc import PairedTest, as_labels, delong, pair_kernel
 Counts = NDArray[Any] | float
 
 #: The metrics of :func:`evaluate`, in the order in which tables show them.
-METRICS = (
-    "auc",
-    "accuracy",
-    "sensitivity",
-    "specificity",
-    "ppv",
-    "npv",
-    "mcc",
-    "balanced_accuracy",
-    "brier",
-)
+METRICS = ("auc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc", "balanced_accuracy", "brier")
+SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+"""Those of them that are shares of patients."""
 
 
 @dataclass(frozen=True)
@@ -65,48 +57,28 @@ class Confusion:
             raise RadlibError(f"{t.shape[0]} true labels and {p.shape} predictions", remedy="give one each")
         return cls(int((t & p).sum()), int((~t & p).sum()), int((~t & ~p).sum()), int((t & ~p).sum()))
 
-    @property
-    def n(self) -> Counts:
-        return self.tp + self.fp + self.tn + self.fn
+    def share(self, name: str) -> tuple[Counts, Counts]:
+        """Counted and among how many: of ``accuracy, sensitivity, specificity, ppv, npv``."""
+        return {
+            "accuracy": (self.tp + self.tn, self.tp + self.fp + self.tn + self.fn),
+            "sensitivity": (self.tp, self.tp + self.fn),
+            "specificity": (self.tn, self.tn + self.fp),
+            "ppv": (self.tp, self.tp + self.fp),
+            "npv": (self.tn, self.tn + self.fn),
+        }[name]
 
-    @property
-    def accuracy(self) -> Counts:
-        """(TP + TN) / n."""
-        return _ratio(self.tp + self.tn, self.n)
+    def metric(self, name: str) -> Counts:
+        """One of :data:`SHARES`, or ``balanced_accuracy`` or ``mcc`` (Matthews' correlation coefficient, in [-1, 1]).
 
-    @property
-    def sensitivity(self) -> Counts:
-        """TP / (TP + FN); NaN without positives."""
-        return _ratio(self.tp, self.tp + self.fn)
-
-    @property
-    def specificity(self) -> Counts:
-        """TN / (TN + FP); NaN without negatives."""
-        return _ratio(self.tn, self.tn + self.fp)
-
-    @property
-    def ppv(self) -> Counts:
-        """TP / (TP + FP); NaN where nobody is called positive."""
-        return _ratio(self.tp, self.tp + self.fp)
-
-    @property
-    def npv(self) -> Counts:
-        """TN / (TN + FN); NaN where nobody is called negative."""
-        return _ratio(self.tn, self.tn + self.fn)
-
-    @property
-    def balanced_accuracy(self) -> Counts:
-        """Mean of sensitivity and specificity; NaN where a class is absent."""
-        return (self.sensitivity + self.specificity) / 2
-
-    @property
-    def mcc(self) -> Counts:
-        """Matthews' correlation coefficient, in [-1, 1]; NaN where a row or column of the table is empty.
-
-        scikit-learn gives 0 there, which reads as "no better than chance" and hides that nothing was decided.
+        Where a row or column of the table is empty MCC is NaN; scikit-learn gives 0 there, which reads as "no better
+        than chance" and hides that nothing was decided.
         """
-        product = (self.tp + self.fp) * (self.tp + self.fn) * (self.tn + self.fp) * (self.tn + self.fn)
-        return _ratio(self.tp * self.tn - self.fp * self.fn, np.sqrt(product))
+        if name == "balanced_accuracy":
+            return (self.metric("sensitivity") + self.metric("specificity")) / 2
+        if name == "mcc":
+            product = (self.tp + self.fp) * (self.tp + self.fn) * (self.tn + self.fp) * (self.tn + self.fn)
+            return _ratio(self.tp * self.tn - self.fp * self.fn, np.sqrt(product))
+        return _ratio(*self.share(name))
 
 
 @dataclass(frozen=True)
@@ -311,7 +283,7 @@ def weighted_metric(name: str, predictions: Predictions) -> WeightedStatistic | 
 
     def from_counts(weights: Floats) -> Floats:
         counts = Confusion(*(weights @ table for table in tables))  # each (B, R)
-        return np.asarray(getattr(counts, name)).mean(axis=1)
+        return np.asarray(counts.metric(name)).mean(axis=1)
 
     return from_counts
 
@@ -320,15 +292,7 @@ def _closed_form(predictions: Predictions) -> dict[str, Estimate]:
     if predictions.runs != 1:
         return {}
     counts = Confusion.count(predictions.truth, predictions.predicted[0])
-    tp, fp, tn, fn = (int(value) for value in (counts.tp, counts.fp, counts.tn, counts.fn))
-    shares = {
-        "accuracy": (tp + tn, tp + fp + tn + fn),
-        "sensitivity": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "ppv": (tp, tp + fp),
-        "npv": (tn, tn + fn),
-    }
-    result = {name: proportion(k, n) for name, (k, n) in shares.items()}
+    result = {name: proportion(*map(int, counts.share(name))) for name in SHARES}
     if predictions.score is not None:
         result["auc"] = delong(predictions.truth, predictions.score[0])
     return result

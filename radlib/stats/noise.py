@@ -53,7 +53,7 @@ def assignment_bounds(predictions: Predictions, uncertain: ArrayLike) -> pd.Data
     a_max, b_max = int((doubt & called).sum()), int((doubt & ~called).sum())
     a, b = np.meshgrid(np.arange(a_max + 1), np.arange(b_max + 1))
     every = Confusion(known.tp + a, known.fp + a_max - a, known.tn + b_max - b, known.fn + b)
-    found = {name: np.ravel(getattr(every, name)) for name in _FROM_COUNTS}
+    found = {name: np.ravel(every.metric(name)) for name in _FROM_COUNTS}
 
     if predictions.score is not None:
         order = np.flatnonzero(doubt)[np.argsort(predictions.score[0][doubt], kind="stable")]
@@ -205,7 +205,7 @@ def _label_metrics(predictions: Predictions, labels: NDArray[np.bool_]) -> dict[
     counts = Confusion(
         (labels & called).sum(1), (~labels & called).sum(1), (~labels & ~called).sum(1), (labels & ~called).sum(1)
     )
-    result = {name: np.asarray(getattr(counts, name)) for name in _FROM_COUNTS}
+    result = {name: np.asarray(counts.metric(name)) for name in _FROM_COUNTS}
     nothing = np.full(len(labels), np.nan)
     result["auc"] = result["brier"] = nothing
     if predictions.score is not None:

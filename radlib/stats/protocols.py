@@ -142,7 +142,7 @@ class ProtocolRun:
     Attributes:
         predictions: one row a prediction of a test subject: ``protocol``, ``model``, ``repeat``, ``fold``,
             ``subject``, ``true``, ``predicted``; for classifiers also ``score`` and ``probability`` (binary, of the
-            positive class) or ``score_<class>`` and ``probability_<class>``, NaN where a model gives none.
+            last class in sorted order) or ``score_<class>`` and ``probability_<class>``, NaN where a model gives none.
         selected: one row a selected feature: ``protocol``, ``repeat``, ``fold``, ``feature``. Where the selection saw
             all subjects ``fold`` is -1, and ``repeat`` too unless one repeat was run alone (a permutation).
     """
@@ -180,7 +180,6 @@ def out_of_fold(
     preparation: Pipeline | None = None,
     outside: Sequence[str] = (),
     protocol: str = LEAKAGE_FREE,
-    positive: Any = None,
     strata: pd.Series | None = None,
     fit_on: npt.ArrayLike | None = None,
     repeats: Sequence[int] | None = None,
@@ -196,7 +195,6 @@ def out_of_fold(
         outside: the leading steps of the preparation that are fitted on *all* subjects before the split, which
             leaks. Empty is leakage-free.
         protocol: the name that the results carry.
-        positive: the class that binary scores point to; by default the last one in sorted order.
         strata: what the folds are balanced by; by default the classes; numbers are not stratified.
         fit_on: (subjects,) booleans; subjects with False are predicted, but train nothing.
         repeats: which repeats to run; by default all of the splitter's.
@@ -240,7 +238,7 @@ def out_of_fold(
                 selected.append(_selected(fitted, protocol, repeat, fold))
             for name, model in models.items():
                 done = clone(model).fit(a, y.iloc[train])
-                frame = _predict(done, b, y.iloc[test], positive)
+                frame = _predict(done, b, y.iloc[test])
                 frame.insert(0, "protocol", protocol)
                 frame.insert(1, "model", name)
                 frame.insert(2, "repeat", repeat)
@@ -256,20 +254,19 @@ def three_protocols(
     models: Mapping[str, BaseEstimator],
     preparation: Pipeline,
     splitter: Splitter,
-    outside: Sequence[str] | None = None,
     clinical: pd.DataFrame | None = None,
     rules: Mapping[str, BaseEstimator] | None = None,
     n_permutations: int = 20,
-    positive: Any = None,
     strata: pd.Series | None = None,
     fit_on: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> ProtocolRun:
     """Run the same models as published, leakage-free, and beside their controls (see the module's first lines).
 
+    As published, the whole preparation is fitted before the split.
+
     Args:
-        X, y, models, preparation, splitter, positive, strata, fit_on: as in :func:`out_of_fold`.
-        outside: the leading steps of the preparation that the paper fits before the split; None means all of them.
+        X, y, models, preparation, splitter, strata, fit_on: as in :func:`out_of_fold`.
         clinical: (subjects, columns) what the rules see, on the index of ``X``.
         rules: name -> estimator, the obvious clinical rules, fitted on ``clinical`` inside the folds.
         n_permutations: times that the labels are shuffled, once over all folds each; 0 leaves those controls out.
@@ -278,19 +275,19 @@ def three_protocols(
     Returns:
         All predictions. In the permuted protocols ``repeat`` counts permutations and ``true`` is the shuffled label.
     """
-    common: dict[str, Any] = {"splitter": splitter, "positive": positive}
-    steps = [name for name, _ in preparation.steps] if outside is None else list(outside)
+    steps = [name for name, _ in preparation.steps]
     run = out_of_fold(
         X, y, models=models, preparation=preparation, outside=steps, protocol=AS_PUBLISHED,
-        strata=strata, fit_on=fit_on, **common,
+        strata=strata, fit_on=fit_on, splitter=splitter,
     )  # fmt: skip
     for repeat in track(range(splitter.n_repeats), description="leakage-free repeats"):
         run += out_of_fold(
-            X, y, models=models, preparation=preparation, strata=strata, fit_on=fit_on, repeats=[repeat], **common
+            X, y, models=models, preparation=preparation, strata=strata, fit_on=fit_on, repeats=[repeat],
+            splitter=splitter,
         )  # fmt: skip
     classes = all(is_classifier(model) for model in models.values())
     majority = DummyClassifier(strategy="most_frequent") if classes else DummyRegressor(strategy="mean")
-    rest: dict[str, Any] = {"protocol": CONTROL, "strata": strata, "fit_on": fit_on, **common}
+    rest: dict[str, Any] = {"protocol": CONTROL, "strata": strata, "fit_on": fit_on, "splitter": splitter}
     run += out_of_fold(X, y, models={"majority class" if classes else "mean": majority}, **rest)
     if rules:
         if clinical is None:
@@ -305,7 +302,6 @@ def three_protocols(
             # Everything that goes with the label moves with it.
             "strata": None if strata is None else pd.Series(strata.loc[y.index].to_numpy()[order], index=y.index),
             "fit_on": None if fit_on is None else np.asarray(fit_on, dtype=bool)[order],
-            "positive": positive,
         }
         run += out_of_fold(X, shuffled, splitter=splitter, repeats=[permutation], protocol=PERMUTED, **moved)
         run += out_of_fold(
@@ -377,7 +373,7 @@ def _selected(fitted: Pipeline, protocol: str, repeat: int, fold: int) -> pd.Dat
     return frame.astype({"protocol": object, "feature": object})
 
 
-def _predict(model: Any, X: Any, y: pd.Series, positive: Any) -> pd.DataFrame:
+def _predict(model: Any, X: Any, y: pd.Series) -> pd.DataFrame:
     frame = pd.DataFrame({"subject": y.index, "true": y.to_numpy(), "predicted": model.predict(X)})
     if not is_classifier(model):
         return frame
@@ -387,13 +383,7 @@ def _predict(model: Any, X: Any, y: pd.Series, positive: Any) -> pd.DataFrame:
             continue
         values = np.asarray(getattr(model, method)(X), dtype=float)
         if len(classes) == 2:
-            towards = classes[1] if positive is None else positive
-            if towards not in classes:
-                raise RadlibError(f"positive={positive!r} is no class", remedy=f"choose from {classes}")
-            if values.ndim == 1:  # a decision function points to the second class
-                frame[column] = values if towards == classes[1] else -values
-            else:
-                frame[column] = values[:, classes.index(towards)]
+            frame[column] = values if values.ndim == 1 else values[:, 1]  # the second class is the positive one
         else:
             for k, name in enumerate(classes):
                 frame[f"{column}_{name}"] = values[:, k]

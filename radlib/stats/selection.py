@@ -26,18 +26,31 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class LinearRFE(SelectorMixin, BaseEstimator):
+class _Selector(SelectorMixin, BaseEstimator):
+    """A selection that needs labels; ``support_`` is ``(features,)`` booleans."""
+
+    support_: npt.NDArray[np.bool_]
+
+    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
+        check_is_fitted(self)
+        return self.support_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+class LinearRFE(_Selector):
     """Recursive feature elimination by a linear support vector machine on an updated kernel.
 
     Args:
         n_features_to_select: features that stay, at least 1; where there are no more than that, all stay.
-        step: features that leave at a time, at least 1.
         machine: ``"ovo"``, one SVC for every pair of classes (scikit-learn's and libsvm's multi-class rule);
             ``"ovr"``, one SVC for every class against the rest; ``"svr"``, regression. Two classes are one machine.
         C: penalty of the hinge (or of the epsilon-insensitive) loss.
-        epsilon: half width of the insensitive tube of ``"svr"``, in the unit of the target (of its standard
-            deviation if ``standardise_target``).
-        standardise_target: for ``"svr"``, fit (y - mean) / sd, so that C and epsilon do not depend on the unit.
+        epsilon: half width of the insensitive tube of ``"svr"``, in standard deviations of the target: (y - mean) / sd
+            is fitted, so that C and epsilon do not depend on the unit.
         tol: largest violation of the optimality conditions at which a fit ends. scikit-learn's default of 1e-3 is
             too loose for thousands of features: on near ties the support then depends on the rounding.
 
@@ -50,19 +63,15 @@ class LinearRFE(SelectorMixin, BaseEstimator):
         self,
         n_features_to_select: int = 10,
         *,
-        step: int = 1,
         machine: Literal["ovo", "ovr", "svr"] = "ovo",
         C: float = 1.0,
         epsilon: float = 0.1,
-        standardise_target: bool = True,
         tol: float = 1e-6,
     ) -> None:
         self.n_features_to_select = n_features_to_select
-        self.step = step
         self.machine = machine
         self.C = C
         self.epsilon = epsilon
-        self.standardise_target = standardise_target
         self.tol = tol
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> LinearRFE:
@@ -71,42 +80,28 @@ class LinearRFE(SelectorMixin, BaseEstimator):
         Raises:
             RadlibError: for a parameter out of range, or one class only.
         """
-        if self.n_features_to_select < 1 or self.step < 1 or self.C <= 0 or self.epsilon < 0:
+        if self.n_features_to_select < 1 or self.C <= 0 or self.epsilon < 0:
             raise RadlibError(
-                f"LinearRFE cannot run with n_features_to_select={self.n_features_to_select}, step={self.step}, "
-                f"C={self.C}, epsilon={self.epsilon}",
-                remedy="the first two are at least 1, C is positive, epsilon is not negative",
+                f"LinearRFE cannot run with n_features_to_select={self.n_features_to_select}, C={self.C}, "
+                f"epsilon={self.epsilon}",
+                remedy="the first is at least 1, C is positive, epsilon is not negative",
             )
         data, target = validate_data(self, X, y, dtype=np.float64, y_numeric=self.machine == "svr")
         rows, signs, linear, sizes = self._machines(np.asarray(target))
         order = _eliminate(
             np.ascontiguousarray(data.T), rows, signs, linear, sizes,
-            float(self.C), min(int(self.n_features_to_select), data.shape[1]), int(self.step), float(self.tol),
+            float(self.C), min(int(self.n_features_to_select), data.shape[1]), float(self.tol),
         )  # fmt: skip
-        n_features = data.shape[1]
-        self.ranking_: IntArray = np.ones(n_features, dtype=np.int64)
-        # Features that left in one step share a rank, as in scikit-learn.
-        n_steps = -(-len(order) // self.step) if len(order) else 0
-        self.ranking_[order] = n_steps + 1 - np.arange(len(order)) // self.step
-        self.support_: npt.NDArray[np.bool_] = self.ranking_ == 1
+        self.ranking_: IntArray = np.ones(data.shape[1], dtype=np.int64)
+        self.ranking_[order] = len(order) + 1 - np.arange(len(order))
+        self.support_ = self.ranking_ == 1
         return self
-
-    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
-        check_is_fitted(self)
-        return self.support_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
 
     def _machines(self, y: npt.NDArray[Any]) -> tuple[IntArray, FloatArray, FloatArray, IntArray]:
         """Every binary machine as a dual problem: its rows of X, signs, linear term; padded, with their sizes."""
         if self.machine == "svr":
             goal = y.astype(np.float64)
-            if self.standardise_target:
-                spread = goal.std()
-                goal = (goal - goal.mean()) / (spread if spread > 0 else 1.0)
+            goal = (goal - goal.mean()) / (goal.std() or 1.0)
             n = len(goal)
             everyone = np.arange(n)
             rows = np.concatenate([everyone, everyone])[None]
@@ -144,7 +139,6 @@ def _eliminate(  # pragma: no cover - compiled
     sizes: IntArray,
     C: float,
     n_keep: int,
-    step: int,
     tol: float,
 ) -> IntArray:
     """The features in the order in which they leave. ``features`` is (features, subjects)."""
@@ -162,20 +156,14 @@ def _eliminate(  # pragma: no cover - compiled
             dual[m] = 0.0
             for i in range(size):
                 dual[m, rows[m, i]] += signs[m, i] * alphas[m, i]
-        remaining = p - gone
-        importance = _importance(features, kept, dual)
-        drop = min(step, remaining - n_keep)
-        worst = np.argsort(importance)[:drop] if drop > 1 else np.array([np.argmin(importance)])
-        stays = np.ones(remaining, dtype=np.bool_)
-        for f in worst:
-            column = features[kept[f]]
-            for i in range(n):
-                for j in range(n):
-                    kernel[i, j] -= column[i] * column[j]
-            left[gone] = kept[f]
-            gone += 1
-            stays[f] = False
-        kept = kept[stays]
+        worst = np.argmin(_importance(features, kept, dual))
+        column = features[kept[worst]]
+        for i in range(n):
+            for j in range(n):
+                kernel[i, j] -= column[i] * column[j]
+        left[gone] = kept[worst]
+        gone += 1
+        kept = np.delete(kept, worst)
     return left
 
 
@@ -282,14 +270,14 @@ def t_test_p(X: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
     return p
 
 
-class TTestFScore(SelectorMixin, BaseEstimator):
+class TTestFScore(_Selector):
     """Keep what a t-test finds different between two classes, then the highest F-scores (Li 2017, Methods).
 
     Args:
         alpha: features with p below stay for the ranking. Li 2017 uses 0.05.
         n_features_to_select: the most that stay; None keeps all below ``alpha``.
-        at_least: where fewer features pass the test, the smallest p-values fill up to this number, so that a fold
-            in which nothing is significant still has a model.
+            Where none passes the test the smallest p-value stays, so that a fold in which nothing is significant
+            still has a model.
 
     Attributes:
         p_values_: (features,) of the t-test.
@@ -297,38 +285,25 @@ class TTestFScore(SelectorMixin, BaseEstimator):
         support_: (features,) booleans.
     """
 
-    def __init__(self, *, alpha: float = 0.05, n_features_to_select: int | None = None, at_least: int = 1) -> None:
+    def __init__(self, *, alpha: float = 0.05, n_features_to_select: int | None = None) -> None:
         self.alpha = alpha
         self.n_features_to_select = n_features_to_select
-        self.at_least = at_least
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> TTestFScore:
         """Select on (subjects, features) ``X``, finite, and two-class ``y``."""
-        if not 0 < self.alpha <= 1 or self.at_least < 1:
-            raise RadlibError(
-                f"alpha={self.alpha} and at_least={self.at_least} select nothing",
-                remedy="alpha lies above 0 and up to 1, at_least is 1 or more",
-            )
+        if not 0 < self.alpha <= 1:
+            raise RadlibError(f"alpha={self.alpha} selects nothing", remedy="alpha lies above 0 and up to 1")
         data, target = validate_data(self, X, y, dtype=np.float64)
         self.p_values_ = t_test_p(data, target)
         self.scores_ = f_score(data, target)
         passed = self.p_values_ < self.alpha if self.alpha < 1 else np.ones(data.shape[1], dtype=bool)
-        if passed.sum() < self.at_least:
-            passed[np.argsort(self.p_values_, kind="stable")[: self.at_least]] = True
+        if not passed.any():
+            passed[np.argmin(self.p_values_)] = True
         most = data.shape[1] if self.n_features_to_select is None else self.n_features_to_select
         ranked = np.argsort(np.where(passed, -self.scores_, np.inf), kind="stable")
         self.support_ = np.zeros(data.shape[1], dtype=bool)
         self.support_[ranked[: min(most, int(passed.sum()))]] = True
         return self
-
-    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
-        check_is_fitted(self)
-        return self.support_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
 
 
 def _two_classes(X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -17,22 +17,16 @@ from radlib.stats.selection import TTestFScore
 
 
 class TableCleaner(TransformerMixin, BaseEstimator):
-    """Fill gaps with the training median, drop what does not vary in the training set, and standardise.
+    """Fill gaps with the training median, drop what does not vary in the training set, and standardise (ddof 0).
 
     A radiomic table has gaps by construction: a tumour without enhancement has no texture of its enhancing part.
     Infinite values count as gaps. Median, constancy, mean and standard deviation all come from the training set. The
     work is a few array operations (scikit-learn's imputer takes most of the time of a leave-one-out run).
 
-    Args:
-        standardise: subtract the training mean and divide by the training standard deviation (ddof 0).
-
     Attributes:
         medians_: ``(features,)``; NaN for a feature without any value, which is dropped.
         kept_: ``(features,)`` booleans.
     """
-
-    def __init__(self, *, standardise: bool = True) -> None:
-        self.standardise = standardise
 
     def fit(self, X: ArrayLike, y: Any = None) -> TableCleaner:
         """Learn from ``X`` ``(subjects, features)``, numbers with gaps."""
@@ -46,8 +40,8 @@ class TableCleaner(TransformerMixin, BaseEstimator):
         spread = np.ptp(filled, axis=0) if len(filled) else np.zeros(data.shape[1])
         # a column that differs in its last digits only is constant: standardising it would make signal of rounding
         self.kept_ = (known > 0) & (spread > 1e-12 * np.abs(np.nan_to_num(self.medians_)))
-        self.centre_ = filled[:, self.kept_].mean(axis=0) if self.standardise else np.zeros(self.kept_.sum())
-        self.scale_ = filled[:, self.kept_].std(axis=0) if self.standardise else np.ones(self.kept_.sum())
+        self.centre_ = filled[:, self.kept_].mean(axis=0)
+        self.scale_ = filled[:, self.kept_].std(axis=0)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:

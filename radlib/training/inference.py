@@ -1,4 +1,4 @@
-"""Trained networks on whole volumes: slice by slice, or by a sliding window, with flips and ensembles."""
+"""Trained networks on whole volumes: slice by slice, or by a sliding window, with ensembles."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from radlib.core.device import pick_device
 from radlib.core.errors import RadlibError
 from radlib.data.store import ImageStore
 from radlib.training.settings import Precision, precision_on
+
+WINDOWS = 4
+"""Sliding windows at a time."""
 
 Activation = Literal["softmax", "sigmoid"] | None
 Network = nn.Module | Callable[[torch.Tensor], torch.Tensor]
@@ -36,20 +39,16 @@ def predict_slices(
     network: Network | Sequence[Network],
     image: torch.Tensor,
     *,
-    axis: int = 2,
-    flips: Sequence[int] = (),
     activation: Activation = "softmax",
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int = 32,
 ) -> torch.Tensor:
-    """Apply a 2D network to every slice.
+    """Apply a 2D network to every axial slice.
 
     Args:
         network: maps ``(B, C, H, W)`` to ``(B, K, H, W)``; of several, the mean of their outputs is taken.
         image: ``(C, X, Y, Z)``.
-        axis: of the slices; 2 is axial.
-        flips: axes of a slice (0, 1) along which a mirrored copy is predicted too, mirrored back and averaged.
         activation: applied before averaging.
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: of autocast.
@@ -58,11 +57,11 @@ def predict_slices(
     Returns:
         ``(K, X, Y, Z)`` float32 on the CPU.
     """
-    slices = image.movedim(axis + 1, 0)
+    slices = image.movedim(3, 0)
 
     def one(net: Network, where: torch.device) -> torch.Tensor:
-        parts = [_flipped(net, part.to(where), flips, activation).cpu() for part in slices.split(batch_size)]
-        return torch.cat(parts).movedim(0, axis + 1)
+        parts = [_active(net(part.to(where)), activation).cpu() for part in slices.split(batch_size)]
+        return torch.cat(parts).movedim(0, 3)
 
     return _mean(network, one, device=device, precision=precision)
 
@@ -73,11 +72,9 @@ def predict_volume(
     *,
     roi: Sequence[int] | None = None,
     overlap: float = 0.5,
-    flips: Sequence[int] = (),
     activation: Activation = "softmax",
     device: str = "auto",
     precision: Precision = "auto",
-    batch_size: int = 4,
 ) -> torch.Tensor:
     """Apply a 3D network to a volume.
 
@@ -86,11 +83,9 @@ def predict_volume(
         image: ``(C, X, Y, Z)``.
         roi: size of the sliding window (MONAI's, with Gaussian weights); None takes the volume at once.
         overlap: share of a window that the next one covers again.
-        flips: axes (0, 1, 2) along which a mirrored copy is predicted too, mirrored back and averaged.
         activation: applied before averaging.
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: of autocast.
-        batch_size: windows at a time.
 
     Returns:
         ``(K, X, Y, Z)`` float32 on the CPU.
@@ -98,14 +93,14 @@ def predict_volume(
 
     def one(net: Network, where: torch.device) -> torch.Tensor:
         def predict(part: torch.Tensor) -> torch.Tensor:
-            return _flipped(net, part, flips, activation)
+            return _active(net(part), activation)
 
         whole = image[None].to(where)
         if roi is None or all(edge >= length for edge, length in zip(roi, image.shape[1:], strict=True)):
             return predict(whole)[0].cpu()
         from monai.inferers import sliding_window_inference
 
-        out = sliding_window_inference(whole, tuple(roi), batch_size, predict, overlap=overlap, mode="gaussian")
+        out = sliding_window_inference(whole, tuple(roi), WINDOWS, predict, overlap=overlap, mode="gaussian")
         assert isinstance(out, torch.Tensor)
         return out[0].cpu()
 
@@ -148,16 +143,8 @@ def _evaluating(network: Network, device: torch.device) -> Iterator[None]:
         network.train(was)
 
 
-def _flipped(network: Network, batch: torch.Tensor, flips: Sequence[int], activation: Activation) -> torch.Tensor:
-    """The mean over no flip and each single flip, float32."""
-
-    def predict(part: torch.Tensor) -> torch.Tensor:
-        out = network(part).float()
-        if activation == "softmax":
-            return out.softmax(dim=1)
-        return out.sigmoid() if activation == "sigmoid" else out
-
-    total = predict(batch)
-    for flip in flips:
-        total = total + predict(batch.flip(flip + 2)).flip(flip + 2)
-    return total / (1 + len(flips))
+def _active(logits: torch.Tensor, activation: Activation) -> torch.Tensor:
+    out = logits.float()
+    if activation == "softmax":
+        return out.softmax(dim=1)
+    return out.sigmoid() if activation == "sigmoid" else out

@@ -44,14 +44,12 @@ def _question(*, n: int = 40, p: int = 60, signal: float = 0.0, seed: int = 0) -
 
 def test_cleaner_by_hand() -> None:
     train = pd.DataFrame({"a": [1.0, 3.0, np.nan, 8.0], "b": 5.0, "c": np.nan, "d": [0.0, np.inf, 2.0, 4.0]})
-    cleaner = TableCleaner(standardise=False).fit(train)
+    cleaner = TableCleaner().fit(train)
     assert cleaner.get_feature_names_out().tolist() == ["a", "d"]
-    assert cleaner.transform(train).tolist() == [[1, 0], [3, 2], [3, 2], [8, 4]]
+    filled = np.array([[1, 0], [3, 2], [3, 2], [8, 4.0]])
+    np.testing.assert_allclose(cleaner.transform(train), (filled - filled.mean(axis=0)) / filled.std(axis=0))
     unseen = pd.DataFrame({"a": [np.nan], "b": [9.0], "c": [1.0], "d": [-np.inf]})
-    assert cleaner.transform(unseen).tolist() == [[3, 2]]
-    scaled = TableCleaner().fit_transform(train)
-    assert scaled.mean(axis=0) == pytest.approx([0, 0])
-    assert scaled.std(axis=0) == pytest.approx([1, 1])
+    np.testing.assert_array_equal(cleaner.transform(unseen), cleaner.transform(train)[1:2])
     with pytest.raises(RadlibError, match="does not match"):
         cleaner.transform(train[["a", "b"]])
 

@@ -44,21 +44,20 @@ ALBUMIN, PROTEIN, KG = OVARIAN[:, 0], OVARIAN[:, 1], 10 - OVARIAN[:, 2]
 
 def test_metrics_counted_by_hand() -> None:
     table = Confusion(tp=6, fp=2, tn=8, fn=4)
-    assert table.n == 20
-    assert table.accuracy == 14 / 20
-    assert table.sensitivity == 6 / 10
-    assert table.specificity == 8 / 10
-    assert table.ppv == 6 / 8
-    assert table.npv == 8 / 12
-    assert table.balanced_accuracy == pytest.approx(0.7)
-    assert table.mcc == pytest.approx((6 * 8 - 2 * 4) / math.sqrt(8 * 10 * 12 * 10))
+    assert table.metric("accuracy") == 14 / 20
+    assert table.metric("sensitivity") == 6 / 10
+    assert table.metric("specificity") == 8 / 10
+    assert table.metric("ppv") == 6 / 8
+    assert table.metric("npv") == 8 / 12
+    assert table.metric("balanced_accuracy") == pytest.approx(0.7)
+    assert table.metric("mcc") == pytest.approx((6 * 8 - 2 * 4) / math.sqrt(8 * 10 * 12 * 10))
 
 
 def test_the_published_radiomics_row_of_li_2017_follows_from_its_counts() -> None:
     # 76 mutant and 34 wild-type patients; 63 and 25 right give every printed number of Table 2(a)
     table = Confusion(tp=63, fp=9, tn=25, fn=13)
     printed = (0.8000, 0.8289, 0.7353, 0.8750, 0.6579, 0.5483)
-    found = (table.accuracy, table.sensitivity, table.specificity, table.ppv, table.npv, table.mcc)
+    found = [table.metric(name) for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv", "mcc")]
     assert np.round(np.array(found, dtype=float), 4) == pytest.approx(printed, abs=1e-4)
 
 
@@ -69,13 +68,13 @@ def test_counting() -> None:
 
 def test_undefined_metrics_are_nan() -> None:
     nobody_called = Confusion(tp=0, fp=0, tn=7, fn=3)
-    assert math.isnan(nobody_called.ppv)  # type: ignore[arg-type]
-    assert math.isnan(nobody_called.mcc)  # type: ignore[arg-type]
-    assert nobody_called.npv == 0.7
+    assert math.isnan(nobody_called.metric("ppv"))  # type: ignore[arg-type]
+    assert math.isnan(nobody_called.metric("mcc"))  # type: ignore[arg-type]
+    assert nobody_called.metric("npv") == 0.7
     no_positives = Confusion(tp=0, fp=1, tn=2, fn=0)
-    assert math.isnan(no_positives.sensitivity)  # type: ignore[arg-type]
-    assert math.isnan(no_positives.balanced_accuracy)  # type: ignore[arg-type]
-    assert math.isnan(Confusion(0, 0, 0, 0).accuracy)  # type: ignore[arg-type]
+    assert math.isnan(no_positives.metric("sensitivity"))  # type: ignore[arg-type]
+    assert math.isnan(no_positives.metric("balanced_accuracy"))  # type: ignore[arg-type]
+    assert math.isnan(Confusion(0, 0, 0, 0).metric("accuracy"))  # type: ignore[arg-type]
 
 
 def test_random_predictions_agree_with_scikit_learn() -> None:
@@ -211,8 +210,6 @@ def test_intervals_say_how_they_were_made() -> None:
     assert found["accuracy"].method == "wilson"
     assert found["mcc"].method == "bootstrap BCa"
     assert math.isnan(found["brier"].value)  # no probabilities were given
-    exact = evaluate(one, proportions="clopper-pearson", n_boot=200)
-    assert exact["accuracy"].low < found["accuracy"].low
     two = Predictions.of(OUTCOME, [ALBUMIN > 3, PROTEIN > 6], score=[ALBUMIN, PROTEIN])
     assert {e.method for name, e in evaluate(two, n_boot=200).items() if name != "brier"} == {"bootstrap BCa"}
 

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.cohort import Cohort
-from radlib.stats.baselines import age_model
+from radlib.stats.baselines import clinical_model
 from radlib.stats.protocols import AS_PUBLISHED, ProtocolRun, Splitter, out_of_fold, three_protocols
 from radlib.stats.selection import LinearRFE
 from radlib.stats.survival import (
@@ -208,7 +208,7 @@ def run_reading(
         preparation=fusion(study, n_radiomic=n_radiomic, n_genomic=n_genomic, reading=reading, C=C),
         splitter=splitter,
         clinical=study.X[["age"]],
-        rules={AGE_RULE: rule if by_days else age_model()},
+        rules={AGE_RULE: rule if by_days else clinical_model("age")},
         n_permutations=n_permutations,
         strata=study.classes,
         fit_on=study.event == 1 if deaths_only else None,

@@ -19,7 +19,7 @@ from radlib.data.splits import Split
 from radlib.papers.mehra2022.acgan import CLASSES, generate
 from radlib.papers.mehra2022.networks import FeatureGenerator
 from radlib.papers.mehra2022.study import Fold
-from radlib.stats.baselines import age_model
+from radlib.stats.baselines import clinical_model
 from radlib.stats.generated import frechet_distance, memorised, precision_recall
 from radlib.stats.intervals import WeightedStatistic, bootstrap
 from radlib.study.estimates import class_estimates, standard_table
@@ -147,7 +147,7 @@ def rules(cohort: Cohort, folds: Sequence[Fold]) -> pd.DataFrame:
             "size": _fitted(make_pipeline(StandardScaler(), LogisticRegression()), size, grade, train, test),
         }
         if clinic["age"].notna().any():
-            models["age"] = _fitted(age_model(), clinic, grade, train, test)
+            models["age"] = _fitted(clinical_model("age"), clinic, grade, train, test)
         for name, p in models.items():
             rows.append(fold.predictions(subjects.iloc[fold.test].map(p).to_numpy(float)).assign(arm=name, run=0))
     return pd.concat(rows, ignore_index=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from radlib.core.errors import RadlibError, problems_of
 from radlib.data.cohort import Cohort
+from radlib.data.nifti import Volume
 from radlib.data.regions import region_mask
 from radlib.features.api import compute_features
 from radlib.features.api import feature_names as ibsi_names
@@ -20,19 +21,8 @@ from radlib.features.islam71 import Islam71Settings, feature_names, islam71
 from radlib.features.li671 import Li671Settings, Modality, li671, li671_names
 from radlib.features.settings import Discretisation, FeatureSettings
 
-
-class Compute(Protocol):
-    """The features of one subject: name and value."""
-
-    def __call__(
-        self, cohort: Cohort, subject: str, settings: Any, *, device: torch.device | str = "cpu"
-    ) -> Mapping[str, float]: ...
-
-
-class Names(Protocol):
-    """The names of the features that settings give."""
-
-    def __call__(self, settings: Any) -> list[str]: ...
+#: The features of an image (None where the modality is missing) in labels: name and value.
+Values = Callable[[np.ndarray | None, Volume, Any, torch.device | str], Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +34,8 @@ class Preset:
         version: raised whenever a value would change.
         description: one line, with the source.
         settings: the model of its settings; a file with extracted features holds them.
-        compute: cohort, subject, settings -> name and value of every feature; counted on ``device``, except where the
-            set is too small for it to matter.
+        values: what computes them, of an image, labels, settings and device; on the device, except where the set is
+            too small for it to matter.
         names: the names of its features, always the same number in the same order.
     """
 
@@ -53,8 +43,17 @@ class Preset:
     version: int
     description: str
     settings: type[BaseModel]
-    compute: Compute
-    names: Names
+    values: Values
+    names: Callable[[Any], list[str]]
+
+    def compute(
+        self, cohort: Cohort, subject: str, settings: Any, *, device: torch.device | str = "cpu"
+    ) -> dict[str, float]:
+        """Name and value of every feature of one subject."""
+        labels = cohort.labels(subject)
+        image = cohort.volume(subject, settings.modality).data if cohort.has(subject, settings.modality) else None
+        found = self.values(image, labels, settings, device)
+        return {str(name): float(value) for name, value in found.items()}
 
     def parse(self, values: Mapping[str, Any] | None, *, file: Path | None = None) -> BaseModel:
         """Settings from plain values, e.g. of the YAML file ``file``.
@@ -90,37 +89,13 @@ class IbsiSettings(BaseModel):
     )
 
 
-def _image(cohort: Cohort, subject: str, modality: str) -> np.ndarray | None:
-    available = isinstance(cohort.participants.loc[subject, modality], str)
-    return cohort.volume(subject, modality).data if available else None
-
-
-def _islam71(
-    cohort: Cohort, subject: str, settings: Islam71Settings, *, device: torch.device | str = "cpu"
-) -> Mapping[str, float]:
-    labels = cohort.labels(subject)
-    image = _image(cohort, subject, settings.modality)
-    return islam71(image, labels.data, spacing=labels.spacing, settings=settings)
-
-
-def _li671(
-    cohort: Cohort, subject: str, settings: Li671Settings, *, device: torch.device | str = "cpu"
-) -> Mapping[str, float]:
-    labels = cohort.labels(subject)
-    image = _image(cohort, subject, settings.modality)
-    return li671(image, region_mask(labels.data, "wt"), spacing=labels.spacing, settings=settings, device=device)
-
-
 def _ibsi(
-    cohort: Cohort, subject: str, settings: IbsiSettings, *, device: torch.device | str = "cpu"
-) -> Mapping[str, float]:
-    labels = cohort.labels(subject)
-    image = _image(cohort, subject, settings.modality)
+    image: np.ndarray | None, labels: Volume, settings: IbsiSettings, device: torch.device | str
+) -> dict[str, float]:
     if image is None:
         return dict.fromkeys(ibsi_names(settings.features), float("nan"))
     mask = region_mask(labels.data, settings.region)
-    found = compute_features(image, mask, labels.spacing, settings.features, device=device)
-    return {str(name): float(value) for name, value in found.items()}
+    return dict(compute_features(image, mask, labels.spacing, settings.features, device=device))
 
 
 PRESETS: dict[str, Preset] = {
@@ -129,7 +104,9 @@ PRESETS: dict[str, Preset] = {
         version=1,
         description="The 71 geometry, shape and intensity features of Islam 2020, section II.C.1",
         settings=Islam71Settings,
-        compute=_islam71,
+        values=lambda image, labels, settings, _: islam71(
+            image, labels.data, spacing=labels.spacing, settings=settings
+        ),
         names=lambda settings: feature_names(),
     ),
     "li671": Preset(
@@ -137,7 +114,9 @@ PRESETS: dict[str, Preset] = {
         version=1,
         description="671 features of intensity, shape, texture and wavelets, the conventional arm of Li 2017",
         settings=Li671Settings,
-        compute=_li671,
+        values=lambda image, labels, settings, device: li671(
+            image, region_mask(labels.data, "wt"), spacing=labels.spacing, settings=settings, device=device
+        ),
         names=li671_names,
     ),
     "ibsi": Preset(
@@ -145,7 +124,7 @@ PRESETS: dict[str, Preset] = {
         version=1,
         description="Every family of the IBSI reference manual; the settings choose, PyRadiomics definitions included",
         settings=IbsiSettings,
-        compute=_ibsi,
+        values=_ibsi,
         names=lambda settings: ibsi_names(settings.features),
     ),
 }

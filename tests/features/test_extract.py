@@ -12,7 +12,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import COLUMNS, Cohort
 from radlib.features.extract import METADATA, extract_cohort
-from radlib.features.presets import PRESETS
+from radlib.features.presets import PRESETS, Preset
 from tests.data.test_nifti import ORDERS, stored
 
 
@@ -60,18 +60,15 @@ def test_a_bad_subject_is_named_and_the_rest_goes_on(cohort: Cohort, tmp_path: P
 
 def test_an_interrupted_run_goes_on(cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[str] = []
-    whole = PRESETS["islam71"].compute
+    whole = Preset.compute
 
-    def stop_at_c(cohort: Cohort, subject: str, settings: object, **options: object) -> dict[str, float]:
+    def stop_at_c(self: Preset, cohort: Cohort, subject: str, settings: object, **options: object) -> dict[str, float]:
         computed.append(subject)
         if subject == "c" and computed.count("c") == 1:
             raise KeyboardInterrupt
-        return dict(whole(cohort, subject, settings, **options))  # type: ignore[arg-type]
+        return whole(self, cohort, subject, settings, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(
-        "radlib.features.extract.find_preset",
-        lambda name: type(PRESETS[name])(**{**PRESETS[name].__dict__, "compute": stop_at_c}),
-    )
+    monkeypatch.setattr(Preset, "compute", stop_at_c)
     with pytest.raises(KeyboardInterrupt):
         extract_cohort(cohort, preset="islam71", out=tmp_path / "f.parquet")
     assert not (tmp_path / "f.parquet").exists()

@@ -1,7 +1,8 @@
 """Gates on evidence: what must hold before a claim is called *as claimed* or *reversed*; else it is *open*.
 
 A word needs at least five trainings an arm, a paired contrast whose crossed interval excludes zero, networks that beat
-the trivial rule of their task, learning curves that are flat at their end, and a comparator above the majority.
+the trivial rule of their task, learning curves that are flat at their end, and a comparator above its own rule (the
+majority, where the task is a classification). A claim of several contrasts has one word by :func:`joint`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GATES: dict[str, str] = {
     "interval": "the interval of the paired difference holds 0",
     "competence": "a network is not above the trivial rule of its task",
     "convergence": f"a learning curve still changes by {FLAT} or more in its last quarter",
-    "comparator": "the comparator is not above the majority",
+    "comparator": "the comparator is not above its own rule",
 }
 """Every gate by its slug, in the order in which they are named, with what it means that it fails."""
 
@@ -56,9 +57,10 @@ def verdict(
     *,
     runs: int,
     competence: Mapping[str, Estimate],
-    curves: Mapping[str, float],
+    curves: Mapping[str, float] | None,
     comparator: Estimate | None = None,
     claimed: Literal[1, -1] = 1,
+    margin: float = 0.0,
 ) -> Verdict:
     """The word that a paired contrast earns.
 
@@ -68,19 +70,40 @@ def verdict(
         competence: by arm, its paired contrast with the trivial rule (two thresholds, the straight line, the majority).
             An empty mapping fails: a network that was compared with nothing is not known to be competent.
         curves: by arm, the change in the last quarter (:func:`last_quarter_change`); NaN, or an empty mapping, fails.
-        comparator: the second arm minus the majority, where the task is a classification.
+            None for models that are not trained in steps, such as a linear SVM.
+        comparator: the second arm minus its own rule, where the claim needs a second arm that works.
         claimed: the sign that the claim gives the contrast.
+        margin: for a claim of *no worse than*: by how much the first arm may fall behind, in the contrast's unit. The
+            interval is then held against minus the margin.
     """
+    value, low, high = (claimed * limit + margin for limit in (contrast.value, contrast.low, contrast.high))
+    low, high = sorted((low, high)) if low == low and high == high else (low, high)
     failed = {
         "trainings": runs < LEAST_RUNS,
-        "interval": not (contrast.low > 0 or contrast.high < 0),
+        "interval": not (low > 0 or high < 0),
         "competence": not competence or not all(one.low > 0 for one in competence.values()),
-        "convergence": not curves or not all(change < FLAT for change in curves.values()),
+        "convergence": curves is not None and not (curves and all(change < FLAT for change in curves.values())),
         "comparator": comparator is not None and not comparator.low > 0,
     }
     if any(failed.values()):
         return Verdict("open", tuple(name for name in GATES if failed[name]))
-    return Verdict("as claimed" if contrast.value * claimed > 0 else "reversed")
+    return Verdict("as claimed" if value > 0 else "reversed")
+
+
+def joint(verdicts: Sequence[Verdict]) -> Verdict:
+    """The word on a claim of several contrasts, all of which it asserts.
+
+    One that is reversed reverses the claim; else one that is open leaves it open, with the gates that failed anywhere.
+
+    Raises:
+        RadlibError: without a verdict.
+    """
+    if not verdicts:
+        raise RadlibError("a claim without a contrast has no word", remedy="declare what decides it")
+    words = {one.word for one in verdicts}
+    if words == {"as claimed"} or "reversed" in words:
+        return Verdict("reversed" if "reversed" in words else "as claimed")
+    return Verdict("open", tuple(name for name in GATES if any(name in one.failed for one in verdicts)))
 
 
 def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:

@@ -45,6 +45,10 @@ class Study:
         """The jobs that neither lie here nor are kept, and that a job which lacks needs."""
         return missing(job for jobs in self.arms.values() for job in jobs)
 
+    def only(self, *arms: str) -> Study:
+        """The study with these arms alone."""
+        return Study(self.name, {arm: self.arms[arm] for arm in arms}, titles=self.titles, runs=self._runs)
+
     def run(self) -> Study:
         """Compute what lacks, with progress; what is there is left alone."""
         run_jobs(self.missing(), name=self.name)

@@ -7,7 +7,7 @@ import pytest
 
 from radlib.core.errors import RadlibError
 from radlib.stats.intervals import Estimate
-from radlib.study.gates import GATES, last_quarter_change, verdict
+from radlib.study.gates import GATES, Verdict, joint, last_quarter_change, verdict
 
 ABOVE, AROUND, BELOW = Estimate(0.1, 0.05, 0.15), Estimate(0.1, -0.05, 0.25), Estimate(-0.1, -0.15, -0.05)
 GOOD = {"contrast": ABOVE, "runs": 5, "competence": {"a": ABOVE, "b": ABOVE}, "curves": {"a": 0.009, "b": 0.0}}
@@ -62,3 +62,26 @@ def test_change_in_the_last_quarter() -> None:
     assert found["short"] != found["short"]
     with pytest.raises(RadlibError, match="auc"):
         last_quarter_change(history, "auc")
+
+
+def test_models_without_steps_have_no_curve() -> None:
+    assert verdict(**GOOD | {"curves": None}).word == "as claimed"  # type: ignore[arg-type]
+
+
+def test_no_worse_than() -> None:
+    level = Estimate(0.0, -0.01, 0.01)
+    assert verdict(**GOOD | {"contrast": level}).failed == ("interval",)  # type: ignore[arg-type]
+    assert verdict(**GOOD | {"contrast": level}, margin=0.02).word == "as claimed"  # type: ignore[arg-type]
+    assert verdict(**GOOD | {"contrast": level}, margin=0.02, claimed=-1).word == "as claimed"  # type: ignore[arg-type]
+    assert verdict(**GOOD | {"contrast": BELOW}, margin=0.02).word == "reversed"  # type: ignore[arg-type]
+    assert verdict(**GOOD | {"contrast": BELOW}, margin=0.08).failed == ("interval",)  # type: ignore[arg-type]
+
+
+def test_a_claim_of_several_contrasts() -> None:
+    good, bad, unknown = Verdict("as claimed"), Verdict("reversed"), Verdict("open", ("interval",))
+    assert joint([good, good]) == good
+    assert joint([good, unknown]) == unknown
+    assert joint([good, bad, unknown]) == bad
+    assert joint([unknown, Verdict("open", ("trainings",))]).failed == ("trainings", "interval")
+    with pytest.raises(RadlibError, match="without a contrast"):
+        joint([])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from radlib.book.claims import claims
 from radlib.book.ledger.collect import collect
 from radlib.book.ledger.verdict import AS_PUBLISHED, COMPARABLE, CONTROL, LEAKAGE_FREE, VERDICTS, Entry, Finding
 from radlib.book.ledger.verdict import deciding as decides
@@ -58,6 +59,7 @@ def _page(template: str, entries: Sequence[Entry]) -> str:
     values: dict[str, Any] = {
         "total": len(entries), "papers": list(load_all().values()), "tables": tables, "places": PLACES, "kinds": KINDS,
         "verdicts": VERDICTS, "comparable": COMPARABLE, "by_key": {entry.published.key: entry for entry in entries},
+        "claims": {paper: [claim for claim in claims().values() if claim.paper == paper] for paper in load_all()},
         "notes": {paper: _notes([entry for part in parts.values() for entry in part])
                   for paper, parts in tables.items()},
     }  # fmt: skip

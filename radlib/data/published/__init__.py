@@ -8,13 +8,13 @@ from radlib.data.published.arithmetic import Check
 from radlib.data.published.declared import Evidence, Measure
 from radlib.data.published.manifest import evidence, load_all, load_paper, published, published_values
 from radlib.data.published.relations import check, check_all
-from radlib.data.published.schema import PAPERS, Claim, Paper, PublishedValue
+from radlib.data.published.schema import PAPERS, Likeness, Paper, PublishedValue
 
 __all__ = [
     "PAPERS",
     "Check",
-    "Claim",
     "Evidence",
+    "Likeness",
     "Measure",
     "Paper",
     "PublishedValue",

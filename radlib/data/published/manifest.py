@@ -102,11 +102,6 @@ def evidence() -> dict[str, Evidence]:
 
 def _entries(paper: Paper) -> dict[str, PublishedValue]:
     values = {value.key: value for value in (*_table_cells(paper), *_statements(paper), *_figures(paper))}
-    for name in (name for claim in paper.claims for name in claim.keys):
-        if f"{paper.key}.{name}" not in values:
-            raise RadlibError(
-                f"a claim of {paper.key} rests on {name!r}, which is no entry", remedy="correct the key in the manifest"
-            )
     remarks: dict[str, list[Remark]] = {}
     for remark in paper.remarks:
         for pattern in remark.keys:

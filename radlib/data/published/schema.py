@@ -15,7 +15,7 @@ anything else      text
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -116,31 +116,34 @@ class Remark(_Strict):
     relation: Name | None = None
 
 
-class Claim(_Strict):
-    """A headline claim of the paper in our words, and the entries that bear it: keys without the paper's name.
+Alike = Literal["same", "analogous"]
 
-    ``ascending`` holds chains of keys from the least to the greatest as claimed, ``positive`` differences that are
-    claimed to be above 0: what was measured for them tells whether the claim holds. A claim without either is one of a
-    value, which the verdict on its entries decides.
+
+class Likeness(_Strict):
+    """How far a chapter's run on real data is like the paper's study.
+
+    Attributes:
+        patients, features, protocol: of the paper's kind (``same``) or only like it (``analogous``).
+        because: the reason, which every page shows beside such a result.
     """
 
-    says: Text
-    keys: tuple[Name, ...] = Field(min_length=1)
-    ascending: tuple[tuple[Name, ...], ...] = ()
-    positive: tuple[Name, ...] = ()
+    patients: Alike
+    features: Alike
+    protocol: Alike
+    because: Text
 
-    @model_validator(mode="after")
-    def _rests_on_keys(self) -> Claim:
-        for name in (*(name for chain in self.ascending for name in chain), *self.positive):
-            if name not in self.keys:
-                raise ValueError(f"{name!r} decides the claim and is not among its keys")
-        if any(len(chain) < 2 for chain in self.ascending):
-            raise ValueError("a chain of one key has no order")
-        return self
+    @property
+    def same(self) -> bool:
+        """Whether all three are of the paper's kind."""
+        return self.patients == self.features == self.protocol == "same"
 
 
 class Paper(_Strict):
-    """One paper's manifest."""
+    """One paper's manifest.
+
+    ``claims`` is read by :mod:`radlib.book.claims`: what decides a claim is the book's, and no job depends on it.
+    ``real`` says of chapters how their runs on real data relate to the paper; one that is not named is analogous.
+    """
 
     key: Literal["islam2020", "ge2020", "zhang2021", "li2017", "mehra2022"]
     citation: Name
@@ -154,7 +157,8 @@ class Paper(_Strict):
     tables: dict[Name, Table]
     text: dict[Name, Statement]
     figures: dict[Name, Figure]
-    claims: tuple[Claim, ...] = Field(min_length=1)
+    claims: tuple[dict[str, Any], ...] = Field(min_length=1)
+    real: dict[Name, Likeness] = Field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 

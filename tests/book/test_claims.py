@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from radlib.book import claims as module
-from radlib.book.claims import Claim, Decision, claims, decide, declared_arms, keep_decisions, word_of
+from radlib.book.claims import Claim, Contrast, Decision, claims, decide, declared_arms, keep_decisions, word_of
 from radlib.core.errors import RadlibError
 from radlib.study.jobs import job
 from radlib.study.store import Work
@@ -50,7 +50,8 @@ def claim(**changes: Any) -> Claim:
         "group": "wt", "rule": {"arm": "rule", "fixed": True}, "comparator": {"arm": "rule", "fixed": True},
         "curves": [{"study": "chapter.networks", "metric": "dice_mean", "arms": ["new", "old"]}],
     }  # fmt: skip
-    return Claim(name="one", short="s", says="s", settle="s", keys=("a",), decided=(contrast | changes,))
+    decided = (Contrast.model_validate(contrast | changes),)
+    return Claim(name="one", short="s", says="s", settle="s", keys=("a",), decided=decided)
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *, compute: bool = True, **arms: Any) -> None:
@@ -134,7 +135,14 @@ def test_classes_are_held_against_the_majority(
     monkeypatch: pytest.MonkeyPatch, metric: str, signal: float, word: str
 ) -> None:
     planned(monkeypatch, new=[classified(signal=signal, seed=run, slices=3) for run in RUNS])
-    how = {"second": "majority", "rule": "majority", "comparator": None, "curves": [], "metric": metric, "group": "all"}
+    how: dict[str, Any] = {
+        "second": "majority",
+        "rule": "majority",
+        "comparator": None,
+        "curves": [],
+        "metric": metric,
+        "group": "all",
+    }
     (found,) = decide(claim(**how, pooled=True))
     assert found.word == word
     if signal:
@@ -144,7 +152,7 @@ def test_classes_are_held_against_the_majority(
 
 def test_repeats_of_one_job_are_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     planned(monkeypatch, new=classified(signal=0.4, seed=0, repeats=6), old=classified(signal=0.05, seed=1, repeats=6))
-    how = {"rule": "majority", "comparator": None, "curves": [], "metric": "accuracy", "group": "all"}
+    how: dict[str, Any] = {"rule": "majority", "comparator": None, "curves": [], "metric": "accuracy", "group": "all"}
     how["run"] = "repeat"
     (found,) = decide(claim(**how))
     assert (found.runs, found.word) == (6, "as claimed")

@@ -64,7 +64,7 @@ from radlib.core.titles import METRIC_TITLES
 from radlib.papers.zhang2021 import figures, tables
 from radlib.papers.zhang2021.tables import COMPARED, PLACES
 from radlib.plots.curves import loss_figure
-from radlib.stats.paired import paired_difference
+from radlib.stats.intervals import mean_estimate
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import contrasts, estimates
 from radlib.study.gates import last_quarter_change
@@ -272,7 +272,7 @@ found = pretraining.result("transition").scores.pivot(index=["group", "subject"]
 rows = []
 for group, title in directions.items():
     part = found.loc[group]
-    gap = paired_difference(part["error"], part["error_of_mean"], **resampled)
+    gap = mean_estimate(part["error"] - part["error_of_mean"], **resampled)
     rows.append({
         "direction": title, "error": part["error"].mean(), "error of the mean": part["error_of_mean"].mean(),
         "difference": gap.value, "low": gap.low, "high": gap.high, "n": gap.n,

@@ -95,22 +95,18 @@ def feature_names(settings: FeatureSettings) -> list[str]:
 def settings_from_pyradiomics(
     setting: Mapping[str, Any],
     *,
-    image_types: Mapping[str, Mapping[str, Any]] | None = None,
     feature_classes: Sequence[str] | None = None,
-    slice_axis: int = 2,
 ) -> FeatureSettings:
-    """Settings out of a PyRadiomics parameter file's ``setting``, ``imageType`` and ``featureClass``.
+    """Settings out of PyRadiomics' own ``setting`` and feature classes, for the original image; z is the last axis.
 
     Args:
         setting: PyRadiomics' settings; what does not bear on values (``label``, ``additionalInfo``) is passed over.
-        image_types: enabled image types with their own settings (``{"LoG": {"sigma": [1, 3]}}``); original if None.
         feature_classes: classes to compute; PyRadiomics' default where None.
-        slice_axis: the array axis that is PyRadiomics' first (z).
 
     Raises:
         RadlibError: for a setting that has no counterpart here, with its value.
     """
-    values: dict[str, Any] = {"definitions": "pyradiomics", "slice_axis": slice_axis}
+    values: dict[str, Any] = {"definitions": "pyradiomics"}
     given = {key: value for key, value in setting.items() if value is not None}
     for key, needed in (("distances", [1]), ("removeOutliers", None), ("symmetricalGLCM", True)):
         if key in given and given[key] != needed:
@@ -125,7 +121,7 @@ def settings_from_pyradiomics(
     values["merge_directions"] = "weightingNorm" in given
     if given.get("force2Ddimension", 0) != 0:
         raise RadlibError(
-            "PyRadiomics setting force2Ddimension is expressed by slice_axis", remedy="give slice_axis instead"
+            "PyRadiomics setting force2Ddimension has no counterpart here", remedy="slices lie along the last axis"
         )
     values["in_plane"] = bool(given.get("force2D", False))
     if "binCount" in given:
@@ -150,21 +146,6 @@ def settings_from_pyradiomics(
     values["dependence_tolerance"] = given.get("gldm_a", 0)
     if given.get("preCrop"):
         values["crop_margin"] = given.get("padDistance", 5)
-    kinds = {
-        "Original": "original", "Wavelet": "wavelet", "Square": "square", "SquareRoot": "square_root",
-        "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient",
-    }  # fmt: skip
-    images: list[dict[str, Any]] = []
-    for name, own in (image_types or {"Original": {}}).items():
-        if name == "LoG":
-            images += [{"kind": "log", "sigma_mm": sigma} for sigma in (own or {}).get("sigma", [])]
-        elif name == "Wavelet":
-            images.append({"kind": "wavelet", "wavelet_name": (own or {}).get("wavelet", "coif1")})
-        elif name in kinds:
-            images.append({"kind": kinds[name]})
-        else:
-            raise RadlibError(f"PyRadiomics image type {name!r} has no counterpart here")
-    values["images"] = images
     values["families"] = tuple(feature_classes or ())
     return FeatureSettings.from_mapping(values)
 

@@ -130,6 +130,45 @@ def mean_estimate(values: ArrayLike, *, n_boot: int = 2000, seed: int = 0) -> Es
     )  # fmt: skip
 
 
+def crossed_mean(
+    values: Floats, *, random: np.random.Generator, n_boot: int = 2000,
+    method: str = "crossed bootstrap",
+) -> Estimate:  # fmt: skip
+    """The mean over groups of their means over runs and subjects, with an interval that allows for both.
+
+    Every resample draws runs (trainings: another seed or fold each) and subjects, independently and with replacement:
+    another training and other patients would move the mean by so much. With one run the interval is that over subjects
+    alone. Undefined values count for nothing.
+
+    Args:
+        values: ``(groups, runs, subjects)``.
+        random: draws runs first, then subjects.
+        n_boot: of the bootstrap.
+        method: as the estimate calls it.
+
+    Returns:
+        The estimate; ``n`` counts subjects with any value. NaN where a group has none.
+    """
+    groups, runs, subjects = values.shape
+    known = np.isfinite(values)
+    n = int(known.any(axis=(0, 1)).sum())
+    if not groups or not known.any(axis=(1, 2)).all():
+        return Estimate(float("nan"), n=n)
+    filled = np.where(known, values, 0.0)
+    point = float(np.mean(filled.sum(axis=(1, 2)) / known.sum(axis=(1, 2))))
+    if n < 2:  # one subject says nothing of others
+        return Estimate(point, n=n)
+    by_run = random.multinomial(runs, [1 / runs] * runs, size=n_boot)
+    by_subject = random.multinomial(subjects, [1 / subjects] * subjects, size=n_boot)
+    total = np.einsum("br,grs,bs->bg", by_run, filled, by_subject)
+    count = np.einsum("br,grs,bs->bg", by_run, known.astype(float), by_subject)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = (total / count).mean(axis=1)
+    draws = draws[np.isfinite(draws)]  # a resample may hold no subject in whom a rare region is defined
+    low, high = np.quantile(draws, TAILS) if len(draws) else (float("nan"),) * 2
+    return Estimate(point, float(low), float(high), n, method)
+
+
 def permutation_interval(values: ArrayLike) -> Estimate:
     """The mean of a result over permutations, with the t interval of that mean (permutations are independent).
 

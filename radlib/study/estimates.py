@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.stats.classification import Predictions, weighted_metric
-from radlib.stats.intervals import Estimate
-from radlib.stats.paired import crossed_mean
+from radlib.stats.intervals import Estimate, crossed_mean
 
 AVERAGE = "average"
 """The group that stands for the mean of all groups' means, as papers average regions."""

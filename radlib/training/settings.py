@@ -17,20 +17,19 @@ class OptimizerSettings(BaseModel):
     """An optimiser and the course of its learning rate.
 
     Attributes:
-        kind: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``.
+        kind: ``adam``, ``sgd`` or ``adagrad``.
         learning_rate: at the start of the schedule (``one_cycle``: its maximum).
         betas: of Adam; a paper that speaks of momentum with Adam means the first.
-        momentum: of SGD and RMSprop.
-        weight_decay: L2 penalty (decoupled for ``adamw``).
+        momentum: of SGD.
+        weight_decay: L2 penalty.
         schedule: ``constant``; ``cosine`` and ``polynomial`` (power 0.9) fall to 0 at the last step; ``one_cycle``;
             ``step`` multiplies by ``decay`` every ``decay_every`` steps, ``milestones`` at each of ``milestones``
             (shares of all steps).
-        warmup: steps over which the rate rises linearly from 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["adam", "adamw", "sgd", "rmsprop", "adagrad"] = "adam"
+    kind: Literal["adam", "sgd", "adagrad"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -39,7 +38,6 @@ class OptimizerSettings(BaseModel):
     decay_every: int | None = Field(default=None, ge=1)
     milestones: tuple[float, ...] = ()
     decay: float = Field(default=0.1, gt=0, le=1)
-    warmup: int = Field(default=0, ge=0)
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser over ``parameters``."""
@@ -47,13 +45,9 @@ class OptimizerSettings(BaseModel):
         rate, decay = self.learning_rate, self.weight_decay
         if self.kind == "adam":
             return torch.optim.Adam(chosen, rate, betas=self.betas, weight_decay=decay)
-        if self.kind == "adamw":
-            return torch.optim.AdamW(chosen, rate, betas=self.betas, weight_decay=decay)
         if self.kind == "sgd":
             return torch.optim.SGD(chosen, rate, momentum=self.momentum, weight_decay=decay)
-        if self.kind == "adagrad":
-            return torch.optim.Adagrad(chosen, rate, weight_decay=decay)
-        return torch.optim.RMSprop(chosen, rate, momentum=self.momentum, weight_decay=decay)
+        return torch.optim.Adagrad(chosen, rate, weight_decay=decay)
 
     def rate(self, step: int, *, steps: int) -> float:
         """The learning rate of ``step`` (from 0) out of ``steps``: a function of the step alone, so it resumes exactly.
@@ -61,9 +55,7 @@ class OptimizerSettings(BaseModel):
         Raises:
             RadlibError: if ``step`` is the schedule and ``decay_every`` is not given.
         """
-        if self.warmup and step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, steps - self.warmup)
+        done = step / max(1, steps)
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1 + float(torch.cos(torch.tensor(done * torch.pi))))
         if self.schedule == "polynomial":
@@ -73,7 +65,7 @@ class OptimizerSettings(BaseModel):
         if self.schedule == "step":
             if self.decay_every is None:
                 raise RadlibError("schedule 'step' has no decay_every", remedy="give the steps between two decays")
-            return self.learning_rate * self.decay ** ((step - self.warmup) // self.decay_every)
+            return self.learning_rate * self.decay ** (step // self.decay_every)
         if self.schedule == "milestones":
             return self.learning_rate * self.decay ** sum(step >= round(share * steps) for share in self.milestones)
         return self.learning_rate

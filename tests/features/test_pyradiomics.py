@@ -11,6 +11,7 @@ from radlib.features.api import feature_names
 from radlib.features.conformity import baseline_table, baselines
 from radlib.features.pyradiomics import settings_from_pyradiomics
 from radlib.features.registry import PYRADIOMICS_CLASSES
+from radlib.features.settings import ORIGINAL, DerivedImage
 
 
 @pytest.mark.data
@@ -35,16 +36,14 @@ def test_baseline_table_counts_every_value(real_data: Path) -> None:
 def test_parameters_become_settings_or_say_why_not() -> None:
     settings = settings_from_pyradiomics(
         {"binWidth": 5, "normalize": True, "normalizeScale": 100, "preCrop": True, "label": 1},
-        image_types={"Original": {}, "LoG": {"sigma": [1, 2.5]}, "Wavelet": {}},
         feature_classes=["glcm"],
     )
-    names = feature_names(settings)
-    assert len(names) == 11 * 24
+    assert (settings.crop_margin, settings.normalise_scale, settings.discretisation.bin_width) == (5, 100, 5)
+    images = (ORIGINAL, DerivedImage(kind="log", sigma_mm=2.5), DerivedImage(kind="wavelet"))
+    names = feature_names(settings.model_copy(update={"images": images}))
+    assert len(names) == 10 * 24
     assert "log-sigma-2-5-mm-3D_glcm_MCC" in names
     assert "wavelet-LLH_glcm_Idn" in names
-    assert settings.crop_margin == 5
     for wrong in ({"distances": [1, 2]}, {"weightingNorm": "euclidean"}, {"removeOutliers": 3}):
         with pytest.raises(RadlibError, match=next(iter(wrong))):
             settings_from_pyradiomics(wrong)
-    with pytest.raises(RadlibError, match="LBP2D"):
-        settings_from_pyradiomics({}, image_types={"LBP2D": {}})

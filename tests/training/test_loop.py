@@ -49,7 +49,7 @@ def run(
 
     settings = {"steps": steps, "precision": "32-true", "log_every": 4, **options}
     return fit(
-        net, batch=dying, loss=loss, optimizer=OptimizerSettings(learning_rate=0.02, schedule="cosine", warmup=2),
+        net, batch=dying, loss=loss, optimizer=OptimizerSettings(learning_rate=0.02, schedule="cosine"),
         loop=LoopSettings.model_validate(settings), seed=5, device="cpu", folder=folder,
         validate=lambda n: {"mse": float(loss(n, {"x": X, "y": Y}))},
     )  # fmt: skip

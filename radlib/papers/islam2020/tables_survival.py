@@ -12,8 +12,13 @@ from radlib.data.published import published
 from radlib.papers.islam2020.radiogenomics import Study, days_rows
 from radlib.papers.islam2020.study_survival import ARMS, RECORDED, SYNTHESISED, TRUE_MASKS
 from radlib.stats import multiclass
-from radlib.stats.intervals import Estimate, corrected_resampled_interval, permutation_interval, proportion
-from radlib.stats.paired import paired_difference
+from radlib.stats.intervals import (
+    Estimate,
+    corrected_resampled_interval,
+    mean_estimate,
+    permutation_interval,
+    proportion,
+)
 from radlib.stats.protocols import (
     AS_PUBLISHED,
     LEAKAGE_FREE,
@@ -317,7 +322,7 @@ def ablation_table(
                 order = concordance(days_rows(part), study.days, study.event, n_boot=n_boot, seed=seed)
                 right = (part["true"] == part["predicted"]).groupby(part["subject"]).mean()
                 base = right if base is None else base
-                change = paired_difference(100 * right[base.index], 100 * base, n_boot=n_boot, seed=seed)
+                change = mean_estimate(100 * right[base.index] - 100 * base, n_boot=n_boot, seed=seed)
                 rows.append({
                     "arm": arm, "protocol": protocol, "model": model,
                     "value": 100 * accuracy.value, "low": 100 * accuracy.low, "high": 100 * accuracy.high,

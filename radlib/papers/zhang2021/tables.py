@@ -17,8 +17,7 @@ from radlib.data.store import ImageStore
 from radlib.nn.common import count_parameters
 from radlib.papers.zhang2021.data import PAIRS, PAPER, SINGLES, Groups, Recipe, Subjects
 from radlib.papers.zhang2021.networks import Discriminator, build, build_transition
-from radlib.stats.intervals import Estimate
-from radlib.stats.paired import paired_difference
+from radlib.stats.intervals import Estimate, mean_estimate
 from radlib.study.estimates import AVERAGE, contrasts, standard_table
 from radlib.study.gates import verdict
 
@@ -104,8 +103,8 @@ def within_and_between(
     first, second = (pairs.index.get_level_values(level) for level in (1, 2))
     same, itself = first.map(place) == second.map(place), first == second
     within, between = (pairs[side].groupby(level=0, sort=False).mean() for side in (same & ~itself, ~same))
-    sides = {"within": (within, 0 * within), "between": (between, 0 * between), "difference": (within, between)}
-    return {name: paired_difference(a, b, n_boot=n_boot, seed=seed) for name, (a, b) in sides.items()}
+    sides = {"within": within, "between": between, "difference": within - between}
+    return {name: mean_estimate(values, n_boot=n_boot, seed=seed) for name, values in sides.items()}
 
 
 def correlation_table(table: pd.DataFrame) -> pd.DataFrame:

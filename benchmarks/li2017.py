@@ -42,7 +42,7 @@ def patients(n: int, *, grid: tuple[int, int, int], spacing: float) -> ImageStor
     images = np.where(brain, noise + 2 * ball, 0).astype(np.float32)
     labels = np.broadcast_to(2 * (ball & brain), (n, *grid)).astype(np.uint8)
     return ImageStore(
-        ids=tuple(f"patient {k}" for k in range(n)), modalities=MODALITIES, spacing=spacing,
+        ids=tuple(f"patient {k}" for k in range(n)), modalities=MODALITIES, spacing=(spacing,) * 3,
         images=torch.from_numpy(images), labels=torch.from_numpy(labels.copy()),
         present=torch.ones((n, 2), dtype=torch.bool), has_labels=torch.ones(n, dtype=torch.bool),
         affines=np.stack([np.eye(4)] * n), normalisation="none",

@@ -58,8 +58,8 @@ def brains(n: int, grid: tuple[int, int, int]) -> ImageStore:
         images[row][:, radius > 0.8] = 0
         labels[row][radius > 0.8] = 0
     return ImageStore(
-        ids=tuple(f"b{row}" for row in range(n)), modalities=("t1", "t1ce", "t2", "flair"), spacing=216 / grid[0],
-        images=torch.from_numpy(images), labels=torch.from_numpy(labels),
+        ids=tuple(f"b{row}" for row in range(n)), modalities=("t1", "t1ce", "t2", "flair"),
+        spacing=(216 / grid[0],) * 3, images=torch.from_numpy(images), labels=torch.from_numpy(labels),
         present=torch.ones(n, 4, dtype=torch.bool), has_labels=torch.ones(n, dtype=torch.bool),
         affines=np.tile(np.eye(4), (n, 1, 1)), normalisation="zscore",
     )  # fmt: skip

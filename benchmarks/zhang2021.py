@@ -50,7 +50,7 @@ def brains(n: int, grid: tuple[int, int, int]) -> ImageStore:
     for row in range(n):
         images[row] = rng(0, "benchmark", row).standard_normal((4, *grid), dtype=np.float32) + labels[row] / 2
     return ImageStore(
-        ids=tuple(f"b{row}" for row in range(n)), modalities=("t1", "t1ce", "t2", "flair"), spacing=1.0,
+        ids=tuple(f"b{row}" for row in range(n)), modalities=("t1", "t1ce", "t2", "flair"), spacing=(1.0, 1.0, 1.0),
         images=torch.from_numpy(images), labels=torch.from_numpy(labels),
         present=torch.ones(n, 4, dtype=torch.bool), has_labels=torch.ones(n, dtype=torch.bool),
         affines=np.tile(np.eye(4), (n, 1, 1)), normalisation="zscore",

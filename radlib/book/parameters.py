@@ -117,15 +117,21 @@ def check_value(parameter: Parameter, value: Any, *, file: Path | None = None) -
     return value
 
 
-def resolve(chapter: Chapter, *, profile: str, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The parameters to inject: the profile's for this chapter, then ``overrides``; the rest keeps its default.
+def resolve(
+    chapter: Chapter, *, profile: str, cohort: str = "simulated", overrides: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The parameters to inject: the profile's for this chapter (on real data, then those that it has for real data),
+    then ``overrides``; the rest keeps its default.
 
     Raises:
         RadlibError: on a name that the chapter does not declare (the message gives those it does) or a wrong type.
     """
     declared = declared_parameters(chapter.source)
     file = profile_file(profile)
-    chosen = dict(load_profile(profile)["chapters"].get(chapter.name) or {})
+    content = load_profile(profile)
+    chosen = dict(content["chapters"].get(chapter.name) or {})
+    if cohort == "real":
+        chosen |= content["real"].get(chapter.name) or {}
     if set_by_runner := [name for name in COMMON if name in chosen]:
         raise RadlibError(f"{', '.join(set_by_runner)} cannot be set by a profile", file=file)
     if set_by_runner := [name for name in COMMON if name in (overrides or {})]:
@@ -152,7 +158,7 @@ def load_profile(profile: str) -> dict[str, Any]:
         RadlibError: if it cannot be read, or names a chapter that does not exist.
     """
     content = read_profile(profile)
-    if unknown := [name for name in content["chapters"] if name not in chapters()]:
+    if unknown := [name for name in {**content["chapters"], **content["real"]} if name not in chapters()]:
         raise RadlibError(f"the profile names unknown chapters: {', '.join(unknown)}", file=profile_file(profile))
     return content
 

@@ -43,7 +43,7 @@ def plan(
     """
     declared = {name: one.default for name, one in declared_parameters(chapter.source).items()}
     common = {"cohort": cohort, "profile": profile, "seed": seed}
-    values: dict[str, Any] = declared | resolve(chapter, profile=profile, overrides=overrides) | common
+    values: dict[str, Any] = declared | resolve(chapter, profile=profile, cohort=cohort, overrides=overrides) | common
     cells = [cell.source for cell in read_notebook(chapter.source).cells if TAG in cell.metadata.get("tags", [])]
     file = runs_root() / "code" / f"{chapter.name}_studies.py"
     write_text_if_changed(file, "\n\n".join(cells) + "\n")

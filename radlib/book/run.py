@@ -60,7 +60,7 @@ def run_chapter(
         RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
     """
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
-    parameters |= resolve(chapter, profile=profile, overrides=overrides)
+    parameters |= resolve(chapter, profile=profile, cohort=cohort, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
     directory.mkdir(parents=True, exist_ok=True)
     for name in THREADS:

@@ -66,6 +66,7 @@ def list_chapters() -> None:
 @app.command()
 def parameters(
     name: Name,
+    cohort: Cohort = "simulated",
     profile: Profile = "default",
 ) -> None:
     """Show a chapter's parameters with what a profile sets them to."""
@@ -76,7 +77,7 @@ def parameters(
     from radlib.book.registry import chapter
 
     found = chapter(name)
-    chosen = resolve(found, profile=profile)
+    chosen = resolve(found, profile=profile, cohort=cohort)
     table = Table("parameter", "type", "value", "meaning")
     for item in declared_parameters(found.source).values():
         value = chosen.get(item.name, item.default)

@@ -168,6 +168,7 @@ class Images(_Strict):
     shape: tuple[int, int, int] | None = None  # voxels
     spacing: tuple[float, float, float] | None = None  # mm
     same_grid: bool = True  # the images of a subject share shape and affine
+    slices: bool = False  # pictures, one file a slice; the images are named slice and mask
     ignore: tuple[str, ...] = ()  # patterns of file names that may lie among the images
 
     @model_validator(mode="after")

@@ -16,6 +16,9 @@ from radlib.data.nifti import Volume
 
 Normalisation = Literal["zscore", "minmax", "none"]
 
+Spacing = float | tuple[float, float, float]
+"""Edges of a voxel along X, Y and Z, mm; one number where voxels are cubes."""
+
 #: Intensities are cut at this many standard deviations, or at this percentile for ``minmax``: a few bright vessels
 #: would otherwise set the scale.
 ZSCORE_LIMIT = 5.0
@@ -23,6 +26,14 @@ _MINMAX_PERCENTILE = 99.5
 
 _HEAD_MM = 120.0
 """An image that reaches so far along every axis holds a head, and something around it."""
+
+
+def edges_of(spacing: Spacing) -> tuple[float, float, float]:
+    """The three edges of a voxel, mm."""
+    if isinstance(spacing, (int, float)):
+        return float(spacing), float(spacing), float(spacing)
+    x, y, z = (float(edge) for edge in spacing)
+    return x, y, z
 
 
 def resample(
@@ -86,7 +97,7 @@ def refuse_unusable(cohort: Cohort, subject: str, volumes: dict[str, Volume]) ->
             )  # fmt: skip
 
 
-def centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: float) -> np.ndarray:
+def centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: Spacing) -> np.ndarray:
     """The affine of an LPS grid of ``shape`` whose middle voxel lies on the middle of the brain's bounding box."""
     first = next(iter(volumes.values()))
     brain = np.zeros(first.data.shape, dtype=bool)
@@ -97,14 +108,13 @@ def centred(volumes: dict[str, Volume], shape: tuple[int, int, int], spacing: fl
         along = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))
         middle.append(round((along[0] + along[-1]) / 2) if len(along) else brain.shape[axis] // 2)
     world = first.affine @ np.array([*middle, 1.0])
-    affine = np.diag([-spacing, -spacing, spacing, 1.0])
+    x, y, z = edges_of(spacing)
+    affine = np.diag([-x, -y, z, 1.0])
     affine[:3, 3] = world[:3] - affine[:3, :3] @ (np.array(shape) // 2)
     return affine
 
 
-def resampled(
-    volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], spacing: float, normalise: Normalisation
-) -> np.ndarray:
+def resampled(volume: Volume, affine: np.ndarray, shape: tuple[int, int, int], normalise: Normalisation) -> np.ndarray:
     """One modality on the grid, scaled within its brain (where it is not 0)."""
     inside = volume.data != 0
     data = volume.data

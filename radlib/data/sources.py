@@ -13,10 +13,22 @@ ROLES: Mapping[str, str] = {
     "brats2017": "MRI with expert segmentations of high- and low-grade glioma (Islam 2020, Zhang 2021, Mehra 2022)",
     "tcga-gbm": "GBM patients with radiomic features, 1740 genes and survival (Islam 2020)",
     "tcga-idh": "BraTS-TCGA patients with radiomic features and IDH status (Ge 2020)",
-    "huashan": "grade II glioma patients with IDH1 status (Li 2017)",
+    "huashan": "low-grade glioma patients with images and IDH1 status (Li 2017)",
     "rembrandt": "REMBRANDT patients with grade (Mehra 2022)",
 }
 """The papers' cohorts by the names that chapters ask for them."""
+
+
+def role_with_images(role: str, *, cohort: str) -> str:
+    """The role that a chapter on images asks for: ``role`` itself, but on real data the patients who have any.
+
+    The patients of Ge 2020, Mehra 2022 and (all but a few) of BraTS are not public with images; in their place stand
+    110 lower-grade gliomas of TCGA, the real cohort of the role ``huashan`` (:mod:`radlib.data.readers.lgg`): FLAIR,
+    most with T1 and T1c, whole tumour only, thick slices on a nominal grid. A chapter says so in one line,
+    ``Source(role_with_images("rembrandt", cohort=cohort), cohort, profile)``, and takes the grid that fits from the
+    section ``real`` of the profile, such as 128 x 128 x 44 voxels of 1.5 x 1.5 x 5.
+    """
+    return "huashan" if cohort == "real" else role
 
 
 def open_path(path: Path) -> Cohort:
@@ -111,7 +123,6 @@ def _real_reader(role: str) -> Callable[[Path], Cohort]:
         from radlib.data.readers.rembrandt import read_rembrandt
 
         return read_rembrandt
-    raise MissingDataError(
-        "the Huashan cohort of Li 2017 is private and cannot be obtained",
-        remedy="use cohort='simulated', or describe a cohort of your own with `radlib cohort init`",
-    )
+    from radlib.data.readers.lgg import read_lgg_segmentation
+
+    return read_lgg_segmentation

@@ -20,7 +20,16 @@ from radlib.core.files import atomic_path, write_json
 from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.nifti import Volume
-from radlib.data.resampling import ZSCORE_LIMIT, Normalisation, centred, refuse_unusable, resample, resampled
+from radlib.data.resampling import (
+    ZSCORE_LIMIT,
+    Normalisation,
+    Spacing,
+    centred,
+    edges_of,
+    refuse_unusable,
+    resample,
+    resampled,
+)
 
 Where = Literal["tumour", "brain", "all"]
 
@@ -32,7 +41,7 @@ class ImageStore:
     Attributes:
         ids: the subjects, in the order of the arrays' first axis.
         modalities: the channels.
-        spacing: edge of a voxel, mm; voxels are cubes.
+        spacing: edges of a voxel, mm (X, Y, Z).
         images: ``(N, C, X, Y, Z)`` float32; 0 outside the brain, and everywhere where the modality is missing.
         labels: ``(N, X, Y, Z)`` uint8 with 0, 1, 2, 4; 0 where the subject has no segmentation.
         present: ``(N, C)`` bool, whether the subject has the modality.
@@ -43,7 +52,7 @@ class ImageStore:
 
     ids: tuple[str, ...]
     modalities: tuple[str, ...]
-    spacing: float
+    spacing: tuple[float, float, float]
     images: torch.Tensor
     labels: torch.Tensor
     present: torch.Tensor
@@ -155,6 +164,12 @@ class ImageStore:
             present[row, channel] = True
         return replace(self, images=filled, present=present)
 
+    @property
+    def voxel_ml(self) -> float:
+        """The volume of a voxel, ml."""
+        x, y, z = self.spacing
+        return x * y * z / 1000
+
     # Slices and patches
 
     def slices(
@@ -259,7 +274,7 @@ def prepare(
     *,
     modalities: Sequence[str] = MODALITIES,
     grid: Sequence[int] = (96, 96, 64),
-    spacing: float = 2.25,
+    spacing: Spacing = 2.25,
     normalise: Normalisation = "zscore",
     ids: Sequence[str] | None = None,
     cache: Path | None = None,
@@ -270,7 +285,8 @@ def prepare(
         cohort: where the images are.
         modalities: the channels, in this order; a subject may lack some, but not all.
         grid: shape ``(X, Y, Z)``; a larger brain is cut at its borders.
-        spacing: edge of a voxel, mm. Finer images are smoothed before they are resampled.
+        spacing: edge of a voxel, mm, or its edges along X, Y, Z, as for stacks of thick slices. Finer
+            images are smoothed before they are resampled.
         normalise: ``zscore`` (mean 0, standard deviation 1 within the brain, cut at five deviations), ``minmax``
             (0 to 1 within the brain, the 99.5th percentile as 1), or ``none``.
         ids: subjects; all that have any of the modalities where None.
@@ -296,7 +312,7 @@ def prepare(
         )
     settings: dict[str, object] = {
         "content": None if cache is None else cohort.subset(names).fingerprint(), "modalities": channels, "grid": shape,
-        "spacing": spacing, "normalise": normalise, "ids": names,
+        "spacing": edges_of(spacing), "normalise": normalise, "ids": names,
     }  # fmt: skip
     images, labels, filled = _allocate(cache, (len(names), len(channels), *shape), settings)
     affines = np.zeros((len(names), 4, 4))
@@ -308,7 +324,7 @@ def prepare(
             continue
         for channel, name in enumerate(channels):
             if name in volumes:
-                images[row, channel] = resampled(volumes[name], affines[row], shape, spacing, normalise)
+                images[row, channel] = resampled(volumes[name], affines[row], shape, normalise)
         if cohort.has(subject, "seg"):
             seg = cohort.labels(subject)
             labels[row] = resample(seg.data, seg.affine, affines[row], shape, order=0)
@@ -317,7 +333,7 @@ def prepare(
     return ImageStore(
         ids=names,
         modalities=channels,
-        spacing=spacing,
+        spacing=edges_of(spacing),
         images=torch.from_numpy(images),
         labels=torch.from_numpy(labels),
         present=torch.from_numpy(present),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
     from radlib.data.store import ImageStore
 
+_PROFILE = ("cohorts", "chapters", "real")  # keys of a profile
+
 #: The file in a simulated cohort's folder that says that it is whole.
 MADE = "made.json"
 
@@ -85,7 +87,7 @@ class Images:
     Attributes:
         source: the cohort.
         grid: shape ``(X, Y, Z)``.
-        spacing: edge of a voxel, mm.
+        spacing: edge of a voxel, mm, or its edges along X, Y, Z, as for stacks of thick slices.
         modalities: the channels.
         normalise: ``zscore``, ``minmax`` or ``none``.
         memory_mapped: whether the images lie in files instead of memory; decides nothing.
@@ -93,7 +95,7 @@ class Images:
 
     source: Source
     grid: tuple[int, int, int] = (96, 96, 64)
-    spacing: float = 2.25
+    spacing: float | tuple[float, float, float] = 2.25
     modalities: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
     normalise: Literal["zscore", "minmax", "none"] = "zscore"  # written out: jobs read it at run time
     memory_mapped: bool = field(default=False, metadata=NOT_DECIDING)
@@ -160,7 +162,8 @@ def profile_file(profile: str) -> Path:
 
 
 def read_profile(profile: str) -> dict[str, Any]:
-    """The profile: ``cohorts`` (role -> options of the simulated cohort) and ``chapters`` (name -> parameters).
+    """The profile: ``cohorts`` (role -> options of the simulated cohort), ``chapters`` (name -> parameters) and
+    ``real`` (name -> parameters that take the place of those on real data, such as the grid of another cohort).
 
     Raises:
         RadlibError: if there is no such profile, it cannot be read, or it has other keys.
@@ -178,9 +181,9 @@ def _profile(file: Path, _changed: int) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise RadlibError(f"the profile is no YAML: {error}", file=file) from error
-    if not isinstance(content, dict) or set(content) - {"cohorts", "chapters"}:
-        raise RadlibError("a profile has the keys `cohorts` and `chapters` and no others", file=file)
-    return {"cohorts": content.get("cohorts") or {}, "chapters": content.get("chapters") or {}}
+    if not isinstance(content, dict) or set(content) - set(_PROFILE):
+        raise RadlibError(f"a profile has the keys {', '.join(_PROFILE)} and no others", file=file)
+    return {key: content.get(key) or {} for key in _PROFILE}
 
 
 def cohort_options(role: str, *, profile: str) -> CohortOptions:

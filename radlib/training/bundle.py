@@ -35,7 +35,7 @@ class Segmenter:
         target: its class, such as ``radlib.papers.islam2020.networks.OctaveFCN``.
         arguments: with which the class is called.
         modalities: the channels.
-        spacing: edge of a voxel, mm, at which it was trained.
+        spacing: edges of a voxel, mm, at which it was trained.
         roi: sliding window; ``(H, W)`` for a 2D network, which is applied to axial slices.
         trained_on: what it was trained on, in a sentence.
     """
@@ -44,7 +44,7 @@ class Segmenter:
     target: str
     arguments: Mapping[str, Any]
     modalities: tuple[str, ...]
-    spacing: float
+    spacing: tuple[float, float, float]
     roi: tuple[int, ...]
     trained_on: str = ""
 
@@ -121,7 +121,7 @@ def _inference(segmenter: Segmenter) -> dict[str, Any]:
             "transforms": [
                 {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
                 {"_target_": "Orientationd", "keys": "image", "axcodes": "LPS", "labels": None},
-                {"_target_": "Spacingd", "keys": "image", "pixdim": [segmenter.spacing] * 3, "mode": "bilinear"},
+                {"_target_": "Spacingd", "keys": "image", "pixdim": list(segmenter.spacing), "mode": "bilinear"},
                 {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True, "channel_wise": True},
                 {"_target_": "Lambdad", "keys": "image", "func": "$lambda x: x.clip(-5, 5)"},
             ],
@@ -208,8 +208,8 @@ def _notes(name: str, segmenter: Segmenter) -> str:
         "",
         "Input: one folder a subject under `data/`, with skull-stripped, registered images whose names end in "
         f"{', '.join(f'`{modality}.nii.gz`' for modality in segmenter.modalities)}. "
-        f"Voxels are brought to {segmenter.spacing} mm. Output: labels 0, 1, 2, 4 as BraTS writes them, on the grid of "
-        "the input.",
+        f"Voxels are brought to {' x '.join(f'{edge:g}' for edge in segmenter.spacing)} mm. Output: labels 0, 1, 2, 4 "
+        "as BraTS writes them, on the grid of the input.",
         "",
         "```",
         "pip install radlib[bundle]",

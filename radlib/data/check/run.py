@@ -141,6 +141,10 @@ def _map(tasks: list[_Task], workers: int) -> Iterator[SubjectResult]:
 
 def _check_one(task: _Task) -> SubjectResult:
     dataset, root, images, subject, sums = task
+    if images.slices:
+        from radlib.data.check.slices import check_slices
+
+        return check_slices(dataset, root, images, subject)
     return check_subject(dataset, root, images, subject, sums)
 
 

@@ -184,6 +184,7 @@ def read_brats(
         rows.append(
             {
                 "id": subject.id,
+                "person": _public_ids(subject.id, {*names, mapping.get("tcga_id", subject.id)}),
                 "site": _site(subject),
                 "grade_group": subject.grade_group or mapping.get("grade_group"),
                 **subject.files,
@@ -281,6 +282,13 @@ def _vintage(identity: str, layout: Layout) -> str:
         return "2023"
     match = re.match(r"brats(?:20)?(\d\d)_", identity, re.IGNORECASE)
     return f"20{match[1]}" if match else "other"
+
+
+def _public_ids(identity: str, names: set[str]) -> str:
+    """Every id of a patient, separated by spaces; BraTS 2023 numbers the patients as 2021 does."""
+    if match := re.fullmatch(r"BraTS-GLI-(\d{5})-\d{3}", identity):
+        names = {*names, f"BraTS2021_{match[1]}"}
+    return " ".join(sorted(names))
 
 
 def _grade_group(folder: Path, root: Path) -> str | None:

@@ -32,7 +32,7 @@ def read_tcga_gbm(root: Path) -> Cohort:
     """
     radiomics, collection, notes = read_radiomics(root, collections=("GBM",))
     expression = read_expression(find_file(root, EXPRESSION, dataset="TCGA-GBM unified expression"))
-    clinical = _clinical(root, collection)
+    clinical = clinical_table(root, collection)
     survival = clinical["survival_days"].notna() & clinical["event"].notna()
     both = radiomics.index.intersection(expression.index)
     ids = [subject for subject in both if survival[subject]]
@@ -62,7 +62,7 @@ def read_tcga_idh(root: Path) -> Cohort:
     ``idh1_table`` what the mutation table says (NaN where the patient is not in it).
     """
     radiomics, collection, notes = read_radiomics(root, collections=("GBM", "LGG"))
-    clinical = _clinical(root, collection)
+    clinical = clinical_table(root, collection)
     clinical["idh"] = np.where(clinical["idh1_table"] == "mutated", "mutant", "wildtype")
     wildtype = clinical[clinical["idh"] == "wildtype"]
     unknown = int(wildtype["idh_ceccarelli"].isna().sum())
@@ -244,7 +244,7 @@ def read_mutations(path: Path) -> pd.DataFrame:
 # Joining
 
 
-def _clinical(root: Path, collection: pd.Series) -> pd.DataFrame:
+def clinical_table(root: Path, collection: pd.Series) -> pd.DataFrame:
     """One row for each patient of ``collection`` with everything that the clinical and molecular tables say.
 
     A patient whom a table does not know has NaN there (TCGA-12-1601 is not in the CDR).
@@ -258,6 +258,7 @@ def _clinical(root: Path, collection: pd.Series) -> pd.DataFrame:
     table["idh"] = table["idh_ceccarelli"]
     table["grade_group"] = table["collection"].map({"GBM": "HGG", "LGG": "LGG"})
     table.index.name = "id"
+    table["person"] = table.index
     return table
 
 

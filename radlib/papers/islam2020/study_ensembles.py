@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.readers.segmented import real_subjects
 from radlib.data.regions import REGIONS
+from radlib.data.resampling import edges_of
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore, prepare
 from radlib.nn.device import device_of
@@ -78,7 +79,7 @@ def ensemble(
         slices[subject] = labels[..., tumour_slice(store, subject)]
         # Everything lies in the brain's box: distances need not be measured over the whole grid.
         if distances:
-            table = score_labels(labels[box], truth[box], spacing=(store.spacing,) * 3, subject=subject)
+            table = score_labels(labels[box], truth[box], spacing=store.spacing, subject=subject)
             long = table.melt(["subject", "region"], METRICS, var_name="metric").rename(columns={"region": "group"})
             parts.append(long.astype({"value": float}))
         else:
@@ -264,7 +265,7 @@ def export(folder: Path, one: Job) -> Path:
         folder,
         Segmenter(
             network=load_network(one), target=target, arguments=arguments, modalities=inputs["modalities"],
-            spacing=inputs["images"].spacing, roi=inputs["images"].grid[:2],
+            spacing=edges_of(inputs["images"].spacing), roi=inputs["images"].grid[:2],
             trained_on=f"{len(split.train)} subjects ({split.name}), axial slices",
         ),
     )  # fmt: skip

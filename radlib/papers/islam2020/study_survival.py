@@ -14,6 +14,7 @@ from torch import nn
 
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
+from radlib.data.resampling import Spacing
 from radlib.data.store import ImageStore, prepare
 from radlib.features.islam71 import Islam71Settings, feature_names, islam71
 from radlib.papers.islam2020 import radiogenomics as rg
@@ -52,7 +53,7 @@ class Stages:
 
 def fill_gaps(
     cohort: Cohort, generators: Mapping[str, Synthesiser], *, modalities: Sequence[str], grid: Sequence[int],
-    spacing: float, seed: int,
+    spacing: Spacing, seed: int,
 ) -> Stages:  # fmt: skip
     """Read a cohort onto one grid and fill in the modalities that segmentation needs.
 
@@ -111,7 +112,7 @@ def features(
     for subject, labels in masks.items():
         row = store.rows([subject])[0]
         image = store.images[row, channel].cpu().numpy() if store.present[row, channel] else None
-        rows[subject] = islam71(image, labels, spacing=(store.spacing,) * 3, settings=chosen)
+        rows[subject] = islam71(image, labels, spacing=store.spacing, settings=chosen)
         if not labels.any():
             rows[subject] |= {name: 0.0 for name in rows[subject] if "length" in name or "eigenvalue" in name}
     return pd.DataFrame.from_dict(rows, orient="index", columns=feature_names()).rename_axis("id")
@@ -151,7 +152,7 @@ def stages(
     truth = masks[TRUE_MASKS]
     rows = [
         score_labels(
-            masks[arm][subject], truth[subject], spacing=(found.recorded.spacing,) * 3, subject=subject
+            masks[arm][subject], truth[subject], spacing=found.recorded.spacing, subject=subject
         ).assign(masks=arm, gaps=int(gaps.get(subject, 0)))
         for arm in (RECORDED, SYNTHESISED)
         for subject in truth

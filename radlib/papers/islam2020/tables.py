@@ -78,7 +78,7 @@ def subject_table(cohort: Cohort, split: Split, store: ImageStore) -> pd.DataFra
         }  # fmt: skip
         for region in REGIONS:
             voxels = region_mask(labels, region).flatten(1).sum(dim=1)
-            line[f"{region.upper()}, median ml"] = float(voxels.double().median()) * store.spacing**3 / 1000
+            line[f"{region.upper()}, median ml"] = float(voxels.double().median()) * store.voxel_ml
             line[f"without {region.upper()}"] = int((voxels == 0).sum())
         rows.append(line)
     return pd.DataFrame(rows)

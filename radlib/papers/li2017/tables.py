@@ -41,7 +41,7 @@ def cohort_table(cohort: Cohort, split: Split, store: ImageStore) -> pd.DataFram
         "all": list(cohort.ids), "first cohort": first_cohort(cohort), "training": list(split.train),
         "test": list(split.test),
     }  # fmt: skip
-    voxel = store.spacing**3 / 1000
+    voxel = store.voxel_ml
     volume = {subject: voxel * int(truth_of(store, subject).sum()) for subject in store.ids}
     rows = []
     for status, column in (("", "total"), ("mutant", "mutation"), ("wildtype", "wildtype")):

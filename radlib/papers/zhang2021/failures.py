@@ -51,19 +51,18 @@ LEAST_FOCUS_ML = 0.5
 # Subjects as they are
 
 
-def shape_of(labels: np.ndarray, *, spacing: float) -> dict[str, float]:
+def shape_of(labels: np.ndarray, *, voxel_ml: float) -> dict[str, float]:
     """What a reference segmentation shows of the three subtypes.
 
     Args:
         labels: ``(X, Y, Z)`` with 0, 1, 2, 4.
-        spacing: mm.
+        voxel_ml: volume of a voxel, ml.
 
     Returns:
         ``et_ml`` (enhancing volume), ``raggedness`` (surface of the whole tumour over that of a ball of its volume,
         both of voxels) and ``foci`` (components of at least :data:`LEAST_FOCUS_ML`); NaN and 0 without a tumour.
     """
     whole = labels > 0
-    voxel_ml = spacing**3 / 1000
     if not whole.any():
         return {"et_ml": 0.0, "raggedness": float("nan"), "foci": 0.0}
     padded = np.pad(whole, 1).astype(np.int8)
@@ -79,7 +78,7 @@ def shape_of(labels: np.ndarray, *, spacing: float) -> dict[str, float]:
 
 def shape_table(store: ImageStore, subjects: Sequence[str]) -> pd.DataFrame:
     """:func:`shape_of` of subjects, and the subtypes they belong to; ragged is the third with most raggedness."""
-    rows = [shape_of(store.subject(one).labels.cpu().numpy(), spacing=store.spacing) for one in subjects]
+    rows = [shape_of(store.subject(one).labels.cpu().numpy(), voxel_ml=store.voxel_ml) for one in subjects]
     table = pd.DataFrame(rows, index=pd.Index(list(subjects), name="subject"))
     return table.assign(
         absent_et=table["et_ml"] == 0, ragged=table["raggedness"] > table["raggedness"].quantile(2 / 3),
@@ -151,7 +150,7 @@ def changed(work: Work, *, networks: tuple[Job, ...], most: int) -> None:
         both = change_traits(cohort, data.open().held_out, most=most, folder=Path(name))
         store = prepare(both, grid=images.grid, spacing=images.spacing, ids=both.ids)
     parts = [one.partition(":") for one in store.ids]
-    shapes = pd.DataFrame([shape_of(labels.numpy(), spacing=store.spacing) for labels in store.labels.cpu()])
+    shapes = pd.DataFrame([shape_of(labels.numpy(), voxel_ml=store.voxel_ml) for labels in store.labels.cpu()])
     work.table("shapes", shapes.assign(subject=[a for a, _, _ in parts], arm=[b for _, _, b in parts]))
     tables: list[pd.DataFrame] = []
     pictures: dict[str, np.ndarray] = {}

@@ -198,6 +198,6 @@ def scores_of(found: np.ndarray, truth: np.ndarray, store: ImageStore, subject: 
 
     ``missed`` is 1 where exactly one of the two has the region, whose distance is then undefined.
     """
-    wide = score_labels(found, truth, spacing=(store.spacing,) * 3, subject=subject).rename(columns={"region": "group"})
+    wide = score_labels(found, truth, spacing=store.spacing, subject=subject).rename(columns={"region": "group"})
     wide["missed"] = wide["missed"].astype(float)
     return wide.melt(id_vars=["subject", "group"], var_name="metric", value_name="value")

@@ -67,8 +67,7 @@ def subject_table(subjects: Subjects) -> pd.DataFrame:
             continue
         labels = store.labels[store.rows(ids)].cpu()
         volumes = {
-            f"{region.upper()} (ml)": float(region_mask(labels, region).flatten(1).sum(dim=1).median())
-            * (store.spacing**3 / 1000)
+            f"{region.upper()} (ml)": float(region_mask(labels, region).flatten(1).sum(dim=1).median()) * store.voxel_ml
             for region in REGIONS
         }
         grades = subjects.grade.reindex(list(ids))

@@ -38,7 +38,7 @@ def store() -> ImageStore:
         for channel, label in ((1, 4), (3, 2), (2, 1)):
             images[row, channel][labels[row] == label] += 3
     return ImageStore(
-        ids=IDS, modalities=MODALITIES, spacing=2.0, images=torch.from_numpy(images),
+        ids=IDS, modalities=MODALITIES, spacing=(2.0, 2.0, 2.0), images=torch.from_numpy(images),
         labels=torch.from_numpy(labels), present=torch.ones(8, 4, dtype=torch.bool),
         has_labels=torch.ones(8, dtype=torch.bool), affines=np.tile(np.eye(4), (8, 1, 1)), normalisation="zscore",
     )  # fmt: skip

@@ -22,18 +22,18 @@ from radlib.phantom.traits import ImagingTraits
 def test_shape_of_a_reference_by_hand() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[2:8, 2:8, 2:8] = 2
-    cube = failures.shape_of(labels, spacing=2.0)
+    cube = failures.shape_of(labels, voxel_ml=0.008)
     # 6 * 36 faces over those of a digital ball of 216 voxels.
     ball = 1.5 * 4 * np.pi * (3 * 216 / (4 * np.pi)) ** (2 / 3)
     assert cube == pytest.approx({"et_ml": 0.0, "raggedness": 216 / ball, "foci": 1.0})
     ragged = labels.copy()
     ragged[2:8:2, 2:8:2, 2:8] = 0
-    assert failures.shape_of(ragged, spacing=2.0)["raggedness"] > 1.5 * cube["raggedness"]
+    assert failures.shape_of(ragged, voxel_ml=0.008)["raggedness"] > 1.5 * cube["raggedness"]
     labels[12:17, 12:17, 12:17] = 4
     labels[0, 19, 0] = 2  # too small to count
-    both = failures.shape_of(labels, spacing=2.0)
+    both = failures.shape_of(labels, voxel_ml=0.008)
     assert (both["foci"], both["et_ml"]) == (2.0, 125 * 0.008)
-    assert failures.shape_of(np.zeros((4, 4, 4), np.uint8), spacing=1.0)["foci"] == 0
+    assert failures.shape_of(np.zeros((4, 4, 4), np.uint8), voxel_ml=0.001)["foci"] == 0
 
 
 def test_subtypes_as_they_are() -> None:
@@ -83,7 +83,7 @@ def test_one_trait_is_changed_and_nothing_else(simulated: Cohort, tmp_path: Path
     (subject,) = simulated.ids
     assert both.ids == [f"{subject}:{change}" for change in failures.CHANGES]
     store = prepare(both, grid=(40, 48, 36), spacing=4.5)
-    shapes = pd.DataFrame([failures.shape_of(labels.numpy(), spacing=4.5) for labels in store.labels])
+    shapes = pd.DataFrame([failures.shape_of(labels.numpy(), voxel_ml=4.5**3 / 1000) for labels in store.labels])
     check = failures.change_check(shapes.assign(arm=list(failures.CHANGES))).set_index("subjects")
     assert check.loc["as it is", "enhancing (ml)"] > 0
     assert check.loc["absent enhancing tumour", "enhancing (ml)"] == 0

@@ -17,11 +17,11 @@ MODALITIES: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
 FILE_COLUMNS: tuple[str, ...] = (*MODALITIES, "seg")
 NUMBER_COLUMNS: tuple[str, ...] = ("age", "grade", "survival_days", "event")
 TEXT_COLUMNS: tuple[str, ...] = (
-    "site", "collection", "sex", "grade_group", "idh", "codel_1p19q", "mgmt", "split", "label_encoding", "person",
+    "site", "collection", "sex", "grade_group", "idh", "codel_1p19q", "mgmt", "split", "label_encoding",
 )  # fmt: skip
 COLUMNS: tuple[str, ...] = (
     "site", "collection", "age", "sex", "grade", "grade_group", "idh", "codel_1p19q", "mgmt",
-    "survival_days", "event", "split", *FILE_COLUMNS, "label_encoding", "person",
+    "survival_days", "event", "split", *FILE_COLUMNS, "label_encoding",
 )  # fmt: skip
 """The columns of every participants table, in this order; a source may add columns after them."""
 

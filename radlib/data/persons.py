@@ -28,6 +28,18 @@ def public_ids(table: pd.DataFrame) -> dict[str, frozenset[str]]:
 
 def person_of(table: pd.DataFrame) -> pd.Series:
     """For each subject a label that is the same for all subjects who are one person: the first of their ids."""
+    return pd.Series(_joined(list(public_ids(table).values())), index=table.index, dtype=object)
+
+
+def shared(table: pd.DataFrame, other: pd.DataFrame) -> list[str]:
+    """The subjects of ``table`` who are a person of ``other`` too, in the order of ``table``."""
+    names = _joined([*public_ids(table).values(), *public_ids(other).values()])
+    elsewhere = set(names[len(table) :])
+    return [str(subject) for subject, name in zip(table.index, names, strict=False) if name in elsewhere]
+
+
+def _joined(ids: Sequence[frozenset[str]]) -> list[str]:
+    """A label for each set of ids, equal where sets are joined by common ids, over others too."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -35,22 +47,11 @@ def person_of(table: pd.DataFrame) -> pd.Series:
             name = leader[name]
         return name
 
-    ids = public_ids(table)
-    for names in ids.values():
+    for names in ids:
         roots = sorted(find(name) for name in names)
         for root in roots:
             leader[root] = roots[0]
-    return pd.Series({subject: find(subject) for subject in ids}, dtype=object).reindex(table.index)
-
-
-def shared(table: pd.DataFrame, other: pd.DataFrame) -> list[str]:
-    """The subjects of ``table`` who are a person of ``other`` too, in the order of ``table``."""
-    both = pd.concat([table[["person"]], other[["person"]]]).reset_index(names="subject")
-    both["id"] = [f"{number} {subject}" for number, subject in enumerate(both["subject"])]
-    known = both["person"].fillna("") + " " + both["subject"].astype(str)
-    label = person_of(pd.DataFrame({"person": known.to_numpy()}, index=both["id"])).to_numpy()
-    elsewhere = set(label[len(table) :])
-    return [str(subject) for subject, name in zip(table.index, label[: len(table)], strict=True) if name in elsewhere]
+    return [find(next(iter(names))) for names in ids]
 
 
 def refuse_shared(training: pd.DataFrame, testing: pd.DataFrame) -> None:
@@ -75,7 +76,7 @@ def without(table: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     return [str(subject) for subject in table.index if str(subject) not in gone]
 
 
-def by_person(split: Callable[..., list[Split]], table: pd.DataFrame, **how: Any) -> list[Split]:
+def by_person(split: Callable[..., list[Split] | Split], table: pd.DataFrame, **how: Any) -> list[Split]:
     """The splits of a function of :mod:`radlib.data.splits`, in which all subjects of a person stay together.
 
     One subject stands for each person (the first of the table); the others follow it.
@@ -97,7 +98,8 @@ def by_person(split: Callable[..., list[Split]], table: pd.DataFrame, **how: Any
     def everyone(part: Sequence[str]) -> tuple[str, ...]:
         return tuple(subject for one in part for subject in members[str(person[one])])
 
+    found = split([str(subject) for subject in first.index], **chosen)
     return [
         Split(name=one.name, train=everyone(one.train), test=everyone(one.test), validation=everyone(one.validation))
-        for one in split([str(subject) for subject in first.index], **chosen)
+        for one in ([found] if isinstance(found, Split) else found)
     ]

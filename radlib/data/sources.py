@@ -18,6 +18,9 @@ ROLES: Mapping[str, str] = {
 }
 """The papers' cohorts by the names that chapters ask for them."""
 
+REAL_ONLY: Mapping[str, str] = {"ucsf": "adults with diffuse glioma of one hospital: tables only (UCSF-PDGM)"}
+"""Further real cohorts, which stand in for no paper's and are not simulated."""
+
 
 def role_with_images(role: str, *, cohort: str) -> str:
     """The role that a chapter on images asks for: ``role`` itself, but on real data the patients who have any.
@@ -49,18 +52,20 @@ def open_cohort(
     """The cohort that a chapter works on.
 
     Args:
-        role: a name in :data:`ROLES`.
+        role: a name in :data:`ROLES`, or in :data:`REAL_ONLY` where ``cohort`` is ``real``.
         cohort: ``simulated``, ``real``, or the path of a cohort description (YAML), which stands in for every role.
         profile: which size of the simulated cohort.
         root: the folder of the real data sets; ``$RADLIB_DATA`` where it is None.
 
     Raises:
         MissingDataError: if the simulated cohort has not been made, the real data are not there, or the role's real
-            cohort is private.
+            cohort is not at hand.
         RadlibError: for an unknown role or kind of cohort.
     """
-    if role not in ROLES:
-        raise RadlibError(f"unknown cohort role {role!r}", remedy=f"use one of {', '.join(ROLES)}")
+    if role not in {**ROLES, **REAL_ONLY}:
+        raise RadlibError(f"unknown cohort role {role!r}", remedy=f"use one of {', '.join({**ROLES, **REAL_ONLY})}")
+    if role in REAL_ONLY and cohort == "simulated":
+        raise MissingDataError(f"there is no simulated cohort {role!r}", remedy="use cohort='real'")
     if cohort == "simulated":
         folder = simulated_dir(role, profile=profile)
         if not (folder / "cohort.json").is_file():
@@ -123,6 +128,10 @@ def _real_reader(role: str) -> Callable[[Path], Cohort]:
         from radlib.data.readers.rembrandt import read_rembrandt
 
         return read_rembrandt
+    if role == "ucsf":
+        from radlib.data.readers.ucsf import read_ucsf_tables
+
+        return read_ucsf_tables
     from radlib.data.readers.lgg import read_lgg_segmentation
 
     return read_lgg_segmentation

@@ -187,7 +187,7 @@ def _convert(case: Case, folder: Path) -> dict[str, Any]:
     else:
         brain, origin = classical_brain_mask(flair), "classical"
     row: dict[str, Any] = {
-        "id": case.person, "person": case.person, "label_encoding": "whole-tumour", "slices": len(case.numbers),
+        "id": case.person, "label_encoding": "whole-tumour", "slices": len(case.numbers),
         "brain_mask": origin, "tumour_lost": float((tumour & ~brain).sum() / tumour.sum()),
     }  # fmt: skip
     for channel, name in enumerate(CHANNELS):

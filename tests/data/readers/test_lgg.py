@@ -135,4 +135,4 @@ def test_the_published_set(real_data: Path) -> None:
     one = cohort.ids[0]
     store = prepare(cohort, modalities=("flair", "t1ce"), grid=(128, 128, 44), spacing=(1.5, 1.5, 5.0), ids=[one])
     # Slices of the store are slices of the set: none is mixed from two.
-    assert (store.labels[0] != 0).any(dim=0).any(dim=0).sum() == table.loc[one, "slices"] - 2 * lgg.MARGIN
+    assert int((store.labels[0] != 0).any(dim=0).any(dim=0).sum()) == table.loc[one, "slices"] - 2 * lgg.MARGIN

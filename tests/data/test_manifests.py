@@ -108,7 +108,7 @@ def test_the_brats_vintages_differ_in_names_and_in_the_label_of_enhancing_tumour
 @pytest.mark.data
 def test_checksums_are_those_of_the_data(real_data: Path) -> None:
     files = [file for manifest in load_manifests() for file in manifest.files if (real_data / file.path).exists()]
-    assert len(files) == 12
+    assert len(files) == 15
     for file in files:
         assert sha256(real_data / file.path) == file.sha256, file.path
 

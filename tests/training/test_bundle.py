@@ -39,7 +39,12 @@ def segmenter() -> Segmenter:
 def test_what_a_bundle_holds(segmenter: Segmenter, tmp_path: Path) -> None:
     root = export_bundle(tmp_path / "unet", segmenter)
     facts = json.loads((root / "configs" / "metadata.json").read_text())["radlib"]
-    assert facts == {"modalities": ["t1ce", "flair"], "spacing": [1.0, 1.0, 1.0], "roi": [32, 32], "trained_on": "nothing"}
+    assert facts == {
+        "modalities": ["t1ce", "flair"],
+        "spacing": [1.0, 1.0, 1.0],
+        "roi": [32, 32],
+        "trained_on": "nothing",
+    }
     definition = json.loads((root / "configs" / "inference.json").read_text())["network_def"]
     assert definition == {"_target_": "monai.networks.nets.UNet", **ARGUMENTS}
     weights = load_file(root / "models" / "model.safetensors")

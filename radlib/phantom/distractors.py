@@ -93,7 +93,7 @@ def normal_tissue(
         return noise_lattice(scale, random=draws[name], device=device).on(axes)[0]
 
     # Lobar patterns on the coarse lattice, each with its amount in this subject.
-    amount = mechanisms.bright_cortex * spread(draws["bright_cortex"], 0.5)
+    amount = 1.25 * mechanisms.bright_cortex * spread(draws["bright_cortex"], 0.5)
     limbic = _ellipsoids(
         mni, ((38, 4, 2), (9, 22, 16)), ((26, -16, -16), (11, 24, 10)), ((5, 12, 30), (6, 40, 16))
     )  # fmt: skip
@@ -107,7 +107,7 @@ def normal_tissue(
     falx = torch.exp(-((mni[0] / 3.0) ** 2)) * (mni[2] > 5)
     sinus = torch.exp(-((mni[0] / 6.0) ** 2)) * (mni[2] > 0)
     veins = _ellipsoids(mni, ((0, -30, 10), (6, 22, 8)), ((34, 2, -12), (12, 12, 8)))
-    meninges = mechanisms.meninges * spread(draws["meninges"], 0.5) * (0.35 + 0.5 * coarse("meninges", 9.0))
+    meninges = mechanisms.meninges * spread(draws["meninges"], 0.5) * (0.45 + 0.5 * coarse("meninges", 9.0))
     home = _ellipsoids(mni, ((22, -36, 10), (9, 12, 12)), ((4, -10, 14), (8, 16, 7)), ((0, -46, -36), (10, 8, 10)))
     crowd = (0.3 + 0.4 * coarse("vessels", 12.0)).clamp(0, 0.9)
     stacked = torch.stack([cortex, flow, falx, sinus, veins, meninges, home, crowd])
@@ -121,7 +121,7 @@ def normal_tissue(
     csf = (csf - dura - coat).clamp_min(0.0)
     # A vessel is where two independent smooth fields are both near zero: tubes.
     pair = noise_lattice(5.0, random=draws["vessels"], channels=2, device=device).on(axes)
-    density = mechanisms.vessels * spread(draws["vessels"], 0.3)
+    density = 1.25 * mechanisms.vessels * spread(draws["vessels"], 0.3)
     tubes = torch.exp(pair.square().sum(0).mul_(-1 / (2 * 0.16**2))).mul_(crowd)
     tubes = torch.maximum(tubes, 0.7 * torch.maximum(sinus * edge, veins * pair[0].clamp(0, 1)))
     tubes = tubes.mul_(density).clamp_(0, 0.9)

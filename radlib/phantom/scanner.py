@@ -42,7 +42,7 @@ class Protocol:
     t2: Sequence
     flair: Sequence
     noise: float = 0.03
-    bias: float = 0.11
+    bias: float = 0.14
     motion_mm: float = 0.35
     units: float = 500.0
 
@@ -85,7 +85,7 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=4000, te=100, slice_mm=5.0),
             flair=Sequence(kind="ir", tr=10000, te=140, ti=2300, slice_mm=2.5),
             noise=0.05,
-            bias=0.14,
+            bias=0.17,
             motion_mm=0.6,
         ),
         Protocol(
@@ -96,7 +96,7 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=3000, te=85, slice_mm=6.0),
             flair=Sequence(kind="ir", tr=8000, te=120, ti=2200, slice_mm=6.0),
             noise=0.06,
-            bias=0.15,
+            bias=0.18,
             motion_mm=0.7,
             units=300.0,
         ),
@@ -117,7 +117,7 @@ PROTOCOLS: dict[str, Protocol] = {
             t2=Sequence(kind="se", tr=3500, te=100, slice_mm=5.0),
             flair=Sequence(kind="ir", tr=9000, te=130, ti=2250, slice_mm=3.0),
             noise=0.05,
-            bias=0.15,
+            bias=0.18,
             units=250.0,
         ),
     )

@@ -75,7 +75,7 @@ TISSUES: dict[str, TissueProperties] = {
     # Blystad et al. 2017, PLoS One 12:e0177135). Their water content is between that of grey matter and of CSF.
     "oedema": TissueProperties(pd=0.90, t1=1480.0, t2=190.0, t2_star=110.0, gadolinium=0.01),
     "solid": TissueProperties(pd=0.89, t1=1580.0, t2=195.0, t2_star=100.0, gadolinium=0.03),
-    "enhancing": TissueProperties(pd=0.86, t1=1500.0, t2=135.0, t2_star=80.0, gadolinium=0.24),
+    "enhancing": TissueProperties(pd=0.86, t1=1500.0, t2=135.0, t2_star=80.0, gadolinium=0.32),
     "necrosis": TissueProperties(pd=0.94, t1=2050.0, t2=260.0, t2_star=150.0, gadolinium=0.03),
     # The T2-FLAIR mismatch: microcysts, near water (Patel et al. 2017, Clin Cancer Res 23:6078 describe the sign).
     "microcystic": TissueProperties(pd=0.95, t1=2700.0, t2=330.0, t2_star=200.0),

@@ -193,10 +193,10 @@ def _uptake(
     """Take enhancement out of patches of the rim, in place; the dose of the subject and what was taken out."""
     random = rng(seed, "mechanism", "weak_enhancement", subject)
     strength = mechanisms.weak_enhancement
-    dose = float(np.clip(np.exp(0.25 * random.standard_normal()), 0.5, 2.0)) * spread(random, 0.35 * strength)
-    dose *= 1 - 0.6 * min(strength, 1.0) * float(random.random() < 0.12)
+    dose = float(np.clip(np.exp(0.25 * random.standard_normal()), 0.5, 2.0)) * spread(random, 0.20 * strength)
+    dose *= 1 - 0.6 * min(strength, 1.0) * float(random.random() < 0.08)
     patchy = min(strength, 1.0) * float(random.beta(2, 2)) * (0.5 + traits.heterogeneity)
-    lost = (patchy * (0.35 + 0.6 * noise((2.5, 6.0), source=random))).clamp(0, 0.8)
+    lost = (patchy * (0.30 + 0.6 * noise((2.5, 6.0), source=random))).clamp(0, 0.7)
     weak = tissues[2] * lost
     tissues[2] -= weak
     tissues[1] += weak
@@ -260,7 +260,7 @@ def _draw(
     device = outside.device
     blur = [1.6 * math.sqrt(strength) / s for s in spacing[:2]] + [0.4 / spacing[2]]
     wobble = noise_lattice(7.0, random=random, region=region, device=device).on(axes)[0]
-    bias = float(random.normal(0.3, 0.9))
+    bias = float(random.normal(0.3, 0.7))
     field = gaussian_blur(outside.clamp(-12, 12), blur) + strength * (bias + 0.8 * wobble)
     in_whole = (field < 0) & inside
     if not bool(in_whole.any()):

@@ -10,7 +10,6 @@ reached each point, which times the front's speed is a depth in mm: below 0 insi
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -107,36 +106,46 @@ def grow(
     arrival = torch.where(density >= threshold, 0.0, math.inf)
     wanted = stop_ml * 1000 / spacing**3
     days, count, stalled = 0.0, int((density >= threshold).sum()), 0
-    checked, checked_days = density.clone(), 0.0
     steps = round(stop_days / step) if math.isfinite(stop_days) else None
-    box = _reached(density)
-    for number in itertools.count(1):
-        if count >= wanted or number - 1 == steps:
-            break
-        here = density[box]
-        gain = growing[box] * here
-        gain.addcmul_(gain, here, value=-1)
-        for axis, face in enumerate(faces):
-            size = here.shape[axis]
-            low, high = here.narrow(axis, 0, size - 1), here.narrow(axis, 1, size - 1)
-            flux = (high - low).mul_(face[box].narrow(axis, 0, size - 1))
-            gain.narrow(axis, 0, size - 1).add_(flux)
-            gain.narrow(axis, 1, size - 1).sub_(flux)
-        here += gain
-        days += step
-        if number % 3 and number != steps:
-            continue  # the front needs several steps a voxel: looking at every third loses nothing
-        before = checked[box]
-        fresh = (here >= threshold) & (arrival[box] == math.inf)
-        fraction = ((threshold - before) / (here - before).clamp_min(1e-9)).clamp_(0, 1)
-        arrival[box] = torch.where(fresh, checked_days + (days - checked_days) * fraction, arrival[box])
-        before.copy_(here)
-        checked_days = days
-        new = int(fresh.sum())
-        stalled = 0 if new else stalled + 1
-        count += new
-        if number % 9 == 0:
-            box = _reached(density)
+    number = 0
+    while count < wanted and number != steps:
+        # Nine steps in the box of the cells, as one row of voxels in which a neighbour is a stride away. The faces at
+        # the end of an axis, where a stride would wrap around, are closed.
+        box = _reached(density)
+        shape = density[box].shape
+        here, grows, arrived = (field[box].flatten() for field in (density, growing, arrival))
+        kept, inner = 1 + grows, []
+        for axis, (face, stride) in enumerate(zip(faces, (shape[1] * shape[2], shape[2], 1), strict=True)):
+            closed = face[box].clone()
+            closed.narrow(axis, shape[axis] - 1, 1).zero_()
+            flow = closed.flatten()[: len(here) - stride]
+            kept[: len(flow)] -= flow
+            kept[stride:] -= flow
+            inner.append((flow, stride))
+        spare, before, before_days = torch.empty_like(here), here.clone(), days
+        for _ in range(3):
+            if count >= wanted or number == steps:
+                break
+            for _ in range(3):
+                if number == steps:
+                    break
+                torch.addcmul(kept, here, grows, value=-1, out=spare)
+                spare.mul_(here)
+                for flow, stride in inner:
+                    spare[stride:].addcmul_(flow, here[: len(flow)])
+                    spare[: len(flow)].addcmul_(flow, here[stride:])
+                here, spare = spare, here
+                number, days = number + 1, days + step
+            # The front needs several steps a voxel: looking at every third loses nothing.
+            fresh = (here >= threshold) & (arrived == math.inf)
+            fraction = ((threshold - before) / (here - before).clamp_min(1e-9)).clamp_(0, 1)
+            arrived = torch.where(fresh, before_days + (days - before_days) * fraction, arrived)
+            before.copy_(here)
+            before_days = days
+            new = int(fresh.sum())
+            stalled = 0 if new else stalled + 1
+            count += new
+        density[box], arrival[box] = here.view(shape), arrived.view(shape)
         if stalled > 150 and steps is None:
             raise RadlibError(
                 f"the tumour stopped growing at {count * spacing**3 / 1000:.1f} of {stop_ml:.1f} ml",

@@ -221,11 +221,3 @@ def compose(outer: Lattice, inner: Lattice) -> Lattice:
     """The displacement of x -> y = x + inner(x) -> y + outer(y), on the lattice of ``inner``."""
     points = points_of(inner.axes()) + inner.values
     return Lattice(inner.values + outer.at(points), inner.spacing, inner.centre)
-
-
-def jacobian_determinant(displacement: Lattice) -> torch.Tensor:
-    """det(I + du/dx) of a displacement: ``(X, Y, Z)``; above 0 where the map keeps its orientation."""
-    u = displacement.values
-    rows = torch.stack([gradient(u[a], displacement.spacing) for a in range(3)])
-    rows = rows + torch.eye(3, device=u.device)[:, :, None, None, None]
-    return (rows[0] * torch.linalg.cross(rows[1], rows[2], dim=0)).sum(0)

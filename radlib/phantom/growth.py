@@ -176,12 +176,14 @@ class Grown:
         seeds: mm of head space where the foci started.
         volume_ml: volume at depth 0.
         days: of growth.
+        brain: ``(X, Y, Z)`` bool on the lattice of deformations, before mass effect.
     """
 
     depth: Lattice
     seeds: list[tuple[float, float, float]]
     volume_ml: float
     days: float
+    brain: torch.Tensor
 
 
 def check_traits(traits: ImagingTraits, *, subject: str) -> None:
@@ -245,7 +247,8 @@ def grow_in_head(head: Head, traits: ImagingTraits, *, seed: int, subject: str) 
     depth = ((grown.arrival - grown.days) * speed).clamp(-200, 60).nan_to_num(posinf=60.0)
     centre = tuple(float(a[0] + a[-1]) / 2 for a in box)
     reached = float((grown.density >= DETECTION).sum()) * GROWTH_SPACING**3 / 1000
-    return Grown(Lattice(depth[None], GROWTH_SPACING, centre), seeds, reached, grown.days)  # type: ignore[arg-type]
+    lattice = Lattice(depth[None], GROWTH_SPACING, centre)  # type: ignore[arg-type]
+    return Grown(lattice, seeds, reached, grown.days, tissue.brain)
 
 
 def _grow_in_box(
@@ -342,8 +345,7 @@ def mass_effect(head: Head, grown: Grown, traits: ImagingTraits) -> Lattice:
     # The core's border lies where the volume inside is its share of the whole.
     border = -radius * (1 - max(share, 0.25) ** (1 / 3))
     core = torch.sigmoid((border - grown.depth.on(axes)[0]) / 2.0)
-    brain = tissue_on(head, axes, spacing=WARP_SPACING).brain.float()
-    held = (2 * gaussian_blur(brain, 2.0) - 1).clamp(0, 1)
+    held = (2 * gaussian_blur(grown.brain.float(), 2.0) - 1).clamp(0, 1)
     towards = gradient(gaussian_blur(core, 2.5), WARP_SPACING) + gradient(gaussian_blur(core, 6.0), WARP_SPACING)
     largest = towards.norm(dim=0).max()
     push = traits.mass_effect * min(0.45 * radius, 12.0)

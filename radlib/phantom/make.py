@@ -50,7 +50,7 @@ from radlib.phantom.traits import ImagingTraits
 if TYPE_CHECKING:
     from filelock import FileLock
 
-GENERATOR = 3
+GENERATOR = 4
 """Version of what is simulated: raised when the same recipe gives other files."""
 
 _OWN = frozenset({"options.json"})  # what a caller may have left in a folder that holds no cohort yet

@@ -14,12 +14,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -41,6 +39,9 @@ from radlib.training.players import (
     seconds_of_beginning,
 )
 from radlib.training.settings import LoopSettings, precision_on
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -85,6 +86,9 @@ def train(
     )  # fmt: skip
 
     def fabric(devices: int | list[int], **options: Any) -> Fabric:
+        from lightning.fabric import Fabric  # takes seconds, and what trains nothing does without
+        from lightning.fabric.plugins.environments import LightningEnvironment
+
         # LightningEnvironment: the processes are ours to start, also where SLURM could.
         return Fabric(
             accelerator=run.device.type, devices=devices, precision=run.precision,  # type: ignore[arg-type]
@@ -98,9 +102,10 @@ def train(
                 remedy="give folder=: the processes leave their result there",
             )
         # Forked, so that the batch and the losses need not be importable. torch refuses where CUDA is in use already.
-        fabric(loop.devices, strategy="ddp_fork").launch(run.go_quietly)
+        fabric(loop.devices, strategy="ddp_fork").launch(run.go)
         # The processes' result is the finished checkpoint; reading it is a resume with nothing left to do.
-    return run.go(fabric([run.device.index or 0] if run.device.type == "cuda" else 1))
+    run.go(fabric([run.device.index or 0] if run.device.type == "cuda" else 1))
+    return run.trained
 
 
 @dataclass(kw_only=True)
@@ -132,8 +137,8 @@ class _Run:
 
     # One process
 
-    def go(self, fabric: Fabric) -> Trained:
-        """Run the training on this process's device."""
+    def go(self, fabric: Fabric) -> None:
+        """Run the training on this process's device; it leaves ``trained``, and the checkpoint."""
         self.fabric = fabric
         self.device = fabric.device
         for network in self.networks.values():
@@ -160,11 +165,9 @@ class _Run:
                 raise self._out_of_memory(error) from error
             raise
         finally:
-            for parameters in self.trainable.values():
-                for parameter in parameters:
-                    parameter.requires_grad_(True)
+            self._let_train(set(self.trainable))
         self._load_kept()
-        return Trained(
+        self.trained = Trained(
             networks=self.networks,
             history=pd.DataFrame(self.rows),
             best_step=done if self.best is None else int(self.best["step"]),
@@ -173,10 +176,6 @@ class _Run:
             data_share=self.waited / max(self.spent, 1e-9),
             peak_memory=int(torch.cuda.max_memory_allocated(self.device)) if on_gpu else peak_memory_bytes(),
         )
-
-    def go_quietly(self, fabric: Fabric) -> None:
-        """Run the training in a process of its own, which leaves its result in the checkpoint."""
-        self.go(fabric)
 
     def _averages(self) -> dict[str, AveragedModel]:
         if self.loop.ema is None:

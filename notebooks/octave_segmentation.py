@@ -34,23 +34,24 @@ grid: list[int] = [96, 96, 64]  # voxels of the common grid
 spacing: float = 2.25  # edge of a voxel, mm
 memory_mapped: bool = False  # images in files instead of memory, for cohorts that do not fit
 n_held_out: int = 12  # subjects that no training sees (the paper's validation set has 46)
-n_folds: int = 4  # folds of the other subjects, one training each
-n_ablation: int = 2  # folds in which parts of the network are exchanged
-exchanged: list[str] = ["fcn_scse", "fcn_plain"]  # scSE, plain convolutions; also fcn_none, no excitation
+n_folds: int = 5  # folds of the other subjects, one training each
+n_references: int = 2  # folds of the networks that no claim is about
+exchanged: list[str] = ["fcn_norm", "fcn_scse", "fcn_plain", "unet_plain"]  # also fcn_none
 uncropped: list[str] = []  # networks that are also trained on whole slices
-references: list[str] = ["dynunet"]  # MONAI's networks: dynunet, segresnet, basic_unet
-widths: list[int] = [8, 16, 32, 64]  # channels of the levels of U-Net; the FCN has all but the last
+references: list[str] = ["deeplab_v3", "gcn", "dynunet", "segresnet"]  # also basic_unet
+widths: list[int] = [8, 16, 32, 64]  # channels of U-Net's levels; the FCN lacks the last
 ratio: float = 0.5  # share of low frequencies in octave convolutions
 groups: int = 1  # groups of the octave convolutions (the paper names no number)
-steps: int = 160  # updates of a training
-batch_size: int = 8  # slices a batch
-crop: int = 32  # edge of the squares cut from slices; 0 takes whole slices
-learning_rate: float = 0.02  # of Adam (the paper has 0.0001)
+steps: int = 600  # updates of a training
+batch_size: int = 4  # slices a batch
+crop: int = 64  # edge of the squares cut from slices; 0 takes whole slices
+learning_rate: float = 0.01  # of Adam (the paper has 0.0001)
 weight_decay: float = 0.0001  # of Adam, as in the paper
 schedule: str = "one_cycle"  # of the learning rate; the paper mentions none
 clip_norm: float = 5.0  # largest norm of the gradient; the paper mentions none
-tumour_share: float = 0.6  # share of a batch cut around tumour, the rest anywhere in the brain
+tumour_share: float = 0.6  # share of a batch cut around tumour, the rest anywhere
 augment: float = 1.0  # scale of random changes of intensity
+dropped: float = 0.7  # share of slices that lack modalities, for modality dropout
 atrous_rates: list[int] = [2, 4, 6]  # of DeepLab v3
 output_stride: int = 4  # of DeepLab v3
 large_kernel: int = 7  # of GCN
@@ -91,9 +92,9 @@ report = Report.start("octave_segmentation", cohort=cohort, profile=profile, see
 # %% tags=["study"]
 from radlib.book.plan import study_of
 from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Folds, Recipe
-from radlib.papers.islam2020.study_ensembles import ensemble, excitation
+from radlib.papers.islam2020.study_ensembles import ensemble, excitation, rule
 from radlib.papers.islam2020.study_segmentation import segmentation
-from radlib.papers.islam2020.tables import MODELS, named
+from radlib.papers.islam2020.tables import LACKING, MODELS, named
 from radlib.study.cohorts import Images, Source
 from radlib.study.studies import Study
 
@@ -124,51 +125,73 @@ recipe = Recipe(
 
 
 def folds_of(model, modalities=PAPER_MODALITIES, number=n_folds, **changes):
+    """One training a fold."""
     return [
         segmentation(
-            images=images, division=division, fold=fold, model=model,
-            modalities=modalities, recipe=recipe.changed(**changes), seed=seed,
+            images=images,
+            division=division,
+            fold=fold,
+            model=model,
+            modalities=modalities,
+            recipe=recipe.changed(**changes),
+            seed=seed,
         )
         for fold in range(min(number, n_folds))
-    ]  # fmt: skip
+    ]
 
 
-models = ["fcn", "unet_scse", "unet", "deeplab_v3", "gcn", *references]
-trainings = Study("trainings", {one: folds_of(one) for one in models}, titles=MODELS)
+def together(members, **about):
+    """Their ensemble on the held-out subjects."""
+    return ensemble(members=tuple(members), **about)
+
+
+models = {one: folds_of(one) for one in ["fcn", "unet_scse", "unet"]}
+models |= {one: folds_of(one, number=n_references) for one in references}
+trainings = Study("trainings", models, titles=MODELS)
 networks = Study(
     "networks",
-    {one: ensemble(members=jobs) for one, jobs in trainings.arms.items()},
+    {one: together(jobs) for one, jobs in models.items()},
     titles=MODELS,
 )
 parts = Study(
     "parts",
-    {one: ensemble(members=folds_of(one, number=n_ablation), distances=False) for one in ["fcn", *exchanged]},
+    {one: together(models[one]) for one in ["fcn", "unet"]} | {one: together(folds_of(one)) for one in exchanged},
     titles=MODELS,
 )
 sets = [("t1ce",), ("t1ce", "flair"), PAPER_MODALITIES, (*PAPER_MODALITIES, "t1")]
 same = {"cohort": cohort, "profile": profile, "seed": seed}
 t2_from = study_of("modality_synthesis", "generators", **same).arms["fcn"][0]
-with_t2 = {"generator": t2_from, "sources": ("t1ce", "flair"), "distances": False}
+with_t2 = {"generator": t2_from, "sources": ("t1ce", "flair")}
 modalities = Study(
     "modalities",
-    {"_".join(one): ensemble(members=folds_of("unet", one), distances=False) for one in sets}
-    | {"synthetic": ensemble(members=folds_of("unet"), **with_t2)},
-    titles={"_".join(one): f"U-Net: {named(one)}" for one in sets} | {"synthetic": "U-Net: T1ce, FLAIR, synthetic T2"},
+    {"_".join(one): together(folds_of("unet", one)) for one in sets}
+    | {
+        "synthetic": together(models["unet"], **with_t2),
+        "zeroed": together(models["unet"], zeroed=("t2",)),
+        "dropout": together(folds_of("unet", dropped=dropped), zeroed=("t2",)),
+        "dropout_whole": together(folds_of("unet", dropped=dropped)),
+    },
+    titles={"_".join(one): f"U-Net: {named(one)}" for one in sets} | LACKING,
 )
-synthetic = Study("synthetic", {"fcn": ensemble(members=folds_of("fcn"), **with_t2)})
+synthetic = Study("synthetic", {"fcn": together(models["fcn"], **with_t2)})
 excited = Study(
     "excitation",
     {
-        kind: [excitation(network=one) for one in folds_of(model, number=n_ablation)]
+        kind: [excitation(network=one) for one in folds_of(model)]
         for kind, model in (("skip_scse", "fcn"), ("scse", "fcn_scse"))
     },
     titles={"skip_scse": "skip-scSE", "scse": "scSE"},
 )
-whole_slices = {one: ensemble(members=folds_of(one, crop=0), distances=False) for one in uncropped}
-whole = Study("whole-slices", whole_slices, titles=MODELS) if whole_slices else None
+rival = Study(
+    "rival",
+    {"rule": rule(images=images, division=division)},
+    titles={"rule": "two thresholds"},
+)
+uncut = {one: together(folds_of(one, crop=0)) for one in uncropped}
+whole = Study("whole-slices", uncut, titles=MODELS) if uncut else None
 
 # %% tags=["hide-input"]
-studies = [trainings, networks, parts, modalities, synthetic, excited]
+studies = [trainings, networks, parts, modalities, synthetic, excited, rival]
 for study in [*studies, *([whole] if whole else [])]:
     report.study(study)
 

@@ -9,6 +9,9 @@ Empty regions decide low-grade tables, so the conventions are stated, here and n
 - Sensitivity is undefined (NaN) for an empty reference and the positive predictive value for an empty prediction.
 
 Means leave undefined values out, and ``n`` says how many subjects are left.
+
+Lesion-wise scores (:func:`lesion_scores`) count what those of a whole region hide: a second lesion that is missed,
+and islands of false tumour.
 """
 
 from __future__ import annotations
@@ -18,13 +21,22 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, distance_transform_edt, label
 from scipy.spatial import KDTree
 
 from radlib.core.errors import RadlibError
 from radlib.data.regions import REGIONS, region_mask
 
 METRICS: tuple[str, ...] = ("dice", "sensitivity", "specificity", "ppv", "hd95")
+
+MERGED_MM = 3.0
+"""Reference lesions that touch once each is dilated by so much are one (BraTS 2023, glioma)."""
+
+LEAST_MM3 = 50.0
+"""Reference lesions up to this size are left out, and what was predicted there with them (BraTS 2023)."""
+
+NOT_FOUND_MM = 374.0
+"""The distance of a lesion that was missed or invented (BraTS 2023)."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -85,6 +97,58 @@ def hd95(
     return float(max(np.percentile(there, percentile), np.percentile(back, percentile)))
 
 
+def lesion_scores(
+    predicted: npt.ArrayLike, truth: npt.ArrayLike, *, spacing: Sequence[float] = (1.0, 1.0, 1.0)
+) -> dict[str, float]:
+    """Dice and HD95 by lesion, as the BraTS challenge ranks since 2023.
+
+    Reference lesions are components of the reference, dilated by :data:`MERGED_MM`, so that parts of one tumour count
+    once. All predicted components that touch the dilated lesion are held against it together; a lesion that none
+    touches is missed, a component that touches none is false. Missed and false ones have Dice 0 and distance
+    :data:`NOT_FOUND_MM`; lesions of at most :data:`LEAST_MM3` are left out. Components have neighbours by face, edge
+    and corner.
+
+    Args:
+        predicted, truth: masks of one shape.
+        spacing: mm along each axis.
+
+    Returns:
+        ``lesion_dice``, ``lesion_hd95`` (mm): means over reference lesions and false components, 1 and 0 where there is
+        neither; ``lesions``, ``lesions_found``, ``lesions_false``: how many.
+    """
+    p, t = _pair(predicted, truth)
+    every = np.ones((3,) * t.ndim, dtype=bool)
+    near = distance_transform_edt(~t, sampling=spacing) <= MERGED_MM if t.any() else t
+    lesions, count = label(near, every)
+    parts, n_parts = label(p, every)
+    volume = float(np.prod(spacing))
+    scores: list[tuple[float, float]] = []
+    taken = np.zeros(n_parts + 1, dtype=bool)
+    found = counted = 0
+    for number in range(1, count + 1):
+        there = lesions == number
+        lesion = t & there
+        touching = np.unique(parts[there])
+        touching = touching[touching > 0]
+        taken[touching] = True
+        if int(lesion.sum()) * volume <= LEAST_MM3:
+            continue
+        counted += 1
+        if len(touching):
+            found += 1
+            own = np.isin(parts, touching)
+            scores.append((dice(own, lesion), hd95(own, lesion, spacing=spacing)))
+        else:
+            scores.append((0.0, NOT_FOUND_MM))
+    false = n_parts - int(taken[1:].sum())
+    scores += [(0.0, NOT_FOUND_MM)] * false
+    values = np.mean(scores, axis=0) if scores else (1.0, 0.0)
+    return {
+        "lesion_dice": float(values[0]), "lesion_hd95": float(values[1]), "lesions": float(counted),
+        "lesions_found": float(found), "lesions_false": float(false),
+    }  # fmt: skip
+
+
 def score_labels(
     predicted: npt.ArrayLike,
     truth: npt.ArrayLike,
@@ -102,8 +166,8 @@ def score_labels(
         regions: ``et``, ``wt``, ``tc``.
 
     Returns:
-        One row a region: ``subject``, ``region``, :data:`METRICS`, and ``missed``: whether exactly one of the two
-        has the region.
+        One row a region: ``subject``, ``region``, :data:`METRICS`, ``missed`` (whether exactly one of the two has the
+        region) and what :func:`lesion_scores` gives.
     """
     p, t = np.asarray(predicted), np.asarray(truth)
     rows = []
@@ -112,7 +176,7 @@ def score_labels(
         rows.append({
             "subject": subject, "region": region, "dice": dice(a, b), "sensitivity": sensitivity(a, b),
             "specificity": specificity(a, b), "ppv": ppv(a, b), "hd95": hd95(a, b, spacing=spacing),
-            "missed": bool(a.any() != b.any()),
+            "missed": bool(a.any() != b.any()), **lesion_scores(a, b, spacing=spacing),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

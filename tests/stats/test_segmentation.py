@@ -12,6 +12,7 @@ from radlib.core.errors import RadlibError
 from radlib.stats.segmentation import (
     dice,
     hd95,
+    lesion_scores,
     ppv,
     score_labels,
     sensitivity,
@@ -96,3 +97,42 @@ def test_a_distance_is_a_mean_over_those_who_have_the_region_and_the_others_are_
     assert et["hd95"].count() == 1
     assert et["hd95"].mean() == hd95(shifted > 0, whole > 0, spacing=(1, 1)) == 1
     assert et["dice"].count() == 3
+
+
+def test_lesions_counted_by_hand() -> None:
+    """On a line of 2 mm voxels: a lesion found in part, one missed, one too small to count, one false component.
+
+    Reference: voxels 0-9, 20-29, 40 (one voxel of 8 mm3). Predicted: 5-9 (half of the first, Dice 2 * 5 / 15), 41
+    (touches the small lesion once it is dilated: left out with it), 60-62 (false). Three scores: 2/3, 0, 0.
+    """
+    truth, predicted = np.zeros((70, 1, 1), bool), np.zeros((70, 1, 1), bool)
+    truth[:10] = truth[20:30] = truth[40] = True
+    predicted[5:10] = predicted[41] = predicted[60:63] = True
+    found = lesion_scores(predicted, truth, spacing=(2.0, 2.0, 2.0))
+    assert found["lesion_dice"] == pytest.approx((2 / 3 + 0 + 0) / 3)
+    # From the reference's voxels 0 to 4 the nearest predicted one is 10 to 2 mm away: 10, 8, 6, 4, 2, 0, 0, 0, 0, 0.
+    own = np.percentile([10, 8, 6, 4, 2, 0, 0, 0, 0, 0], 95)
+    assert found["lesion_hd95"] == pytest.approx((own + 374 + 374) / 3)
+    assert (found["lesions"], found["lesions_found"], found["lesions_false"]) == (2, 1, 1)
+
+
+def test_parts_of_a_lesion_that_nearly_touch_are_one() -> None:
+    """Two parts 2 voxels apart at 1 mm are one lesion; 8 apart they are two, each with a Dice of its own."""
+    truth = np.zeros((40, 8, 8), bool)
+    truth[:5] = truth[7:12] = True
+    near = lesion_scores(truth, truth)
+    assert (near["lesions"], near["lesion_dice"], near["lesion_hd95"]) == (1, 1, 0)
+    truth[20:25] = True
+    only_first = truth.copy()
+    only_first[20:25] = False
+    apart = lesion_scores(only_first, truth)
+    assert (apart["lesions"], apart["lesions_found"], apart["lesion_dice"]) == (2, 1, 0.5)
+
+
+def test_without_any_lesion_the_scores_are_perfect_and_a_false_one_costs_all() -> None:
+    nothing, something = np.zeros((6, 6, 6), bool), np.zeros((6, 6, 6), bool)
+    something[2:4, 2:4, 2:4] = True
+    assert lesion_scores(nothing, nothing)["lesion_dice"] == 1
+    assert lesion_scores(something, nothing) == {
+        "lesion_dice": 0, "lesion_hd95": 374, "lesions": 0, "lesions_found": 0, "lesions_false": 1,
+    }  # fmt: skip

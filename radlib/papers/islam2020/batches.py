@@ -74,7 +74,20 @@ class SliceSampler:
         if self.recipe.crop:
             images, labels = _crop(images, labels, self.boxes[places], self.recipe.crop, random)
         images, labels = _augment(images, labels, self.recipe.augment, random)
+        if self.recipe.dropped:
+            images = (
+                images
+                * _kept(images.shape[0], images.shape[1], self.recipe.dropped, random).to(images)[..., None, None]
+            )
         return {"images": images, "classes": to_classes(labels)}
+
+
+def _kept(slices: int, modalities: int, share: float, random: np.random.Generator) -> Tensor:
+    """Which modalities of each slice are shown, ``(B, C)`` bool: all, or, in a share of slices, a random part."""
+    kept = random.random((slices, modalities)) < 0.5
+    kept[np.arange(slices), random.integers(modalities, size=slices)] = True
+    kept[random.random(slices) >= share] = True
+    return torch.from_numpy(kept)
 
 
 def _boxes(store: ImageStore, index: Tensor, *, labelled: bool) -> np.ndarray:

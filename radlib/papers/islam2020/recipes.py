@@ -30,6 +30,13 @@ PAPER_MODALITIES = ("t1ce", "flair", "t2")
 """What the networks of Table I see; the order of Table III."""
 
 
+FCNS: dict[str, dict[str, Any]] = {
+    "fcn": {}, "fcn_norm": {"norm": "batch"}, "fcn_scse": {"excitation": "scse"}, "fcn_none": {"excitation": "none"},
+    "fcn_plain": {"ratio": 0.0},
+}  # fmt: skip
+"""The paper's network and its variants: how each differs from it."""
+
+
 # Subjects
 
 
@@ -117,7 +124,7 @@ class Recipe:
         widths: channels of the levels of U-Net; the FCN and the residual encoders have all but the last.
         ratio: share of low frequencies of the octave convolutions.
         groups: of the octave convolutions.
-        norm: batch norm in the U-Nets.
+        norm: batch norm in the U-Nets; the FCN's encoder has none, as printed, but in ``fcn_norm``.
         output_stride, atrous_rates: of DeepLab v3.
         large_kernel: edge of GCN's kernels.
         steps, batch_size: how long.
@@ -126,6 +133,7 @@ class Recipe:
         learning_rate, weight_decay, schedule: of Adam, whose first decay rate is the paper's momentum of 0.9.
         clip_norm: largest norm of the gradient.
         augment: scale of the random changes of intensity; 0 for none. Left and right are swapped in any case.
+        dropped: share of slices that lack modalities in training, any number but all of them; 0 for none.
         precision: of training and inference.
         validations: how often the loss's companion, the Dice on slices of the fold's other subjects, is measured.
         validation_slices: on how many slices.
@@ -147,6 +155,7 @@ class Recipe:
     schedule: Schedule = "one_cycle"
     clip_norm: float = 5.0
     augment: float = 1.0
+    dropped: float = 0.0
     precision: Precision = "auto"
     validations: int = 4
     validation_slices: int = 12
@@ -177,6 +186,7 @@ def arguments_of(model: str, *, in_channels: int, recipe: Recipe) -> tuple[str, 
     residual = {**channels, "widths": inner, "blocks": 2 if len(inner) > 3 else 1}
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "unet": (here + "UNet2d", {**channels, "widths": widths, "norm": recipe.norm}),
+        "unet_plain": (here + "UNet2d", {**channels, "widths": widths, "norm": "none"}),
         "unet_scse": (here + "UNet2d", {**channels, "widths": widths, "norm": recipe.norm, "excitation": "scse"}),
         "deeplab_v3": (
             here + "DeepLabV3",
@@ -188,14 +198,9 @@ def arguments_of(model: str, *, in_channels: int, recipe: Recipe) -> tuple[str, 
         "segresnet": (here + "segresnet", {**channels, "width": widths[0]}),
         "basic_unet": (here + "basic_unet", {**channels, "widths": [*widths, *widths[-1:] * 5][:5]}),
     }  # fmt: skip
-    for name, excitation, ratio in (
-        ("fcn", "skip_scse", recipe.ratio),
-        ("fcn_scse", "scse", recipe.ratio),
-        ("fcn_none", "none", recipe.ratio),
-        ("fcn_plain", "skip_scse", 0.0),
-    ):
-        about = {**channels, "widths": inner, "ratio": ratio, "excitation": excitation, "groups": recipe.groups}
-        kinds[name] = ("radlib.papers.islam2020.networks.OctaveFCN", about)
+    own = {**channels, "widths": inner, "ratio": recipe.ratio, "excitation": "skip_scse", "groups": recipe.groups}
+    for name, changes in FCNS.items():
+        kinds[name] = ("radlib.papers.islam2020.networks.OctaveFCN", {**own, **changes})
     if model not in kinds:
         raise RadlibError(f"unknown network {model!r}", remedy=f"use one of {', '.join(kinds)}")
     return kinds[model]
@@ -260,7 +265,6 @@ class SynthesisRecipe:
 METHODS: dict[str, dict[str, str]] = {
     "fcn": {},
     "fcn_norm": {"norm": "batch"},
-    "fcn_patch": {"discriminator": "patch"},
     "unet": {"generator": "unet", "discriminator": "patch"},
     "fcn_l1": {"discriminator": "none"},
 }

@@ -14,57 +14,70 @@ from torch import Tensor, nn
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.readers.segmented import real_subjects
-from radlib.data.regions import REGIONS
+from radlib.data.regions import REGIONS, from_classes
 from radlib.data.resampling import edges_of
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore, prepare
 from radlib.nn.device import device_of
 from radlib.papers.islam2020.networks import DecoderBlock
-from radlib.papers.islam2020.recipes import arguments_of, everyone
+from radlib.papers.islam2020.recipes import Folds, HeldOut, arguments_of, everyone
 from radlib.papers.islam2020.study_segmentation import (
     dice_rows,
     labels_of,
     load_network,
+    most_probable,
     open_slices,
     probabilities,
     segment,
     split_of,
 )
 from radlib.papers.islam2020.study_synthesis import load_generator, synthesise, trained_on, tumour_slice
+from radlib.stats.rule import fit_rule
 from radlib.stats.segmentation import dice, score_labels
+from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
 from radlib.study.studies import Study
 from radlib.training.bundle import Segmenter, export_bundle
 
-METRICS = ("dice", "sensitivity", "specificity", "ppv", "hd95", "missed")
+METRICS = ("dice", "sensitivity", "specificity", "ppv", "hd95", "missed", "lesion_dice", "lesion_hd95")
+
+BINS = 10
+"""Bins of confidence, of equal width from 1 / 4 (the least that the most probable of four classes can have) to 1."""
 
 
 @job
 def ensemble(
     work: Work, *, members: tuple[Job, ...], generator: Job | None = None, sources: tuple[str, ...] = (),
-    distances: bool = True,
+    zeroed: tuple[str, ...] = (), distances: bool = True,
 ) -> None:  # fmt: skip
     """Segment the test subjects by the mean of the members' probabilities.
 
     Scores are the ensemble's, by region (``missed``: 1 where exactly one of reference and prediction has the region),
     and the Dice of the necrotic core (group ``ncr``) of subjects that have one. The table ``members`` has the Dice of
-    every ``member``. For pictures the slice with most tumour is kept of the labels, and of the synthetic images (the
-    array ``made``).
+    every ``member``, the table ``reliability`` what :func:`reliability` gives. For pictures the slice with most tumour
+    is kept of the labels, of the probabilities' entropy (``entropy``), and of the synthetic images (``made``).
 
     Args:
         members: trainings with the same subjects, grid and modalities.
         generator: makes one of the modalities, which then replaces the real image; only subjects that it was not
             trained on are segmented.
         sources: what it makes it from; all that it takes where empty.
+        zeroed: modalities that are taken from the test subjects, all 0 as outside the brain.
         distances: whether more than Dice is measured, of which distances take time.
     """
     split, store, made = _unseen(members, generator, sources)
+    if zeroed:
+        store = store.subset(split.test)
+        for name in zeroed:
+            blank = {subject: np.zeros(store.grid, np.float32) for subject in split.test}
+            store = store.replaced(blank, modality=name)
     inputs = members[0].inputs
     networks = [load_network(one) for one in members]
     single: list[dict[str, Any]] = []
     parts: list[pd.DataFrame] = []
-    slices = {}
+    bins: list[pd.DataFrame] = []
+    slices, entropies = {}, {}
     for subject in split.test:
         truth = store.subject(subject).labels.cpu().numpy()
         total: Tensor | None = None
@@ -76,7 +89,15 @@ def ensemble(
             single += dice_rows(labels_of(found, box, store, subject)[box], truth[box], subject=subject, member=number)
         assert total is not None
         labels = labels_of(total, box, store, subject)
-        slices[subject] = labels[..., tumour_slice(store, subject)]
+        place = tumour_slice(store, subject)
+        slices[subject] = labels[..., place]
+        mean = total / len(members)
+        inside = store.subject(subject).brain.cpu().numpy()[box]
+        bins.append(reliability(mean, truth[box], inside).assign(subject=subject))
+        flat = torch.zeros(store.grid[:2])
+        p = mean[..., place - box[2].start]
+        flat[box[:2]] = -(p * p.clamp(min=1e-12).log()).sum(dim=0)
+        entropies[subject] = flat.numpy().astype(np.float16)
         # Everything lies in the brain's box: distances need not be measured over the whole grid.
         if distances:
             table = score_labels(labels[box], truth[box], spacing=store.spacing, subject=subject)
@@ -89,9 +110,51 @@ def ensemble(
             parts.append(pd.DataFrame([{"subject": subject, "group": "ncr", "metric": "dice", "value": core}]))
     work.scores(pd.concat(parts, ignore_index=True)[["subject", "group", "metric", "value"]])
     work.table("members", pd.DataFrame(single))
+    work.table("reliability", pd.concat(bins, ignore_index=True))
     work.arrays("slices", slices, keep=True)
+    work.arrays("entropy", entropies, keep=True)
     if made:
         work.arrays("made", {key: image[..., tumour_slice(store, key)] for key, image in made.items()}, keep=True)
+
+
+def reliability(probability: Tensor, truth: np.ndarray, inside: np.ndarray) -> pd.DataFrame:
+    """How sure a segmentation is, and how often it is right, over the voxels of the brain.
+
+    Args:
+        probability: of the classes, ``(4, x, y, z)``.
+        truth: labels ``(x, y, z)``, 0, 1, 2, 4.
+        inside: the brain, ``(x, y, z)`` bool.
+
+    Returns:
+        One row a bin of confidence (the probability of the most probable class) that has voxels: ``bin``, ``voxels``,
+        and the sums ``confidence`` and ``right`` over them. Divided by ``voxels`` they are the points of a reliability
+        diagram; the mean absolute difference, weighted by voxels, is the expected calibration error.
+    """
+    where = torch.from_numpy(inside)
+    p = probability[:, where].double()
+    best = most_probable(p)
+    sure = p.gather(0, best[None])[0].numpy()
+    right = from_classes(best).numpy() == truth[inside]
+    number = np.clip(((sure - 0.25) / 0.75 * BINS).astype(int), 0, BINS - 1)
+    counts = {
+        "voxels": np.bincount(number, minlength=BINS), "confidence": np.bincount(number, sure, minlength=BINS),
+        "right": np.bincount(number, right, minlength=BINS),
+    }  # fmt: skip
+    table = pd.DataFrame({"bin": np.arange(BINS), **counts})
+    return table[table["voxels"] > 0].reset_index(drop=True)
+
+
+@job
+def rule(work: Work, *, images: Images, division: Folds | HeldOut) -> None:
+    """Two thresholds, on FLAIR and T1ce, fitted on all but the test subjects: what a network has to beat."""
+    split = division.splits(images.source.open())[0]
+    store = open_slices(images, everyone(split))
+    found = fit_rule(store, (*split.train, *split.validation))
+    work.note(flair=found.flair, t1ce=found.t1ce)
+    rows = []
+    for subject in split.test:
+        rows += dice_rows(found.segment(store, subject), store.subject(subject).labels.cpu().numpy(), subject=subject)
+    work.scores(pd.DataFrame(rows))
 
 
 def _unseen(

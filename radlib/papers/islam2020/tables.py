@@ -38,16 +38,25 @@ MODELS: dict[str, str] = {
     "dynunet": "DynUNet (MONAI)",
     "segresnet": "SegResNet (MONAI)",
     "basic_unet": "BasicUNet (MONAI)",
+    "unet_plain": "U-Net, no batch norm",
+    "fcn_norm": "Octave FCN, batch norm",
     "fcn_scse": "Octave FCN, scSE",
     "fcn_none": "Octave FCN, no excitation",
     "fcn_plain": "plain FCN, skip-scSE",
 }
 """The segmentation networks by the names that readers see; the first five are rows of Table I."""
 
+LACKING: dict[str, str] = {
+    "synthetic": "U-Net: T1ce, FLAIR, synthetic T2",
+    "zeroed": "U-Net: T1ce, FLAIR, T2 all 0",
+    "dropout": "U-Net with modality dropout: T1ce, FLAIR",
+    "dropout_whole": "U-Net with modality dropout: T1ce, FLAIR, T2",
+}
+"""What is done about a missing T2."""
+
 GENERATORS: dict[str, str] = {
     "fcn": "FCN cGAN (the paper's)",
     "fcn_norm": "FCN cGAN with batch norm",
-    "fcn_patch": "FCN, PatchGAN",
     "unet": "U-Net cGAN (pix2pix)",
     "fcn_l1": "FCN, L1 only",
     "linear": "linear in intensities",

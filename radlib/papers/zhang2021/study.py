@@ -27,9 +27,9 @@ from radlib.papers.zhang2021.pretraining import (
     translate,
     translation_errors,
 )
-from radlib.papers.zhang2021.rule import fit_rule
 from radlib.papers.zhang2021.segmentation import Segmenter, scores_of, train_network
 from radlib.papers.zhang2021.shapes import Voc
+from radlib.stats.rule import fit_rule
 from radlib.study.cohorts import Images
 from radlib.study.jobs import Job, job, job_on_real_patients
 from radlib.study.store import Work

@@ -10,6 +10,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
+from radlib.papers.islam2020 import batches
 from radlib.papers.islam2020.batches import SliceSampler
 from radlib.papers.islam2020.recipes import Recipe
 
@@ -60,3 +61,16 @@ def test_subjects_without_tumour_cannot_be_trained_on(store: ImageStore) -> None
     empty = replace(store, labels=torch.zeros_like(store.labels))
     with pytest.raises(RadlibError, match="slice with tumour"):
         SliceSampler.of(empty, store.ids, modalities=("t1ce",), recipe=TINY, seed=0)
+
+
+def test_modality_dropout_hides_whole_modalities_of_some_slices_and_never_all(store: ImageStore) -> None:
+    shown = batches._kept(2000, 3, 0.5, rng(0, "dropped")).numpy()
+    assert shown.any(axis=1).all()
+    # Half of the slices are left alone; of the others one is certain to be shown and each other one half of the time.
+    assert shown.all(axis=1).mean() == pytest.approx(0.5 + 0.5 * 0.25, abs=0.04)
+    assert shown.mean(axis=0) == pytest.approx([0.5 + 0.5 * 2 / 3] * 3, abs=0.04)
+    recipe = Recipe(batch_size=8, crop=0, augment=0.0, dropped=1.0)
+    sampler = SliceSampler.of(store, store.ids, modalities=("t1ce", "flair", "t2"), recipe=recipe, seed=0)
+    hidden = (sampler(0, rng(0))["images"] == 0).flatten(2).all(dim=2)
+    assert hidden.any()
+    assert not hidden.all(dim=1).any()

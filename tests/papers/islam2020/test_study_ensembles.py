@@ -122,3 +122,30 @@ def test_the_largest_necrosis_is_shown_first(store: ImageStore) -> None:
     changed = ImageStore(**{**{k: getattr(store, k) for k in store.__dataclass_fields__}, "labels": labels})
     assert ensembles.necrotic_subjects(changed, ("s3", "s5"), most=2) == ("s3",)
     assert ensembles.necrotic_subjects(changed, ("s5",), most=2) == ("s5",)  # nobody has all three labels
+
+
+def test_reliability_of_a_case_counted_by_hand() -> None:
+    """Three voxels of the brain: 0.9 and right, 0.9 and wrong, 0.4 and right; one outside does not count."""
+    probability = torch.tensor([[0.9, 0.9, 0.2, 1.0], [0.1, 0.1, 0.4, 0], [0, 0, 0.2, 0], [0, 0, 0.2, 0]])
+    truth, inside = np.array([0, 1, 1, 4], np.uint8), np.array([True, True, True, False])
+    table = ensembles.reliability(probability[:, :, None, None], truth[:, None, None], inside[:, None, None])
+    assert table["bin"].tolist() == [2, 8]
+    assert table["voxels"].tolist() == [1, 2]
+    assert table["confidence"].tolist() == pytest.approx([0.4, 1.8])
+    assert table["right"].tolist() == [1, 1]
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_modality_that_is_taken_away_changes_what_is_found_and_nobody_is_left_out() -> None:
+    pair = members("unet")
+    whole, without = ensembles.ensemble(members=pair), ensembles.ensemble(members=pair, zeroed=("t2",))
+    assert set(without.result().scores["subject"]) == set(split_of(pair[0]).test)
+    kept = whole.result().arrays("entropy")
+    assert any((kept[name] != image).any() for name, image in without.result().arrays("entropy").items())
+
+
+@pytest.mark.usefixtures("whole")
+def test_the_rule_is_scored_on_the_test_subjects() -> None:
+    found = ensembles.rule(images=IMAGES, division=Folds(n_held_out=3, n_folds=2)).result()
+    assert set(found.scores["subject"]) == set(split_of(members()[0]).test)
+    assert found.scores["value"].between(0, 1).all()

@@ -10,9 +10,10 @@ import pytest
 
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021 import rule, tables
+from radlib.papers.zhang2021 import tables
 from radlib.papers.zhang2021.data import PAIRS, Recipe, Subjects
 from radlib.papers.zhang2021.tables import PLACES, TITLES
+from radlib.stats import rule
 from radlib.study.estimates import estimates
 
 

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from radlib.core.errors import RadlibError
+from radlib.data.persons import refuse_shared
 from radlib.stats.binary import SVM, Question, Recipe, Results, folds_for, predictions_of, run_controls
 from radlib.stats.calibration import calibration_fit
 from radlib.stats.classification import Predictions, evaluate
@@ -74,10 +75,13 @@ def validate(question: Question, groups: pd.Series, recipe: Recipe, *, n_repeats
         and ``(CONTROL, rule)`` (fitted on the other groups).
 
     Raises:
-        RadlibError: if there are fewer than two groups, or the others of some group have one class only.
+        RadlibError: if there are fewer than two groups, the others of some group have one class only, or a person
+            (column ``person`` of the clinical table) stands in two groups.
     """
     splitter = LeaveGroupOutFolds(groups=groups)
     for group in sorted(set(groups)):
+        members = (groups == group).to_numpy()
+        refuse_shared(question.clinical[~members], question.clinical[members])
         counts = question.truth[groups != group].value_counts()
         if len(counts) < 2 or counts.min() < 2:
             raise RadlibError(

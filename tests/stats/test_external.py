@@ -111,3 +111,14 @@ def test_what_cannot_be_joined_or_tested_is_named() -> None:
     asked = question()
     with pytest.raises(RadlibError, match="without 'False'"):
         external.validate(asked, asked.truth.astype(str), Recipe())
+
+
+def test_a_person_in_two_groups_is_refused() -> None:
+    asked = question(40, seed=3)
+    groups = pd.Series(["a"] * 20 + ["b"] * 20, index=asked.truth.index)
+    person = pd.Series([f"p{n}" for n in range(40)], index=asked.truth.index)
+    person.iloc[25] = "other-id p3"  # patient 3 again, at the other hospital
+    clinical = asked.clinical.assign(person=person)
+    asked = Question(name="twice", features=asked.features, truth=asked.truth, clinical=clinical)
+    with pytest.raises(RadlibError, match="trained on and tested"):
+        external.validate(asked, groups, Recipe(n_selected=2), n_repeats=1)

@@ -27,10 +27,10 @@ def read_ucsf_tables(root: Path) -> Cohort:
     """495 adults with diffuse glioma in 501 examinations: IDH, age, survival and radiomic features, without images.
 
     ``grade`` is WHO 2021's, to which IDH belongs: a glioblastoma is wild-type by definition. It is **no fair control**
-    of a prediction of IDH, nor is ``diagnosis``; ``grade_contains_idh`` says so by ``yes``. ``radiomics`` are the
-    features of the whole tumour on post-contrast T1 (PyRadiomics 3.1.0, bin width 25, 1 mm), its diagnostic columns
-    left out. Examinations with equal sex, age, diagnosis, survival and status are one person: there are six such pairs,
-    as many as the publisher's 501 examinations of 495 patients ask for.
+    of a prediction of IDH, nor is ``diagnosis``; ``grade_contains_idh`` says so by ``yes``. ``collection`` is empty: it
+    would be the grade again. ``radiomics`` are the features of the whole tumour on post-contrast T1 (PyRadiomics 3.1.0,
+    bin width 25, 1 mm), its diagnostic columns left out. Examinations with equal sex, age, diagnosis, survival and
+    status are one person: six pairs, as many as the publisher's 501 examinations of 495 patients ask for.
     """
     path = find_file(root, CLINICAL, dataset="UCSF-PDGM")
     raw = index_by(
@@ -50,7 +50,6 @@ def read_ucsf_tables(root: Path) -> Cohort:
     table["sex"] = raw["Sex"]
     table["grade"] = to_numbers(raw["WHO CNS Grade"], file=path)
     table["grade_group"] = np.where(table["grade"] == 4, "HGG", "LGG")
-    table["collection"] = np.where(table["grade"] == 4, "GBM", "LGG")
     table["idh"] = [idh_status(text, subject=subject, file=path) for subject, text in raw["IDH"].items()]
     table["codel_1p19q"] = raw["1p/19q"].map(_CODELETION)
     table["mgmt"] = raw["MGMT status"].map(_MGMT)
@@ -100,17 +99,13 @@ def read_features(path: Path) -> pd.DataFrame:
     """The radiomic features, examinations x features, float64; names without PyRadiomics' ``original_``.
 
     Raises:
-        RadlibError: if a value is no finite number, or not all were computed with the same settings.
+        RadlibError: if a value is no number, or not all were computed with the same settings.
     """
     raw = index_by(read_text_table(path, required=("ID", "diagnostics_Configuration_Settings")), "ID", file=path)
     if raw["diagnostics_Configuration_Settings"].nunique() != 1:
         raise RadlibError("features were computed with several settings", file=path, remedy="obtain the table again")
     columns = [name for name in map(str, raw.columns) if name.startswith("original_")]
-    features = pd.DataFrame({name.removeprefix("original_"): to_numbers(raw[name], file=path) for name in columns})
-    if not np.isfinite(features.to_numpy()).all():
-        subject = features.index[~np.isfinite(features.to_numpy()).all(axis=1)][0]
-        raise RadlibError(f"{subject} has a feature that is no finite number", file=path, remedy="obtain it again")
-    return features
+    return pd.DataFrame({name.removeprefix("original_"): to_numbers(raw[name], file=path) for name in columns})
 
 
 def _persons(table: pd.DataFrame, brats: pd.Series) -> pd.Series:

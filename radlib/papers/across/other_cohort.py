@@ -6,6 +6,7 @@ import pandas as pd
 
 from radlib.core.errors import MissingDataError
 from radlib.core.paths import runs_root
+from radlib.data.persons import without
 from radlib.features.extract import extract_cohort
 from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.stats.binary import Question
@@ -14,6 +15,10 @@ from radlib.stats.protocols import CONTROL, EXTERNAL, LEAKAGE_FREE, LeaveGroupOu
 from radlib.stats.survival import concordance
 from radlib.stats.tables import format_interval
 from radlib.study.cohorts import Source
+
+SAME_DEFINITION = {"shape_VoxelVolume": "VOLUME_WT"}
+"""What PyRadiomics and the table of Bakas et al. 2017 define alike: the volume of the whole tumour, mm³. Intensities
+and textures differ in normalisation, bins and regions, whatever they are called."""
 
 
 def open_other(other: Source, question: Question, *, preset: str) -> tuple[Question, pd.Series]:
@@ -26,10 +31,14 @@ def open_other(other: Source, question: Question, *, preset: str) -> tuple[Quest
 
     Raises:
         MissingDataError: if the other cohort, its IDH status, or both its features and its images are not there.
-        RadlibError: if the cohorts share no feature or a patient.
+        RadlibError: if the cohorts share no feature.
+
+    Patients who stand in both cohorts are left out of the other. Features of one definition get one name
+    (:data:`SAME_DEFINITION`).
     """
     data = other.open()
     data.require("idh")
+    data = data.subset(without(data.participants, question.clinical))
     if data.radiomics is not None:
         known = data.complete("idh", "radiomics")
         features = known.radiomics
@@ -41,9 +50,11 @@ def open_other(other: Source, question: Question, *, preset: str) -> tuple[Quest
         features = features.loc[known.ids]
     if features is None or features.empty:
         raise MissingDataError(f"cohort {data.name!r} has no patient with features and IDH status", file=data.root)
+    if not set(features) & set(question.features):
+        features = features.rename(columns=SAME_DEFINITION)
     second = Question(
         name=data.name, features=features, truth=known.participants["idh"] == "mutant",
-        clinical=known.participants[["age", "collection"]],
+        clinical=known.participants.reindex(columns=["age", "collection", "person"]),
     )  # fmt: skip
     return joined({question.name: question, data.name: second}, name="both cohorts")
 

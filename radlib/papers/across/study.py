@@ -228,7 +228,7 @@ def divided(
     assert data.radiomics is not None
     question = Question(
         name=data.name, features=data.radiomics, truth=data.participants["idh"] == "mutant",
-        clinical=data.participants[["age", "collection"]],
+        clinical=data.participants.reindex(columns=["age", "collection", "person"]),
     )  # fmt: skip
     if division == "sites":
         return question, pooled_groups(data.participants["site"], fewest=fewest)

@@ -32,11 +32,11 @@ class Mechanisms:
     )
     bright_cortex: float = _of(
         "insula, cingulate, hippocampus and patches of cortex bright on FLAIR",
-        "Hirai 2000, AJNR 21:1812, on limbic and insular cortex; amounts a choice",
+        "Georgiades 2001, AJNR 22:1732, on the longer T2 of insula, cingulate and hippocampus; amounts a choice",
     )
     csf_flow: float = _of(
         "fresh spins flow into cisterns and inner ventricles, so FLAIR does not suppress them",
-        "Bakshi 2000, AJNR 21:503; Lisanti 2007, AJR 189:716",
+        "Bakshi 2000, AJNR 21:503; Lisanti 2007, AJR 188:716",
     )
     vessels: float = _of(
         "vessels in sulci and beside the falx, enhancing on T1ce, dark on T2", "anatomy; density a choice"
@@ -48,14 +48,14 @@ class Mechanisms:
     plexus: float = _of("choroid plexus, bright on FLAIR and enhancing", "Smirniotopoulos 2007, RadioGraphics 27:525")
     fading: float = _of(
         "margins fade into normal tissue; infiltration inside and outside of the drawn border that FLAIR hardly shows",
-        "Silbergeld and Chicoine 1997, J Neurosurg 86:525; Eidel 2017, PLoS One 12:e0171187",
+        "Silbergeld and Chicoine 1997, J Neurosurg 86:525; Eidel 2017, PLoS One 12:e0169292",
     )
     faintness: float = _of(
         "tumours differ in brightness: oedema down to that of grey matter", "choice, from 110 lower-grade gliomas"
     )
     weak_enhancement: float = _of(
         "uptake differs between tumours, rims are patchy and thin, some of grade 3 and 4 enhance hardly",
-        "Scott 2002, Ann Neurol 51:5, on malignant gliomas without enhancement",
+        "Scott 2002, Neurology 59:947, on malignant gliomas without enhancement",
     )
     blood: float = _of(
         "methaemoglobin, bright on T1 before contrast, in tumours with necrosis more often",
@@ -63,9 +63,9 @@ class Mechanisms:
     )
     calcification: float = _of(
         "calcified spots, dark on every sequence, in tumours without necrosis more often",
-        "Smits 2016, Imaging 8:20160023; share a choice",
+        "Smits 2016, Br J Radiol 89:20150857; share a choice",
     )
-    cysts: float = _of("cysts with proteinaceous fluid, not quite dark on FLAIR", "Smits 2016, Imaging 8:20160023")
+    cysts: float = _of("cysts with proteinaceous fluid, not quite dark on FLAIR", "Smits 2016, Br J Radiol 89:20150857")
     mismatch: float = _of("T2-FLAIR mismatch where the trait has it", "Patel 2017, Clin Cancer Res 23:6078")
     bias: float = _of(
         "bias fields of receive coils, mostly shared by the modalities", "Sled 1998, IEEE Trans Med Imaging 17:87"

@@ -81,7 +81,7 @@ TISSUES: dict[str, TissueProperties] = {
     "microcystic": TissueProperties(pd=0.95, t1=2700.0, t2=330.0, t2_star=200.0),
     # What misleads (radlib.phantom.mechanisms), choices between the tissues above. Lesions of white matter hold water.
     "lesion": TissueProperties(pd=0.86, t1=1400.0, t2=145.0, t2_star=90.0, gadolinium=0.01),
-    # Insula and limbic cortex have a longer T2 than other cortex.
+    # Insula and limbic cortex have a longer T2 than other cortex (Georgiades et al. 2001, AJNR 22:1732).
     "bright grey": TissueProperties(pd=0.86, t1=1380.0, t2=138.0, t2_star=55.0, gadolinium=0.02),
     # CSF that flowed in after the inversion is not suppressed, as if its T1 were shorter; flow voids a long echo.
     "flow": TissueProperties(pd=1.0, t1=2350.0, t2=420.0, t2_star=200.0),

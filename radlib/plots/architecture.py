@@ -1,4 +1,4 @@
-"""What a network is made of, found by running it: its blocks, their maps, and which feeds which; as a table and drawn."""
+"""What a network is made of, found by running it: blocks, their maps, and which feeds which; in a table or drawn."""
 
 from __future__ import annotations
 

@@ -38,7 +38,6 @@ dictionary: str = "shared"  # one mixture for all filters of a layer (shared), o
 unit: str = "filter"  # the vector has length one for each filter (filter) or for all together (case)
 n_fit: int = 6000  # descriptors from which a mixture is fitted
 fit_steps: int = 40  # updates of a mixture, at most
-own_outlines: bool = True  # take the last convolution also within the outlines that the network finds itself
 alpha: float = 0.05  # level of the t-test (published)
 tumour_cnn: dict = {}  # parameters of the chapter on the tumour CNN, if not the profile's
 
@@ -49,17 +48,14 @@ from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.data.published import published
 from radlib.papers.li2017 import figures, tables
-from radlib.papers.li2017.features import agreement_with_libraries, describe
-from radlib.papers.li2017.study import tumour_network
-from radlib.papers.li2017.study_features import (
+from radlib.papers.li2017.features import (
+    agreement_with_libraries,
+    describe,
     feature_set,
-    groups_of,
-    images_for,
     last_convolution,
-    layers_of,
     mixture_of,
-    patients_of,
 )
+from radlib.papers.li2017.study import tumour_network
 from radlib.phantom.planted import planted_traits
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)
@@ -78,11 +74,11 @@ report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=se
 from radlib.book.plan import study_of
 
 shared = {"cohort": cohort, "profile": profile, "seed": seed}
-networks = study_of("tumour_cnn", "variants", **shared, overrides=tumour_cnn).arms
+networks = study_of("tumour_cnn", "encoders", **shared, overrides=tumour_cnn).arms
 setting = networks["multiple"][0].inputs["setting"]
 
 # %%
-patients, who = patients_of(setting), groups_of(setting, n_encoder=n_encoder)
+patients, who = setting.known(), setting.patients(n_encoder=n_encoder)
 mutant = patients.participants["idh"] == "mutant"
 
 # %% tags=["hide-input"]
@@ -117,8 +113,7 @@ report.table(
 
 # %% tags=["study"]
 from radlib.features.deep import Sampling, scale_ratios
-from radlib.papers.li2017.features import Encoding
-from radlib.papers.li2017.study_features import features
+from radlib.papers.li2017.features import Encoding, features, layers_of
 from radlib.study.studies import Study
 
 low, high = scale_range
@@ -131,20 +126,21 @@ encoding = Encoding(
     slices=slices_per_patient or None, components=components, dictionary=dictionary,
     unit=unit, n_fit=n_fit, fit_steps=fit_steps,
 )  # fmt: skip
-kinds = {"multiple": "multiple", "single": "conv6_wide"}
-kinds |= {"predicted": "multiple"} if own_outlines else {}
 encoded = Study(
     "features",
     {
-        kind: [
-            features(setting=setting, trained=trained, kind=kind, encoding=encoding,
+        "multiple": [
+            features(setting=setting, trained=trained, who="first", encoding=encoding,
+                     n_encoder=n_encoder, layers=layers_of(trained))
+            for trained in networks["multiple"]
+        ],
+        "single": [
+            features(setting=setting, trained=trained, who="second", encoding=encoding,
                      n_encoder=n_encoder)
-            for trained in networks[arm]
-        ]
-        for kind, arm in kinds.items()
+            for trained in networks["second"]
+        ],
     },
-    titles={"multiple": "both modalities", "single": "FLAIR alone",
-            "predicted": "both modalities, own outlines"},
+    titles={"multiple": "FLAIR + T1c", "single": "FLAIR, second cohort"},
 )  # fmt: skip
 
 # %%
@@ -153,7 +149,7 @@ report.study(encoded)
 # %% tags=["hide-input"]
 job = networks["multiple"][0]
 layers, last = layers_of(job), last_convolution(job)
-both, store = tumour_network(job.result()), images_for(setting, job)
+both, store = tumour_network(job.result()), setting.store()
 result = encoded.result("multiple")
 last_set, mixture = feature_set(result, last), mixture_of(result, last)
 first = mutant[list(who.first)]

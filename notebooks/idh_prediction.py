@@ -34,10 +34,10 @@ feature_numbers: list[int] = [5, 10, 20, 50, 100, 200, 500]  # of the further se
 n_folds: int = 5  # patient-level folds, drawn anew for every network
 n_permutations: int = 40  # shuffles of the labels
 few: int = 20  # features of the readings that keep a small number
-n_one_by_one: int = 10  # of these by leave-one-out, for two modalities
+n_one_by_one: int = 10  # shuffles by leave-one-out
 n_splits: int = 100  # random splits of the size of the split by time
 n_null: int = 60  # patients of the hospital without an effect; 0 leaves it out
-null_grid: list[int] = [64, 64, 48]  # voxels of its images
+null_grid: list[int] = [128, 128, 40]  # voxels of its images
 n_boot: int = 2000  # resamples of the bootstrap
 fisher_features: dict = {}  # parameters of that chapter, if not the profile's
 
@@ -48,7 +48,7 @@ from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.data.published import published
 from radlib.papers.li2017 import tables_prediction as tables
-from radlib.papers.li2017.study_features import groups_of, last_convolution, layers_of, patients_of
+from radlib.papers.li2017.features import last_convolution, layers_of
 from radlib.papers.li2017.study_prediction import (
     FOLDS,
     LEAVE_ONE_OUT,
@@ -94,7 +94,7 @@ n_runs = len(encoded.arms["multiple"])
 calculated = radiomics(setting=setting)
 
 # %%
-patients, who = patients_of(setting), groups_of(setting, n_encoder=n_encoder)
+patients, who = setting.known(), setting.patients(n_encoder=n_encoder)
 mutant = patients.participants["idh"] == "mutant"
 first, second = mutant[list(who.first)], mutant[list(who.second)]
 layers, last = layers_of(trained), last_convolution(trained)
@@ -138,6 +138,7 @@ from radlib.papers.li2017.study_prediction import (
     shuffled,
     without_effect,
 )
+from radlib.study.cohorts import CohortOptions, Source
 from radlib.study.studies import Study
 
 machine = Classifier(alpha=alpha, C=C)
@@ -151,9 +152,6 @@ asked = {
     "multiple": [Asked(**of, features=job, layer=last_layer) for job in both],
     "radiomics_first": [Asked(**of, features=calculated)] * n_runs,
 }
-if "predicted" in encoded.arms:
-    own = encoded.arms["predicted"]
-    asked["predicted"] = [Asked(**of, features=job, layer=last_layer) for job in own]
 others = [f"conv{number + 1}" for number in range(int(last_layer[4:]) - 1)]
 others += [f"fc{int(last_layer[4:]) + number}" for number in (1, 2)]
 for layer in others:
@@ -161,17 +159,18 @@ for layer in others:
 if cohort == "simulated":
     asked["planted"] = [Asked(**of, features=planted(setting=setting))] * n_runs
     if n_null:
-        hospital = {"n": n_null, "grid": tuple(null_grid), "seed": seed + 1}
+        own = CohortOptions(n=n_null, grid=tuple(null_grid), preset="null")
+        hospital = Source("huashan", profile=profile, seed=seed + 1, own=own)
         asked["no_effect"] = [
             Asked(**of, layer=last_layer, cohort="own",
-                  features=without_effect(features=job, layer=last_layer, **hospital))
+                  features=without_effect(features=job, layer=last_layer,
+                                          hospital=hospital))
             for job in both
         ]  # fmt: skip
 titles = {
     "radiomics": "radiomics", "second": "DLR, FLAIR (second cohort)",
     "single": "DLR, FLAIR (first cohort)", "multiple": "DLR, FLAIR + T1ce",
     "radiomics_first": "radiomics (first cohort)",
-    "predicted": "DLR, FLAIR + T1ce, own outlines",
     "selected": "DLR, FLAIR + T1ce, selected", "planted": "planted traits",
     "no_effect": "no effect",
 }  # fmt: skip
@@ -194,7 +193,10 @@ late = Study(
 )
 rules = Study(
     "rules",
-    {"rules": [controls(asked=asked["multiple"][0], volumes=calculated)] * n_runs},
+    {
+        name: [controls(asked=asked[arm][0], volumes=calculated, n_folds=n_folds, run=run) for run in range(n_runs)]
+        for name, arm in (("first", "multiple"), ("second", "second"))
+    },
 )
 shuffling = {"permutations": n_permutations, "n_folds": n_folds, "few": few}
 chance = Study(
@@ -202,9 +204,9 @@ chance = Study(
     {
         arm: shuffled(
             asked=asked[arm][0], classifier=machine, **shuffling,
-            one_by_one=n_one_by_one if arm == "multiple" else 0,
+            one_by_one=n_one_by_one,
         )
-        for arm in ("multiple", "second", "radiomics", *others, "no_effect")
+        for arm in ("radiomics", "second", "single", "multiple", *others, "no_effect")
         if arm in asked
     },
     titles=titles,
@@ -215,7 +217,9 @@ for study in (arms, further, late, rules, chance):
     report.study(study)
 
 # %% tags=["hide-input"]
-rule_scores = rules.scores.assign(arm=lambda table: table["model"])
+rule_scores = rules.scores.assign(
+    arm=lambda table: table["model"].where(table["arm"] == "first", table["model"] + ", second cohort")
+)
 scores = pd.concat([arms.scores, further.scores, late.scores, rule_scores], ignore_index=True)
 names = list(dict.fromkeys(rule_scores["arm"]))
 found = tables.by_protocol(scores, n_boot=n_boot, seed=seed)
@@ -229,7 +233,7 @@ found = tables.by_protocol(scores, n_boot=n_boot, seed=seed)
 rows_a = {"radiomics": "table2.a.radiomics", "second": "table2.a.dlr"}
 rows_b = {"single": "table2.b.single", "multiple": "table2.b.multiple",
           "selected": "table2.b.selected"}  # fmt: skip
-more = [arm for arm in ("radiomics_first", "predicted") if arm in asked]
+more = ["radiomics_first"]
 for letter, rows, scheme, caption in (
     ("a", rows_a, LEAVE_ONE_OUT, "second cohort, leave-one-out"),
     ("b", rows_b | dict.fromkeys([*more, *names], ""), LEAVE_ONE_OUT,
@@ -265,7 +269,7 @@ for letter, rows in (("a", rows_a), ("b", rows_b)):
 
 # %% tags=["hide-input"]
 pairs = [("second", "radiomics"), ("multiple", "single"), ("selected", "multiple"),
-         *(("multiple", arm) for arm in more), ("multiple", "age model")]  # fmt: skip
+         *(("multiple", arm) for arm in more), ("multiple", "age")]  # fmt: skip
 compared = []
 for protocol in PROTOCOLS:
     part = scores[(scores["scheme"] == LEAVE_ONE_OUT) & scores["protocol"].isin([protocol, CONTROL])]
@@ -584,7 +588,7 @@ for arm in ("radiomics", "second", "multiple", "selected"):
     for protocol, short in ((AS_PUBLISHED, "published"), (LEAKAGE_FREE, "clean")):
         value = estimate(found, arm, LEAVE_ONE_OUT, protocol)
         report.value(f"{arm}_{short}", **value.as_dict())
-report.value("age_auc", **estimate(found, "age model", LEAVE_ONE_OUT, CONTROL).as_dict())
+report.value("age_auc", **estimate(found, "age", LEAVE_ONE_OUT, CONTROL).as_dict())
 report.value("leaky_auc", 0.5 + float(excess[PUBLISHED_PERMUTED]))
 report.value("clean_auc", 0.5 + float(excess[PERMUTED]))
 

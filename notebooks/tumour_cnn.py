@@ -30,49 +30,43 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-grid: list[int] = [96, 96, 64]  # voxels of the common grid
-spacing: float = 2.25  # edge of a voxel, mm
+grid: list[int] = [112, 112, 40]  # voxels of the common grid
+spacing: list[float] = [1.875, 1.875, 4.0]  # edges of a voxel, mm (published 0.4688, 0.4688, 2)
 memory_mapped: bool = False  # images in files, for cohorts that do not fit into memory
-n_train: int = 60  # training patients of the first cohort; the others are tested
+n_train: int = 60  # training patients of a cohort; the others are tested
 n_runs: int = 5  # trainings of every network
 filters: list[int] = [16, 32]  # before and after the first pooling (published 64, 128)
 neurons: list[int] = [16, 256]  # fully connected, narrow and wide (published 256, 4096)
 patch: int = 33  # edge of a patch, pixels
 tumour_share: float = 0.4  # share of patches around tumour
-normalisation: str = "training"  # of patches: training, local or patch
+normalisation: str = "training"  # of patches: training or patch
 padding: str = "valid"  # of the convolutions: valid or same
 dropout: float = 0.5  # behind each fully connected layer
-steps: int = 240  # updates of a training
+n_steps: int = 800  # updates of a training
 batch_size: int = 64  # patches a batch
 learning_rate: float = 0.03  # of SGD, at its highest
 momentum: float = 0.9  # of SGD
 schedule: str = "one_cycle"  # of the learning rate
-threshold: str = "natural"  # of the probability: half, or for the natural share
+threshold: str = "dice"  # of the probability: half, natural, or dice (calibrated)
 smoothing: int = 3  # edge of the 3D box filter, voxels
-n_detail: int = 4  # test patients for a score for every pixel, and for normalisations
-n_real: int = 6  # real subjects, at most
-n_real_folds: int = 3  # folds of the real subjects; 0 trains on none
-tuning_steps: int = 60  # updates of a simulated network on real subjects
+unet_steps: int = 300  # updates of the U-Net that stands beside
+n_detail: int = 4  # test patients for a score for every pixel
+second: str = "share"  # the second cohort has the paper's share of the first (share), or all of it (all)
+n_folds: int = 0  # folds by patient in which segmentation is tested; 0 for the paper's one division
 n_boot: int = 2000  # resamples of every bootstrap
 
 # %% tags=["hide-input"]
-import time
-
 import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
-from radlib.papers.li2017 import features as deep
 from radlib.papers.li2017 import figures, tables
 from radlib.papers.li2017.data import natural_share, truth_of
 from radlib.papers.li2017.segmentation import (
     METRICS,
     compare_with_patches,
-    network_input,
-    segment,
 )
-from radlib.papers.li2017.study import CHANGES, tumour_network
-from radlib.papers.li2017.study_comparisons import STEPS
+from radlib.papers.li2017.study import CHANGES, STEPS, tumour_network
 from radlib.phantom.planted import planted_traits
 from radlib.plots.curves import curve_figure, loss_figure
 from radlib.plots.dots import dot_plot
@@ -91,15 +85,19 @@ report = Report.start("tumour_cnn", cohort=cohort, profile=profile, seed=seed)
 # brain and brought to one grid.
 
 # %% tags=["study"]
+from dataclasses import replace
+
 from radlib.papers.li2017.data import MODALITIES
 from radlib.papers.li2017.study import Setting
 from radlib.study.cohorts import Images, Source
 
 images = Images(
     source=Source("huashan", cohort, profile, seed), modalities=MODALITIES,
-    grid=tuple(grid), spacing=spacing, memory_mapped=memory_mapped,
+    grid=tuple(grid), spacing=tuple(spacing), memory_mapped=memory_mapped,
 )  # fmt: skip
-setting = Setting(images=images, n_train=n_train, seed=seed)
+# One division trains the networks whose features are taken, as in the paper.
+one_division = Setting(images=images, n_train=n_train, seed=seed, second=second)
+setting = replace(one_division, n_folds=n_folds)
 
 # %%
 data, split, plain = images.source.open(), setting.split(), setting.store()
@@ -137,29 +135,54 @@ report.table("cohort", tables.cohort_table(data, split, plain), index=False,
 # $\frac{0.4}{0.6} \frac{1 - \pi}{\pi}$, and the threshold undoes that (`threshold`).
 
 # %% tags=["study"]
-from dataclasses import replace
-
-from radlib.papers.li2017.study import VARIANTS, Recipe, network_jobs
-from radlib.papers.li2017.study_comparisons import rule
+from radlib.papers.li2017.study import (
+    SECOND,
+    VARIANTS,
+    Recipe,
+    UNetRecipe,
+    flair_rule,
+    network_jobs,
+    steps,
+    unet,
+)
 from radlib.study.studies import Study
 
 recipe = Recipe(
     filters=tuple(filters), patch=patch, dropout=dropout, padding=padding,
-    tumour_share=tumour_share, normalisation=normalisation, steps=steps,
+    tumour_share=tumour_share, normalisation=normalisation, steps=n_steps,
     batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
     schedule=schedule, threshold=threshold, smoothing=smoothing,
 )  # fmt: skip
 options = {"neurons": neurons, "n_runs": n_runs}
 variants = Study(
     "variants",
-    {arm: network_jobs(setting, recipe, arm=arm, **options) for arm in VARIANTS},
-    titles={arm: variant.title(neurons) for arm, variant in VARIANTS.items()},
-)
-rules = Study(
-    "rules",
-    {kind: [rule(setting=setting, smoothing=smoothing, kind=kind)] * n_runs for kind in ("flair", "brain")},
-    titles={"flair": "FLAIR above a threshold", "brain": "the whole brain"},
-)
+    {arm: network_jobs(setting, recipe, variant=one, **options)
+     for arm, one in VARIANTS.items()},
+    titles={arm: one.title(neurons) for arm, one in VARIANTS.items()},
+)  # fmt: skip
+beside = Study(
+    "beside",
+    {
+        "flair": [flair_rule(setting=setting, smoothing=smoothing)] * n_runs,
+        "unet": [
+            unet(setting=setting, modalities=MODALITIES, run=run,
+                 recipe=UNetRecipe(steps=unet_steps, smoothing=smoothing))
+            for run in range(n_runs)
+        ],
+    },
+    titles={"flair": "FLAIR above a threshold", "unet": "U-Net (MONAI), FLAIR + T1c"},
+)  # fmt: skip
+encoders = Study(
+    "encoders",
+    {arm: network_jobs(one_division, recipe, variant=one, **options)
+     for arm, one in (("multiple", VARIANTS["multiple"]), ("second", SECOND))},
+    titles={"multiple": "FLAIR + T1c, first cohort", "second": "FLAIR, second cohort"},
+)  # fmt: skip
+behind = Study(
+    "steps",
+    {"multiple": steps(setting=one_division, trained=encoders.arms["multiple"][0],
+                       n_dense=n_detail)},
+)  # fmt: skip
 
 # %%
 wide = replace(recipe, neurons=neurons[1])
@@ -176,8 +199,8 @@ report.table("layers", tables.layer_table(wide, modalities=2), index=False,
 # they decide nothing, the weights of the last step are used.
 
 # %%
-report.study(variants)
-report.study(rules)
+for study in (variants, beside, encoders, behind):
+    report.study(study)
 
 # %% tags=["hide-input"]
 first_runs = variants.history.query("run == 0")
@@ -206,8 +229,8 @@ report.beginning(variants)
 # training patients (with the same morphology), and tumour is the whole brain.
 
 # %% tags=["hide-input"]
-scores = pd.concat([variants.scores, rules.scores], ignore_index=True)
-titles = variants.titles | rules.titles
+scores = pd.concat([variants.scores, beside.scores], ignore_index=True)
+titles = variants.titles | beside.titles
 resampling = {"n_boot": n_boot, "seed": seed}
 found = estimates(scores, metrics=METRICS, **resampling)
 shown = found.assign(arm=found["arm"].map(titles))
@@ -264,7 +287,7 @@ ahead = contrasts(scores, [("multiple", "flair")], metrics=METRICS, **resampling
 best = ahead.iloc[0]
 report.value("ahead_of_rule", best["value"], low=best["low"], high=best["high"],
              n=int(best["n"]))  # fmt: skip
-cut = rules.result("flair").notes["threshold"]
+cut = beside.result("flair").notes["threshold"]
 report.sentence(
     f"The DSC of {titles['multiple']} minus that of the FLAIR threshold ({cut:.1f} "
     "standard deviations above the brain's mean) is "
@@ -288,7 +311,7 @@ if data.truth is not None:
     )
 
 # %% tags=["hide-input"]
-volume = {s: float(truth_of(plain, s).sum()) * spacing**3 / 1000 for s in split.test}
+volume = {s: float(truth_of(plain, s).sum()) * plain.voxel_ml for s in split.test}
 cloud = by_patient[["conv6_wide", "multiple", "flair"]].melt(ignore_index=False)
 cloud = cloud.reset_index().assign(method=lambda t: t["arm"].map(titles))
 report.figure(
@@ -309,15 +332,16 @@ report.figure(
 # Simulated ones only: on real subjects the book gives numbers and no pictures.
 
 # %% tags=["hide-input"]
-models = {arm: tumour_network(variants.result(arm)) for arm in ("conv6_wide", "multiple")}
-store = network_input(plain, recipe.normalisation, patch=patch)
+models = {"second": tumour_network(encoders.result("second")),
+          "multiple": tumour_network(encoders.result("multiple"))}  # fmt: skip
+store = plain
 if report.source == "simulated":
     one_run = scores.query("arm == 'multiple' and metric == 'dice' and run == 0")
     report.figure(
         "figure1b",
         figures.segmentation_figure(
             store, figures.typical_patients(one_run),
-            {titles[arm]: model for arm, model in models.items()},
+            {encoders.titles[arm]: model for arm, model in models.items()},
         ),
         caption="The slice with most tumour of three simulated test patients: "
         "modalities, reference, and the outlines of the networks with one and two "
@@ -352,17 +376,6 @@ if normalisation != "patch":
 # fourth pixel costs; the reference seen on the network's grid is what it leaves of the
 # reference itself, known at these pixels alone.
 
-# %% tags=["study"]
-from radlib.papers.li2017.study_comparisons import steps as steps_behind
-
-behind = Study(
-    "steps",
-    {"multiple": [steps_behind(setting=setting, trained=job, n_dense=n_detail) for job in variants.arms["multiple"]]},
-)
-
-# %%
-report.study(behind)
-
 # %% tags=["hide-input"]
 by_step = behind.scores.drop(columns="arm").rename(columns={"step": "arm"})
 stages = tables.beside(by_step, STEPS, reference="half", first="step", **resampling)
@@ -379,119 +392,9 @@ gap = stages.set_index("step")["Dice, difference"]
 report.sentence(
     f"Tumour is {report.text('natural_share')} of the brain in the training patients, "
     f"{100 * tumour_share:.0f} % of the patches. The threshold for the natural share "
-    f"changes the DSC by {gap[STEPS['natural']]}, a score for every pixel by "
-    f"{gap[STEPS['dense']]}."
+    f"changes the DSC by {gap[STEPS['natural']]}, the calibrated one by "
+    f"{gap[STEPS['calibrated']]}."
 )
-
-# %% [markdown]
-# ## Normalisation
-#
-# The same network and patches with the mean of all training patches, with the mean of
-# the patch around every pixel (a box filter, exact on whole slices), and with every
-# patch's own mean (exact only patch by patch, which is how its slices are run).
-
-# %% tags=["study"]
-from radlib.papers.li2017.data import NORMALISATIONS
-
-readings = Study(
-    "normalisation",
-    {
-        kind: network_jobs(
-            setting, replace(recipe, normalisation=kind), arm="multiple", **options,
-            n_tested=None if kind == normalisation else n_detail,
-        )
-        for kind in NORMALISATIONS
-    },
-)  # fmt: skip
-
-# %%
-report.study(readings)
-
-# %% tags=["hide-input"]
-few = readings.scores[readings.scores["subject"].isin(split.test[:n_detail])]
-by_reading = tables.beside(few, readings.titles, reference="training",
-                           first="normalisation", **resampling)  # fmt: skip
-report.table(
-    "normalisation",
-    by_reading,
-    index=False,
-    caption=f"{n_runs} trainings each, {n_detail} test patients: means, and paired differences from the first reading.",
-)
-gap = by_reading.set_index("normalisation")["Dice, difference"]
-report.sentence(f"Change of the DSC from *training*: *local* {gap['local']}, *patch* {gap['patch']}.")
-
-# %% [markdown]
-# ## Real subjects
-#
-# Subjects of BraTS 2015 with FLAIR and T1c {cite}`menze2015brats`, if they lie under the
-# data root: by networks that have only seen this run's cohort, by networks trained from
-# the start on some of them and tested on others, and by simulated networks tuned on some
-# and tested on others, as the paper's discussion proposes for other scanners. They are
-# few and of high grade: this shows whether anything carries over.
-
-# %% tags=["study"]
-from radlib.papers.li2017.data import RealSubjects
-from radlib.papers.li2017.study_comparisons import real
-
-subjects = RealSubjects(n_real)
-on_real = None
-if subjects.cohort is not None:
-    trained = tuple(variants.arms[arm][0] for arm in ("conv6_wide", "multiple"))
-    on_real = Study(
-        "real",
-        {
-            "all": real(subjects=subjects, setting=setting, trained=trained,
-                        tuning_steps=tuning_steps, n_folds=n_real_folds)
-        },
-    )  # fmt: skip
-
-# %% tags=["hide-input"]
-if on_real is None:
-    report.note("No real subjects with FLAIR and T1c alone lie under a data root "
-                "(RADLIB_DATA), so there is nothing to test on here.")  # fmt: skip
-else:
-    report.study(on_real)
-    names = {VARIANTS[arm].name: titles[arm] for arm in models}
-    measured = tables.real_table(on_real.scores, names | titles)
-    report.table("real", measured, index=False,
-                 caption="Whole tumour on real subjects, one training a method: every "
-                 "subject counts one time.")  # fmt: skip
-    each = on_real.scores.query("metric == 'dice'")
-    line = each["method"].map(names | titles) + "\nfrom " + each["learnt"]
-    report.figure("real", dot_plot(each.assign(line=line), rows="line", limits=(0, 1)),
-                  caption="DSC of every real subject.",
-                  alt="Dots between 0 and 1, a line a method.")  # fmt: skip
-    listed = "; ".join(
-        f"{row['method']}, from {row['learnt from']}: {row['DSC']:.3f} ({row['lowest']:.3f} to {row['highest']:.3f})"
-        for row in measured.to_dict("records")
-    )
-    report.sentence(f"Mean DSC (lowest to highest) on {len(subjects.cohort)} real subjects: {listed}.")
-
-# %% [markdown]
-# ## Time
-#
-# The paper names 38 hours of training, 18 minutes for the segmentation of a patient, 40
-# to 80 seconds for the features and 2 seconds for their encoding, on a Quadro 600
-# {cite}`li2017dlr`. Here are the stages of this run's network for two modalities;
-# `benchmarks/li2017.py` times them alone, at this or the published size.
-
-# %% tags=["hide-input"]
-begun = time.monotonic()
-for patient in split.test[:n_detail]:
-    segment(models["multiple"], store, patient)
-segmenting = (time.monotonic() - begun) / min(n_detail, len(split.test))
-spent = deep.feature_times(models["multiple"], store, split.test[: min(2, n_detail)],
-                           seed=seed)  # fmt: skip
-training = variants.result("multiple").notes["training_seconds"]
-stages = {
-    "segmentation_training": ("training", training, 3600),
-    "segmentation": ("segmentation of a patient", segmenting, 60),
-    "feature": ("answers of the last convolution, ten scales", spent["descriptors"], 1),
-    "encoding": ("Fisher vector", spent["encoding"], 1),
-}
-report.table("times", tables.time_table(stages), index=False, digits=2,
-             caption="Seconds of every stage (training where it was computed, the rest "
-             "here), and the published times of a larger network.")  # fmt: skip
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -504,10 +407,6 @@ sides = {"training": split.train, "test": split.test}
 report.measured("patients", pd.DataFrame(
     {"arm": arm, "metric": "patients", "group": "all", "value": len(ids), "n": len(ids)}
     for arm, ids in sides.items()
-).assign(low=None, high=None))  # fmt: skip
-report.measured("times", pd.DataFrame(
-    {"arm": "multiple", "metric": stage, "group": "all", "value": seconds / unit, "n": 1}
-    for stage, (_, seconds, unit) in stages.items()
 ).assign(low=None, high=None))  # fmt: skip
 
 # %% tags=["remove-input"]

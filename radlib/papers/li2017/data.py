@@ -1,11 +1,10 @@
 """Data of Li 2017: its cohorts, training patches, and how grey values are normalised.
 
 The paper removes the mean grey level of the patches and normalises grey values and variance; whole images are then run
-through the network "with the parameters of the training phase". Three readings, which differ in the mean only:
+through the network "with the parameters of the training phase". Two readings, which differ in the mean only:
 
 - ``training``: one mean a channel, that of the training patches. It can be applied to a whole image, so this is the
   reading that the paper's test phase needs, and the default.
-- ``local``: every pixel loses the mean of the patch around it (a box filter). Also exact on whole images.
 - ``patch``: every patch loses its own mean. A pixel then has another value in every patch that holds it, and the
   network has no common maps: whole images can only be run patch by patch.
 
@@ -15,23 +14,19 @@ The standard deviation that divides is that of the training patches, after their
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from radlib.core.errors import MissingDataError, RadlibError
-from radlib.core.paths import data_root
 from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
 from radlib.data.published import published
-from radlib.data.readers.segmented import real_subjects
 from radlib.data.regions import region_mask
 from radlib.data.splits import Split, hold_out
 from radlib.data.store import ImageStore
@@ -41,8 +36,11 @@ MODALITIES: tuple[str, ...] = ("flair", "t1ce")
 
 Mask = npt.NDArray[np.bool_]
 
-Normalisation = Literal["training", "local", "patch"]
-NORMALISATIONS: tuple[Normalisation, ...] = ("training", "local", "patch")
+Normalisation = Literal["training", "patch"]
+NORMALISATIONS: tuple[Normalisation, ...] = ("training", "patch")
+
+Second = Literal["share", "all"]
+"""Who of those with both modalities also belongs to the second cohort: the paper's share of each class, or all."""
 
 
 # Patients
@@ -64,23 +62,50 @@ def first_cohort(cohort: Cohort) -> list[str]:
     return ids
 
 
-def divide(cohort: Cohort, *, n_train: int, seed: int) -> Split:
-    """Training and test patients of the first cohort, each with its share of the IDH classes where they are known.
+def second_cohort(table: pd.DataFrame, *, second: Second, seed: int) -> list[str]:
+    """Patients of the paper's second cohort, with FLAIR, a segmentation and IDH status.
+
+    It has all who lack the contrast-enhanced T1. Of the others ``share`` draws so many of each class that the cohort
+    has the paper's share of it, 76 of 112 mutant and 34 of 39 wild-type; ``all`` takes everybody.
 
     Args:
-        cohort: with at least three patients of the first cohort.
+        table: participants with ``flair``, ``t1ce``, ``seg``, ``idh``.
+        second: who belongs to both.
+        seed: of the draws.
+    """
+    whole = table[table["flair"].notna() & table["seg"].notna() & table["idh"].notna()]
+    if second == "all":
+        return [str(subject) for subject in whole.index]
+    both = whole["t1ce"].notna()
+    chosen = set(whole.index[~both])
+    for status, name in (("mutant", "mutation"), ("wildtype", "wildtype")):
+        group = whole["idh"] == status
+        share = published(f"li2017.table1.second.samples.{name}").value
+        share /= published(f"li2017.table1.all.samples.{name}").value
+        lacking = max(0, round(share * int(group.sum())) - int((group & ~both).sum()))
+        pool = list(whole.index[group & both])
+        order = rng(seed, "second cohort", status).permutation(len(pool))
+        chosen |= {pool[i] for i in order[:lacking]}
+    return [str(subject) for subject in whole.index if subject in chosen]
+
+
+def divide(cohort: Cohort, ids: Sequence[str], *, n_train: int, seed: int) -> Split:
+    """Training and test patients, each with its share of the IDH classes where they are known.
+
+    Args:
+        cohort: of the patients.
+        ids: whom to divide.
         n_train: training patients, 60 of 119 in the paper.
         seed: the shuffle.
 
     Raises:
         MissingDataError: if nobody would be left to test.
     """
-    ids = first_cohort(cohort)
     if not 0 < n_train < len(ids):
         raise MissingDataError(
             f"{n_train} training patients out of {len(ids)}", remedy="leave at least one on either side"
         )
-    return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[ids, "idh"])
+    return hold_out(ids, test=len(ids) - n_train, seed=seed, stratify=cohort.participants.loc[list(ids), "idh"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +115,8 @@ class Patients:
     Attributes:
         first: with FLAIR and contrast-enhanced T1; deep features from both.
         second: with FLAIR, the comparison with conventional radiomics; shares patients with the first.
-        trained: of either, patients whose segmentations trained the network.
+        trained: patients of the first cohort whose segmentations trained its network.
+        trained_single: patients of the second cohort that trained the network for FLAIR alone.
         encoder: patients from whom the dictionaries of the first cohort were fitted.
         encoder_single: the same for the single modality, from the second cohort.
     """
@@ -98,12 +124,13 @@ class Patients:
     first: tuple[str, ...]
     second: tuple[str, ...]
     trained: tuple[str, ...]
+    trained_single: tuple[str, ...]
     encoder: tuple[str, ...]
     encoder_single: tuple[str, ...]
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Patients of the first cohort that neither network nor dictionary has seen."""
+        """Patients of the first cohort that neither its network nor its dictionary has seen."""
         seen = {*self.trained, *self.encoder}
         return tuple(subject for subject in self.first if subject not in seen)
 
@@ -112,44 +139,10 @@ class Patients:
         return {
             "first cohort": self.first, "second cohort": self.second,
             "in both": tuple(subject for subject in self.first if subject in set(self.second)),
-            "trained the network": self.trained, "fitted the dictionary": self.encoder,
-            "fitted that of FLAIR alone": self.encoder_single, "first cohort, seen by neither": self.unseen,
+            "trained the network for both": self.trained, "trained that for FLAIR": self.trained_single,
+            "fitted the dictionary for both": self.encoder, "fitted that for FLAIR": self.encoder_single,
+            "first cohort, seen by neither": self.unseen,
         }  # fmt: skip
-
-
-def choose_patients(table: pd.DataFrame, *, trained: Sequence[str], n_encoder: int, seed: int) -> Patients:
-    """The cohorts of the paper from a table of participants with IDH status.
-
-    All patients with both modalities are the first cohort. The second has all who lack the contrast-enhanced T1, and
-    of the others so many of each class, drawn at random, that it has the paper's share of the class: 76 of 112 mutant
-    and 34 of 39 wild-type.
-
-    Args:
-        table: participants with ``flair``, ``t1ce``, ``seg``, ``idh``.
-        trained: patients that trained the network.
-        n_encoder: patients for each dictionary; preferably some that trained the network.
-        seed: of the draws.
-    """
-    whole = table[table["flair"].notna() & table["seg"].notna() & table["idh"].notna()]
-    both = whole["t1ce"].notna()
-    second: set[str] = set(whole.index[~both])
-    for status, name in (("mutant", "mutation"), ("wildtype", "wildtype")):
-        group = whole["idh"] == status
-        share = published(f"li2017.table1.second.samples.{name}").value
-        share /= published(f"li2017.table1.all.samples.{name}").value
-        lacking = max(0, round(share * int(group.sum())) - int((group & ~both).sum()))
-        pool = list(whole.index[group & both])
-        order = rng(seed, "second cohort", status).permutation(len(pool))
-        second |= {pool[i] for i in order[:lacking]}
-    first_ids = tuple(map(str, whole.index[both]))
-    second_ids = tuple(str(subject) for subject in whole.index if subject in second)
-    return Patients(
-        first=first_ids,
-        second=second_ids,
-        trained=tuple(trained),
-        encoder=encoder_patients(first_ids, trained=trained, n=n_encoder, seed=seed),
-        encoder_single=encoder_patients(second_ids, trained=trained, n=n_encoder, seed=seed),
-    )
 
 
 def encoder_patients(ids: Sequence[str], *, trained: Sequence[str], n: int, seed: int) -> tuple[str, ...]:
@@ -195,10 +188,7 @@ class Scaling:
     std: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Patches, or for ``training`` and ``local`` images of any size, ``(B, C, H, W)``, as the network takes them.
-
-        For ``local`` the images are those of :func:`without_local_mean`.
-        """
+        """Patches, or for ``training`` images of any size, ``(B, C, H, W)``, as the network takes them."""
         mean = images.mean(dim=(2, 3), keepdim=True) if self.kind == "patch" else self._column(self.mean, images)
         return (images - mean) / self._column(self.std, images)
 
@@ -287,46 +277,3 @@ def fit_scaling(sampler: PatchSampler, *, kind: Normalisation, seed: int, n: int
     if bool((std <= 0).any()):
         raise RadlibError("a modality is constant over all training patches", remedy="leave the modality out")
     return Scaling(kind=kind, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
-
-
-def without_local_mean(store: ImageStore, *, patch: int) -> ImageStore:
-    """The store with the mean of the axial patch around every voxel taken away; voxels outside the brain stay 0.
-
-    The mean is over the whole square, what lies outside the brain or the image counting as 0, as in a patch.
-    """
-    images = store.images.cpu().numpy()
-    out = np.empty_like(images)
-    for row, volumes in enumerate(images):
-        mean = uniform_filter(volumes, size=(1, patch, patch, 1), mode="constant")
-        out[row] = np.where(volumes != 0, volumes - mean, 0)
-    return replace(store, images=torch.from_numpy(out).to(store.device))
-
-
-# Real subjects
-
-
-@dataclass(frozen=True)
-class RealSubjects:
-    """Segmented real subjects with T1c and FLAIR and no T2 under the data root, at most ``most``."""
-
-    most: int
-
-    @cached_property
-    def cohort(self) -> Cohort | None:
-        """The subjects; None without a data root, or if there is nobody.
-
-        Raises:
-            RadlibError: if a file that is there cannot be read.
-        """
-        root = data_root()
-        return None if root is None else real_subjects(root, most=self.most).get(("t1ce", "flair"))
-
-    @property
-    def key(self) -> str:
-        """A digest of tables and files."""
-        return "" if self.cohort is None else self.cohort.fingerprint()
-
-    @property
-    def fingerprint(self) -> str:
-        """As :attr:`key`: real data have no code."""
-        return self.key

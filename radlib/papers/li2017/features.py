@@ -20,7 +20,11 @@ from radlib.data.regions import region_mask
 from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling, case_descriptors
 from radlib.features.fisher import COMPONENTS, Mixture, Unit, fisher_vectors, fit_mixture
+from radlib.papers.li2017.prediction import Table
 from radlib.papers.li2017.segmentation import TumourNetwork
+from radlib.papers.li2017.study import Setting, tumour_network
+from radlib.study.jobs import Job, job
+from radlib.study.store import Result, Work
 
 #: One dictionary for all filters of a layer, or one a filter.
 Dictionary = Literal["shared", "filter"]
@@ -92,7 +96,6 @@ def tumour_slices(
     *,
     modalities: Sequence[str],
     most: int | None = None,
-    mask: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The axial slices with tumour: images ``(S, C, X, Y)`` and masks ``(S, X, Y)``; ``S`` is 0 without tumour.
 
@@ -101,10 +104,9 @@ def tumour_slices(
         subject: whose.
         modalities: channels.
         most: only so many, those with most tumour.
-        mask: the tumour ``(X, Y, Z)``; the reference where None.
     """
     row = store.rows([subject])[0]
-    inside = region_mask(store.labels[row], "wt") if mask is None else torch.from_numpy(mask).to(store.device)
+    inside = region_mask(store.labels[row], "wt")
     area = inside.sum(dim=(0, 1)).cpu()
     places = torch.nonzero(area)[:, 0]
     if most is not None and len(places) > most:
@@ -123,18 +125,16 @@ def describe(
     layers: Sequence[str],
     encoding: Encoding,
     seed: int,
-    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Each patient's descriptors by layer, ``(filters, N)``.
 
     Args:
         model: the trained network.
-        store: what the network wants as input (:func:`radlib.papers.li2017.segmentation.network_input`).
+        store: images and reference segmentations.
         ids: patients.
         layers: whose answers.
         encoding: slices, scales, cells.
         seed: of the cells drawn; the same for a patient in whatever company.
-        masks: the tumours; the reference segmentations where None.
 
     Raises:
         RadlibError: for a network whose patches were each normalised by themselves: a pixel then has another value in
@@ -143,15 +143,12 @@ def describe(
     if model.scaling.kind == "patch":
         raise RadlibError(
             "a network with normalisation 'patch' has no maps of an image",
-            remedy="train it with normalisation 'training' or 'local'",
+            remedy="train it with normalisation 'training'",
         )
     device = pick_device()
     network = model.network.to(device).eval()
     for subject in track(ids, description="deep descriptors"):
-        images, inside = tumour_slices(
-            store, subject, modalities=model.modalities, most=encoding.slices,
-            mask=None if masks is None else masks[subject],
-        )  # fmt: skip
+        images, inside = tumour_slices(store, subject, modalities=model.modalities, most=encoding.slices)
         yield subject, case_descriptors(
             network, images.to(device), inside.to(device), layers=layers, sampling=encoding.sampling,
             scaling=model.scaling, seed=named_seed(seed, "cells", subject),
@@ -166,12 +163,11 @@ def fit_dictionaries(
     layers: Sequence[str],
     encoding: Encoding,
     seed: int,
-    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
 ) -> dict[str, Mixture]:
     """The mixtures by layer, from some patients alone; each patient gives the same number of descriptors at most."""
     each = max(1, -(-encoding.n_fit // max(len(ids), 1)))
     parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    for subject, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed, masks=masks):
+    for subject, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed):
         generator = rng(seed, "dictionary", subject)
         for layer, x in found.items():
             parts[layer].append(x[:, _some(x.shape[1], each, generator, x.device)])
@@ -193,13 +189,12 @@ def encode(
     arms: Mapping[str, tuple[str, Mixture]],
     encoding: Encoding,
     seed: int,
-    masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
 ) -> tuple[dict[str, FeatureSet], dict[str, float]]:
     """A Fisher vector a patient for each arm.
 
     Args:
         arms: name to layer and dictionary.
-        model, store, ids, encoding, seed, masks: as in :func:`describe`.
+        model, store, ids, encoding, seed: as in :func:`describe`.
 
     Returns:
         The vectors by arm; seconds a patient of ``descriptors`` (all layers together) and ``encoding`` (all arms
@@ -210,7 +205,7 @@ def encode(
     there = {name: mixture.to(device) for name, (_, mixture) in arms.items()}
     rows: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in arms}
     spent, cells, before = {"descriptors": 0.0, "encoding": 0.0}, 0, time.monotonic()
-    for _, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed, masks=masks):
+    for _, found in describe(model, store, ids, layers=layers, encoding=encoding, seed=seed):
         cells += found[layers[0]].shape[1] if len(layers) == 1 else found[_deepest(layers)].shape[1]
         middle = time.monotonic()
         spent["descriptors"] += middle - before
@@ -227,21 +222,79 @@ def encode(
     return sets, {**{stage: seconds / n for stage, seconds in spent.items()}, "cells": cells / n}
 
 
-def feature_times(model: TumourNetwork, store: ImageStore, subjects: Sequence[str], *, seed: int) -> dict[str, float]:
-    """Seconds a patient for the answers of the last convolution at the paper's ten scales, and for their Fisher vector.
+# The job
+
+
+@job
+def features(
+    work: Work,
+    *,
+    setting: Setting,
+    trained: Job,
+    who: Literal["first", "second"],
+    encoding: Encoding,
+    n_encoder: int,
+    layers: tuple[str, ...] = (),
+) -> None:
+    """A dictionary from some patients, and a Fisher vector a patient and layer.
 
     Args:
-        model: the network.
-        store: what it wants.
-        subjects: patients with tumour; the first gives the dictionary, whose fit is not timed.
-        seed: of the dictionary.
-
-    Returns:
-        ``descriptors`` and ``encoding``, both with all tumour slices and cells, and ``cells`` a filter.
+        work: keeps ``vectors_<layer>`` and ``mixtures_<layer>``, and in its notes the patients (``ids``), seconds and
+            cells a patient, and the filters with the best F-scores (``leading``).
+        setting: of the network.
+        trained: the network.
+        who: the cohort whose patients fit the dictionary. Encoded are the patients of the first cohort; with
+            ``second`` those of both.
+        encoding: slices, scales, cells, mixture.
+        n_encoder: patients from whom the dictionaries are fitted.
+        layers: whose answers; the last convolution where there are none.
     """
-    layer, encoding = model.network.conv_names[-1], Encoding(sampling=Sampling(where="box"))
-    fitted = fit_dictionaries(model, store, subjects[:1], layers=[layer], encoding=encoding, seed=seed)
-    return encode(model, store, subjects, arms={layer: (layer, fitted[layer])}, encoding=encoding, seed=seed)[1]
+    model, patients = tumour_network(trained.result()), setting.patients(n_encoder=n_encoder)
+    last = last_convolution(trained)
+    fitted_on = patients.encoder if who == "first" else patients.encoder_single
+    ids = patients.first if who == "first" else tuple(str(one) for one in setting.known().ids)
+    store = setting.store()
+    mixtures = fit_dictionaries(
+        model, store, fitted_on, layers=layers or (last,), encoding=encoding, seed=setting.seed
+    )  # fmt: skip
+    arms = {layer: (layer, mixture) for layer, mixture in mixtures.items()}
+    sets, seconds = encode(model, store, ids, arms=arms, encoding=encoding, seed=setting.seed)
+    mutant = (setting.known().participants["idh"] == "mutant")[list(ids)].to_numpy(dtype=bool)
+    leading = {}
+    for layer, found in sets.items():
+        keep = trained.inputs["run"] == 0 and layer == last and who == "first"
+        work.arrays(f"vectors_{layer}", {"values": found.values}, keep=keep)
+        parts = {part: getattr(mixtures[layer], part).cpu().numpy() for part in ("weights", "means", "variances")}
+        work.arrays(f"mixtures_{layer}", parts, keep=keep)
+        best = (-Table(found.values, mutant).scores().f).argsort(kind="stable") // (2 * found.components)
+        leading[layer] = list(dict.fromkeys(int(number) for number in best))[:4]
+    work.note(
+        ids=list(ids), components=encoding.components, seconds=seconds, leading=leading,
+        filters={layer: found.filters for layer, found in sets.items()},
+    )  # fmt: skip
+
+
+def feature_set(found: Result, layer: str) -> FeatureSet:
+    """The Fisher vectors of a layer that a job :func:`features` left."""
+    values = found.arrays(f"vectors_{layer}")["values"]
+    return FeatureSet(ids=tuple(found.notes["ids"]), values=values, components=found.notes["components"])
+
+
+def mixture_of(found: Result, layer: str) -> Mixture:
+    """The dictionary of a layer that a job :func:`features` left."""
+    parts = {name: torch.from_numpy(values) for name, values in found.arrays(f"mixtures_{layer}").items()}
+    return Mixture(**parts)
+
+
+def last_convolution(trained: Job) -> str:
+    """The layer whose features the paper takes."""
+    return f"conv{trained.inputs['variant'].convolutions}"
+
+
+def layers_of(trained: Job) -> tuple[str, ...]:
+    """The layers of the network of a job ``network``, as the paper counts them."""
+    n = trained.inputs["variant"].convolutions
+    return (*(f"conv{number + 1}" for number in range(n)), f"fc{n + 1}", f"fc{n + 2}")
 
 
 # Checks

@@ -232,13 +232,14 @@ def readings(classifier: Classifier, *, few: int) -> dict[str, tuple[Selection, 
     return {
         AS_PUBLISHED: ("outside", classifier), LEAKAGE_FREE: ("inside", classifier),
         f"best {few}, outside": ("outside", best), f"best {few}, inside": ("inside", best),
-        "no selection": ("inside", replace(classifier, alpha=1.0)),
+        # Standardised on all patients: no label is used, and shuffles share one kernel.
+        "no selection": ("outside", replace(classifier, alpha=1.0)),
     }  # fmt: skip
 
 
 def permutation_table(
     table: Table, asked: Mapping[str, tuple[Selection, Classifier]], *, permutations: int, n_folds: int,
-    leave_out_one: bool = False, seed: int = 0,
+    seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """The procedure on labels shuffled between patients; the permutation -1 has the labels as they are.
 
@@ -246,8 +247,7 @@ def permutation_table(
         table: features and labels.
         asked: of :func:`readings`.
         permutations: shuffles.
-        n_folds: folds of each.
-        leave_out_one: leave one patient out instead.
+        n_folds: folds of each; 0 leaves one patient out.
         seed: of the shuffles and folds.
 
     Returns:
@@ -257,8 +257,7 @@ def permutation_table(
     for number in track(range(-1, permutations), description="shuffled labels"):
         labels = rng(seed, "permutation", number).permutation(table.truth) if number >= 0 else table.truth
         moved = table.relabelled(labels)
-        folds = folds_of(labels, n_folds=n_folds, seed=seed + max(number, 0))
-        folds = leave_one_out(len(labels)) if leave_out_one else folds
+        folds = folds_of(labels, n_folds=n_folds, seed=seed + max(number, 0)) if n_folds else leave_one_out(len(labels))
         for reading, (selection, classifier) in asked.items():
             (found,), _ = predict(moved, folds, classifier, selection=selection)
             estimates = evaluate(found, n_boot=1)

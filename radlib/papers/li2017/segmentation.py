@@ -17,7 +17,7 @@ from torch.nn import functional
 from radlib.core.device import pick_device
 from radlib.core.errors import RadlibError
 from radlib.data.store import ImageStore
-from radlib.papers.li2017.data import Mask, Normalisation, Scaling, truth_of, without_local_mean
+from radlib.papers.li2017.data import Mask, Scaling, truth_of
 from radlib.papers.li2017.networks import TumourCNN
 from radlib.stats.segmentation import dice, ppv, sensitivity
 from radlib.training.inference import predict_slices
@@ -88,7 +88,7 @@ def coarse_probability(
     if scaling.kind == "patch" and not by_patch:
         raise RadlibError(
             "patches were normalised by their own means: a whole slice has no input in common with them",
-            remedy="run the network patch by patch, or train it with the normalisation 'training' or 'local'",
+            remedy="run the network patch by patch, or train it with the normalisation 'training'",
         )
     geometry = network.geometry("output")
     stride = geometry.stride
@@ -235,13 +235,8 @@ def seen_on_grid(mask: Mask, *, stride: int) -> Mask:
 # Subjects of a store
 
 
-def network_input(store: ImageStore, normalisation: Normalisation, *, patch: int) -> ImageStore:
-    """The store as networks with this normalisation want it: without local means for ``local``, else as it is."""
-    return without_local_mean(store, patch=patch) if normalisation == "local" else store
-
-
 def segment(model: TumourNetwork, store: ImageStore, subject: str) -> Mask:
-    """The tumour of one subject of a store (of :func:`network_input`), post-processed: ``(X, Y, Z)`` bool."""
+    """The tumour of one subject of a store, post-processed: ``(X, Y, Z)`` bool."""
     image = store.subject(subject).take(model.modalities)
     brain = (image != 0).any(dim=0).cpu().numpy()
     found = tumour_probability(model, image).numpy() > model.threshold

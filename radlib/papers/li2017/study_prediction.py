@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from radlib.core.seeds import named_seed
 from radlib.data.published import published
-from radlib.data.store import prepare
 from radlib.features.extract import extract_cohort
-from radlib.papers.li2017.features import encode
+from radlib.papers.li2017.data import first_cohort
+from radlib.papers.li2017.features import encode, feature_set, mixture_of
 from radlib.papers.li2017.prediction import (
     SELECTION,
     Classifier,
+    Fold,
     Table,
     folds_of,
     leave_one_out,
@@ -30,16 +32,11 @@ from radlib.papers.li2017.prediction import (
     readings,
     time_split,
 )
-from radlib.papers.li2017.segmentation import network_input
 from radlib.papers.li2017.study import Setting, tumour_network
-from radlib.papers.li2017.study_features import feature_set, groups_of, mixture_of, patients_of
-from radlib.phantom.make import make
 from radlib.phantom.planted import planted_traits
-from radlib.phantom.templates import load_template
-from radlib.phantom.templates.schema import MODALITY_ORDER, Scans
-from radlib.stats.binary import Question, predictions_of, run_controls
 from radlib.stats.classification import Predictions, evaluate
-from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, LeaveOneOutFolds, out_of_fold
+from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE
+from radlib.study.cohorts import Source
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
 
@@ -55,46 +52,35 @@ PROTOCOLS = (AS_PUBLISHED, LEAKAGE_FREE)
 def radiomics(work: Work, *, setting: Setting) -> None:
     """The 671 conventional features of FLAIR within the outlines (preset ``li671``), a row a patient."""
     out = work.checkpoints("radiomics") / "li671.parquet"
-    found = extract_cohort(patients_of(setting), preset="li671", out=out)
+    found = extract_cohort(setting.known(), preset="li671", out=out)
     work.table("features", found.features.rename_axis("subject").reset_index())
 
 
 @job
 def planted(work: Work, *, setting: Setting) -> None:
     """The planted traits of simulated patients, on which IDH acts in an image."""
-    work.table("features", planted_traits(patients_of(setting)).rename_axis("subject").reset_index())
+    work.table("features", planted_traits(setting.known()).rename_axis("subject").reset_index())
 
 
 @job
-def without_effect(work: Work, *, features: Job, layer: str, n: int, grid: tuple[int, int, int], seed: int) -> None:
-    """Fisher vectors of a simulated hospital in which IDH does nothing to an image, by the same network and dictionary.
+def without_effect(work: Work, *, features: Job, layer: str, hospital: Source) -> None:
+    """Fisher vectors of patients in whom IDH does nothing to an image, by the same network and dictionary.
 
     Args:
         work: keeps them as a job ``features`` does, and the labels in its notes (``mutant``).
         features: of both modalities, first cohort.
         layer: whose.
-        n: patients, all of whom have the network's modalities.
-        grid: voxels of the images as they are made, coarser than elsewhere to save time; both classes alike.
-        seed: other than that of the cohort it is compared with.
+        hospital: the simulated cohort without an effect; its patients with both modalities are taken.
     """
     trained, setting = features.inputs["trained"], features.inputs["setting"]
-    model, recipe = tumour_network(trained.result()), trained.inputs["recipe"]
-    hospital = load_template("huashan")
-    modalities = tuple(name for name in MODALITY_ORDER if name in model.modalities)
-    strata = tuple(
-        stratum.model_copy(update={"scans": (Scans(modalities=modalities, count=stratum.count),)})
-        for stratum in hospital.strata
-    )
-    everyone = hospital.model_copy(update={"strata": strata})
-    cohort = make(everyone, out=work.checkpoints("hospital"), n=n, grid=grid, seed=seed, preset="null")
-    images = setting.images
-    store = prepare(cohort, modalities=model.modalities, grid=images.grid, spacing=images.spacing)
-    store = network_input(store, recipe.normalisation, patch=recipe.patch)
+    model, cohort = tumour_network(trained.result()), hospital.open()
+    ids = first_cohort(cohort)
+    store = replace(setting.images, source=hospital).open(tuple(ids))
     arms = {layer: (layer, mixture_of(features.result(), layer))}
-    sets, _ = encode(model, store, cohort.ids, arms=arms, encoding=features.inputs["encoding"], seed=seed)
+    sets, _ = encode(model, store, ids, arms=arms, encoding=features.inputs["encoding"], seed=setting.seed)
     work.arrays(f"vectors_{layer}", {"values": sets[layer].values})
-    mutant = (cohort.participants["idh"] == "mutant").tolist()
-    work.note(ids=list(cohort.ids), components=sets[layer].components, mutant=mutant)
+    mutant = (cohort.participants.loc[ids, "idh"] == "mutant").tolist()
+    work.note(ids=ids, components=sets[layer].components, mutant=mutant)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +105,9 @@ class Asked:
         if self.cohort == "own":
             notes = self.features.result().notes
             return pd.Series(notes["mutant"], index=notes["ids"])
-        who = groups_of(self.setting, n_encoder=self.n_encoder)
+        who = self.setting.patients(n_encoder=self.n_encoder)
         ids = list(who.first if self.cohort == "first" else who.second)
-        return (patients_of(self.setting).participants["idh"] == "mutant")[ids]
+        return (self.setting.known().participants["idh"] == "mutant")[ids]
 
     def table(self) -> Table:
         """Features and labels; a gap is the feature's median, which knows no labels, a feature without values 0."""
@@ -136,6 +122,13 @@ class Asked:
 # Predictions
 
 
+def schemes(truth: npt.NDArray[np.bool_], *, n_folds: int, seed: int, run: int) -> dict[str, list[Fold]]:
+    """Leave-one-out, as the paper tests, and folds that are others in every run."""
+    return {
+        LEAVE_ONE_OUT: leave_one_out(len(truth)), FOLDS: folds_of(truth, n_folds=n_folds, seed=seed, repeat=run)
+    }  # fmt: skip
+
+
 def prediction_rows(ids: Sequence[str], found: Predictions, **columns: str) -> pd.DataFrame:
     """Rows ``subject, truth, predicted, score`` of one run, and further columns as they are given."""
     assert found.score is not None
@@ -148,10 +141,9 @@ def prediction_rows(ids: Sequence[str], found: Predictions, **columns: str) -> p
 def predictions(work: Work, *, asked: Asked, classifier: Classifier, n_folds: int, run: int) -> None:
     """Both protocols, by leave-one-out and by folds that are others in every run; ``kept`` counts selected features."""
     table, ids = asked.table(), list(asked.labels().index)
-    folds = folds_of(table.truth, n_folds=n_folds, seed=asked.setting.seed, repeat=run)
     parts, kept = [], []
     for protocol, selection in SELECTION.items():
-        for scheme, split in ((LEAVE_ONE_OUT, leave_one_out(len(ids))), (FOLDS, folds)):
+        for scheme, split in schemes(table.truth, n_folds=n_folds, seed=asked.setting.seed, run=run).items():
             (found,), counts = predict(table, split, classifier, selection=selection)
             parts.append(prediction_rows(ids, found, scheme=scheme, protocol=protocol))
             kept.append(pd.DataFrame({"scheme": scheme, "protocol": protocol, "features": counts}))
@@ -195,7 +187,7 @@ def late_patients(asked: Asked) -> tuple[list[str], list[str]]:
         (status, int(published(f"li2017.text.test_by_time.{name}").value))
         for status, name in (("mutant", "mutation"), ("wildtype", "wildtype"))
     ]
-    people = patients_of(asked.setting).participants.loc[asked.labels().index]
+    people = asked.setting.known().participants.loc[asked.labels().index]
     return time_split(people, test=sizes, seed=asked.setting.seed)
 
 
@@ -233,46 +225,57 @@ def by_time(work: Work, *, asked: Asked, classifier: Classifier, numbers: tuple[
 
 @job
 def shuffled(
-    work: Work, *, asked: Asked, classifier: Classifier, permutations: int, n_folds: int, few: int, one_by_one: int = 0
+    work: Work, *, asked: Asked, classifier: Classifier, permutations: int, n_folds: int, few: int, one_by_one: int
 ) -> None:
-    """Every reading of the paper's selection on the labels as they are and on shuffled ones, by folds.
+    """Every reading of the paper's selection on the labels as they are and on shuffled ones.
 
-    ``one_by_one`` shuffles also go by leave-one-out, which takes longer, under the two protocols.
+    By ``n_folds`` folds, and for the labels as they are and ``one_by_one`` shuffles also by leave-one-out, which is
+    what the paper does and takes longer.
     """
     table, every, seed = asked.table(), readings(classifier, few=few), asked.setting.seed
-    parts = [
-        permutation_table(table, every, permutations=permutations, n_folds=n_folds, seed=seed).assign(scheme=FOLDS)
-    ]
-    if one_by_one:
-        two = {name: every[name] for name in PROTOCOLS}
-        found = permutation_table(table, two, permutations=one_by_one, n_folds=2, leave_out_one=True, seed=seed)
-        parts.append(found.assign(scheme=LEAVE_ONE_OUT))
-    work.scores(pd.concat(parts))
+    work.scores(pd.concat([
+        permutation_table(table, every, permutations=permutations, n_folds=n_folds, seed=seed).assign(scheme=FOLDS),
+        permutation_table(table, every, permutations=one_by_one, n_folds=0, seed=seed).assign(scheme=LEAVE_ONE_OUT),
+    ]))  # fmt: skip
+
+
+#: Rules without features of an image, and the columns that they take.
+RULES: dict[str, tuple[str, ...]] = {
+    "age": ("age",), "age, sex, volume": ("age", "male", "volume"), "grade": ("grade",),
+    "age, grade": ("age", "grade"), "1p/19q": ("codel",),
+}  # fmt: skip
 
 
 @job
-def controls(work: Work, *, asked: Asked, volumes: Job) -> None:
-    """The majority class, age, and age with sex and tumour volume (``model``): leave-one-out on the same patients."""
+def controls(work: Work, *, asked: Asked, volumes: Job, n_folds: int, run: int) -> None:
+    """Logistic regression on :data:`RULES` (``model``), on the same patients, by leave-one-out and by folds.
+
+    A rule whose columns are unknown for most patients, or the same for all of them, is left out. A gap is the median
+    of the training patients.
+    """
     truth = asked.labels()
-    people = patients_of(asked.setting).participants.loc[truth.index]
+    people, ids = asked.setting.known().participants.loc[truth.index], list(truth.index)
     volume = volumes.result().table("features").set_index("subject")["morphology_volume_voxel_counting"]
     numbers = pd.DataFrame(
         {
-            "age": people["age"].astype(float),
-            "male": (people["sex"] == "M").astype(float),
-            "volume": volume[truth.index],
+            "age": people["age"].astype(float), "male": (people["sex"] == "M").astype(float),
+            "volume": volume[truth.index], "grade": people["grade"].astype(float),
+            "codel": people["codel_1p19q"].map({"codel": 1.0, "non-codel": 0.0}).astype(float),
         },
         index=truth.index,
-    )
-    question = Question(name="controls", features=numbers, truth=truth.astype(bool), clinical=people[["age"]])
-    found = {name: one for (_, name), one in run_controls(question, LeaveOneOutFolds()).items()}
-    rule = Pipeline(
-        [("fill", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler()), ("fit", LogisticRegression())]
-    )
-    name = "age, sex, volume"
-    run = out_of_fold(numbers, question.truth, models={name: rule}, splitter=LeaveOneOutFolds(), protocol=CONTROL)
-    found[name] = predictions_of(run, CONTROL, name, order=truth.index)
-    work.scores(pd.concat(
-        prediction_rows(list(truth.index), one, scheme=LEAVE_ONE_OUT, protocol=CONTROL, model=name)
-        for name, one in found.items()
-    ))  # fmt: skip
+    )  # fmt: skip
+    labels = truth.to_numpy(dtype=bool)
+    told = [name for name in numbers if numbers[name].nunique() > 1 and numbers[name].notna().mean() > 0.5]
+    parts = []
+    for name, columns in RULES.items():
+        if not set(columns) <= set(told):
+            continue
+        values = numbers[list(columns)].to_numpy(dtype=float)
+        for scheme, split in schemes(labels, n_folds=n_folds, seed=asked.setting.seed, run=run).items():
+            score = np.zeros(len(labels))
+            for train, test in split:
+                rule = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
+                score[test] = rule.fit(values[train], labels[train]).decision_function(values[test])
+            found = Predictions.of(labels, score > 0, score=score)
+            parts.append(prediction_rows(ids, found, scheme=scheme, protocol=CONTROL, model=name))
+    work.scores(pd.concat(parts))

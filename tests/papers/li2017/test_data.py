@@ -9,7 +9,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
-from radlib.papers.li2017.data import PatchSampler, Scaling, fit_scaling, without_local_mean
+from radlib.papers.li2017.data import PatchSampler, Scaling, fit_scaling
 
 MODALITIES = ("flair", "t1ce")
 
@@ -83,17 +83,6 @@ def test_patch_scaling_takes_every_mean_away() -> None:
     torch.testing.assert_close(scaled.mean(dim=(2, 3)), torch.zeros(30, 2), atol=1e-5, rtol=0)
     torch.testing.assert_close(scaling(patches + 5.0), scaled, atol=1e-4, rtol=0)
     assert scaling.mean == (0.0, 0.0)
-
-
-def test_local_mean_is_that_of_the_patch_around_every_voxel() -> None:
-    store = store_of()
-    local = without_local_mean(store, patch=7)
-    places = np.array([[3, 3, 0], [10, 9, 1], [20, 16, 3]])
-    patches, _ = store.take_patches([0, 1, 2], places, (7, 7, 1))
-    for row, (x, y, z) in enumerate(places):
-        want = store.images[row, :, x, y, z] - patches[row].mean(dim=(1, 2, 3))
-        torch.testing.assert_close(local.images[row, :, x, y, z], want, atol=1e-5, rtol=0)
-    assert (local.images[store.images == 0] == 0).all()
 
 
 def test_what_cannot_be_is_named() -> None:

@@ -151,32 +151,6 @@ def readable(found: pd.DataFrame, *, first: str = "arm") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def time_table(stages: Mapping[str, tuple[str, float, float]]) -> pd.DataFrame:
-    """Seconds of every stage of the paper's network beside the published ones.
-
-    Args:
-        stages: entry ``text.<stage>_time`` of the paper to title, seconds here, and seconds of the printed unit.
-    """
-    rows = []
-    for stage, (name, seconds, _) in stages.items():
-        entry = published(f"li2017.text.{stage}_time")
-        rows.append({"stage": name, "here (s)": seconds, "published": f"{entry.printed} {entry.unit}"})
-    return pd.DataFrame(rows)
-
-
-def real_table(scores: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Scores on real subjects: mean, lowest and highest DSC, mean PPV and sensitivity of every method."""
-    rows = []
-    for (method, learnt), part in scores.groupby(["method", "learnt"], sort=False):
-        wide = part.pivot(index="subject", columns="metric", values="value")
-        rows.append({
-            "method": titles[str(method)], "learnt from": learnt, "subjects": len(wide), "DSC": wide["dice"].mean(),
-            "lowest": wide["dice"].min(), "highest": wide["dice"].max(), "PPV": wide["ppv"].mean(),
-            "sensitivity": wide["sensitivity"].mean(),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 # Features
 
 
@@ -299,4 +273,72 @@ def printed_f_scores(*, sizes: tuple[int, int] = (89, 30), features: int = 16384
         p = 2 * float(stats.t.sf(t, n - 2))
         rows.append({"number": int(published(f"li2017.text.{name}").value), "F-score": score, "t": t, "p": p,
                      "corrected for all features": min(1.0, features * p)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+# What the printed numbers say
+
+
+def hanley_mcneil(auc: float, sizes: tuple[int, int]) -> float:
+    """The standard error of an AUC (Hanley and McNeil, Radiology 143, 1982, equation 1, exponential approximation).
+
+    Args:
+        auc: the area, 0.5 to 1.
+        sizes: positive and negative patients.
+    """
+    positive, negative = sizes
+    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positive - 1) * (one - auc**2) + (negative - 1) * (two - auc**2)
+    return float(np.sqrt(variance / (positive * negative)))
+
+
+def printed_differences(*, correlation: float = 0.5, alpha: float = 0.05) -> pd.DataFrame:
+    """The differences of AUC that the paper claims, as tests on its own numbers of patients.
+
+    Args:
+        correlation: between the two AUCs, which come from the same patients; not printed.
+        alpha: level of a two-sided test.
+
+    Returns:
+        One row a claim: patients, the two AUCs with standard errors, their difference, its p-value, and the power of a
+        study of this size to find a difference as large as the printed one.
+    """
+    sizes = {"first": (89, 30), "second": (76, 34)}
+    claims = {
+        "deep features above radiomics": ("second", "table2.a.radiomics", "table2.a.dlr"),
+        "two modalities above one": ("first", "table2.b.single", "table2.b.multiple"),
+        "further selection above none": ("first", "table2.b.multiple", "table2.b.selected"),
+        "last convolution above the first": ("first", "table3.conv1", "table3.conv6"),
+        "last convolution above Fc.7": ("first", "table3.fc7", "table3.conv6"),
+    }
+    rows = []
+    for claim, (cohort, low, high) in claims.items():
+        areas = [published(f"li2017.{one}.auc").value for one in (low, high)]
+        errors = [hanley_mcneil(area, sizes[cohort]) for area in areas]
+        error = float(np.sqrt(errors[0] ** 2 + errors[1] ** 2 - 2 * correlation * errors[0] * errors[1]))
+        z, cut = (areas[1] - areas[0]) / error, float(stats.norm.isf(alpha / 2))
+        rows.append({
+            "claim": claim, "patients": sum(sizes[cohort]), "from": areas[0], "to": areas[1],
+            "difference": areas[1] - areas[0], "standard error": error, "p": 2 * float(stats.norm.sf(abs(z))),
+            "power": float(stats.norm.sf(cut - z) + stats.norm.cdf(-cut - z)),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def printed_age() -> pd.DataFrame:
+    """The AUC for IDH1 of age alone that Table 1 implies, if ages of both classes are normal (binormal model).
+
+    Returns:
+        One row a cohort: means and deviations of both classes, and the AUC of "younger means mutant".
+    """
+    rows = []
+    for cohort in ("first", "second", "all"):
+        mutant, wild = (published(f"li2017.table1.{cohort}.age.{one}") for one in ("mutation", "wildtype"))
+        assert mutant.spread is not None
+        assert wild.spread is not None
+        apart = (wild.value - mutant.value) / np.hypot(float(mutant.spread), float(wild.spread))
+        rows.append({
+            "cohort": cohort, "mutant (years)": mutant.printed, "wild-type (years)": wild.printed,
+            "AUC of age": float(stats.norm.cdf(apart)),
+        })  # fmt: skip
     return pd.DataFrame(rows)

@@ -49,7 +49,7 @@ momentum: float = 0.9  # of SGD
 schedule: str = "one_cycle"  # of the learning rate
 threshold: str = "dice"  # of the probability: half, natural, or dice (calibrated)
 smoothing: int = 3  # edge of the 3D box filter, voxels
-unet_steps: int = 300  # updates of the U-Net that stands beside
+unet_steps: int = 0  # updates of the U-Net that stands beside real patients; 0 for none
 n_detail: int = 4  # test patients for a score for every pixel
 second: str = "share"  # the second cohort has the paper's share of the first (share), or all of it (all)
 n_folds: int = 0  # folds by patient in which segmentation is tested; 0 for the paper's one division
@@ -160,16 +160,12 @@ variants = Study(
      for arm, one in VARIANTS.items()},
     titles={arm: one.title(neurons) for arm, one in VARIANTS.items()},
 )  # fmt: skip
+rules = {"flair": [flair_rule(setting=setting, smoothing=smoothing)] * n_runs}
+if unet_steps:
+    own = UNetRecipe(steps=unet_steps, smoothing=smoothing)
+    rules["unet"] = [unet(setting=setting, modalities=MODALITIES, recipe=own, run=0)]
 beside = Study(
-    "beside",
-    {
-        "flair": [flair_rule(setting=setting, smoothing=smoothing)] * n_runs,
-        "unet": [
-            unet(setting=setting, modalities=MODALITIES, run=run,
-                 recipe=UNetRecipe(steps=unet_steps, smoothing=smoothing))
-            for run in range(n_runs)
-        ],
-    },
+    "beside", rules,
     titles={"flair": "FLAIR above a threshold", "unet": "U-Net (MONAI), FLAIR + T1c"},
 )  # fmt: skip
 encoders = Study(

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed
+from radlib.data.cohort import MODALITIES
 from radlib.nn.device import device_of
 from radlib.papers.ge2020.data import BACKGROUND, SLICES
 from radlib.papers.ge2020.losses import weighted_cross_entropy
@@ -68,12 +70,10 @@ class Samples:
     Attributes:
         images: ``(R, 6, 4, S, S)``, mask-enhanced or not.
         labels: ``(R,)`` int64, 1 for mutant.
-        clinical: ``(R, k)``, or None.
     """
 
     images: Tensor
     labels: Tensor
-    clinical: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,13 +123,14 @@ def train_two_stages(
         folder: for checkpoints of both stages.
 
     Returns:
-        The network, and the histories of both stages (column ``stage``), with the share of time spent waiting for
-        batches and the peak memory in bytes.
+        The network, and the histories of both stages (column ``stage``): validation has slices' loss and accuracy,
+        patients' AUC and the modalities' mean attention; with the share of time spent waiting for batches and the peak
+        memory in bytes.
     """
     torch.manual_seed(named_seed(seed, "weights"))
     network = MultiStreamClassifier(
         widths=recipe.widths, pool_after=recipe.pool_after, hidden=recipe.hidden, size=second.images.shape[-1],
-        streams=second.images.shape[2], clinical=0 if second.clinical is None else second.clinical.shape[1],
+        streams=second.images.shape[2],
     )  # fmt: skip
     histories: list[pd.DataFrame] = []
     for stage, samples, count in (("augmented", first, like), ("real", second, 0)):
@@ -166,29 +167,34 @@ def stage_schedule(stage: str, slices: int, recipe: ClassifierRecipe) -> tuple[O
 def _batches(samples: Samples, recipe: ClassifierRecipe, *, seed: int) -> Any:
     images = samples.images.flatten(0, 1)
     labels = samples.labels.repeat_interleave(SLICES)
-    clinical = None if samples.clinical is None else samples.clinical.repeat_interleave(SLICES, dim=0)
 
     def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
         rows = torch.from_numpy(epoch_batch(len(images), recipe.batch_size, step=step, seed=seed))
-        data = {"images": augment(images[rows], random, shift=recipe.shift), "labels": labels[rows]}
-        return data if clinical is None else {**data, "clinical": clinical[rows]}
+        return {"images": augment(images[rows], random, shift=recipe.shift), "labels": labels[rows]}
 
     return batch
 
 
 def _loss(recipe: ClassifierRecipe) -> Any:
     def loss(network: nn.Module, data: Mapping[str, Tensor]) -> Tensor:
-        logits = network(data["images"], data.get("clinical"))
+        logits = network(data["images"])
         return weighted_cross_entropy(logits, data["labels"], class_weight=recipe.class_weight)
 
     return loss
 
 
 def _validation(samples: Samples, recipe: ClassifierRecipe) -> Any:
-    def validate(network: nn.Module) -> dict[str, float]:
-        logits, labels = slice_logits(network, samples).flatten(0, 1), samples.labels.repeat_interleave(SLICES)
-        loss = weighted_cross_entropy(logits, labels, class_weight=recipe.class_weight)
-        return {"loss": float(loss), "accuracy": float((logits.argmax(1) == labels).float().mean())}
+    def validate(network: Any) -> dict[str, float]:
+        logits, truth = slice_logits(network, samples), samples.labels.numpy() == 1
+        flat, labels = logits.flatten(0, 1), samples.labels.repeat_interleave(SLICES)
+        loss = weighted_cross_entropy(flat, labels, class_weight=recipe.class_weight)
+        score = logits.softmax(2)[..., 1].mean(1).numpy()
+        return {
+            "loss": float(loss), "accuracy": float((flat.argmax(1) == labels).float().mean()),
+            "auc": float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else float("nan"),
+            **dict(zip((f"attention_{name}" for name in MODALITIES), attention_of(network, samples).mean(0).tolist(),
+                       strict=True)),
+        }  # fmt: skip
 
     return validate
 
@@ -197,13 +203,8 @@ def slice_logits(network: nn.Module, samples: Samples, *, batch_size: int = 128)
     """Logits ``(R, 6, 2)`` on the CPU; the network is as it is (in evaluation mode for a prediction)."""
     device = device_of(network)
     images = samples.images.flatten(0, 1)
-    clinical = None if samples.clinical is None else samples.clinical.repeat_interleave(SLICES, dim=0)
-    parts = []
     with torch.no_grad():
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            given = None if clinical is None else clinical[part].to(device)
-            parts.append(network(images[part].to(device), given).float().cpu())
+        parts = [network(part.to(device)).float().cpu() for part in images.split(batch_size)]
     return torch.cat(parts).view(len(samples), -1, 2)
 
 

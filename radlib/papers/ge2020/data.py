@@ -242,10 +242,3 @@ def enhanced(images: Tensor, masks: Tensor, *, background: float = BACKGROUND, s
         space: dimensions of space, 2 or 3.
     """
     return images * torch.where(masks, 1.0, background).unsqueeze(-space - 1)
-
-
-def clinical_values(column: pd.Series, *, train: Sequence[str]) -> pd.Series:
-    """Age or grade in standard deviations of the training patients; a gap is their median."""
-    values = column.astype(float)
-    known = values.loc[list(train)].dropna()
-    return (values.fillna(known.median()) - known.mean()) / max(float(known.std(ddof=0)), 1e-6)

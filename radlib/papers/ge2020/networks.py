@@ -164,7 +164,6 @@ class MultiStreamClassifier(nn.Module):
         hidden: neurons of the fully connected layers before the last.
         size: edge of a slice, which the attention's weights depend on.
         streams: modalities.
-        clinical: further inputs, appended to the refined features (0 as in the paper).
         classes: classes.
     """
 
@@ -176,7 +175,6 @@ class MultiStreamClassifier(nn.Module):
         hidden: Sequence[int] = PAPER_HIDDEN,
         size: int = PAPER_SIZE,
         streams: int = 4,
-        clinical: int = 0,
         classes: int = 2,
     ) -> None:
         super().__init__()
@@ -185,11 +183,11 @@ class MultiStreamClassifier(nn.Module):
                 f"slices of {size} cannot be halved {len(pool_after)} times",
                 remedy=f"give a multiple of {2 ** len(pool_after)}",
             )
-        self.widths, self.pool_after, self.size, self.clinical = tuple(widths), tuple(pool_after), size, clinical
+        self.widths, self.pool_after, self.size = tuple(widths), tuple(pool_after), size
         self.streams = nn.ModuleList(self._stream() for _ in range(streams))
         edge = size // 2 ** len(pool_after)
         self.fusion = AttentionFusion(streams, self.widths[-1] * edge * edge)
-        sizes = [self.widths[-1] ** 2 + clinical, *hidden]
+        sizes = [self.widths[-1] ** 2, *hidden]
         layers: list[nn.Module] = []
         for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.ReLU()]
@@ -212,14 +210,9 @@ class MultiStreamClassifier(nn.Module):
             )
         return torch.stack([stream(images[:, k : k + 1]) for k, stream in enumerate(self.streams)], dim=1)
 
-    def forward(self, images: Tensor, clinical: Tensor | None = None) -> Tensor:
-        """Slices ``(B, K, S, S)`` and, where the network has such inputs, ``(B, clinical)`` to logits ``(B, 2)``."""
-        refined = bilinear(self.fusion(self.stream_maps(images))).flatten(1)
-        if self.clinical:
-            if clinical is None:
-                raise RadlibError(f"the network has {self.clinical} clinical inputs", remedy="give their values")
-            refined = torch.cat([refined, clinical.to(refined)], dim=1)
-        return self.head(refined)
+    def forward(self, images: Tensor) -> Tensor:
+        """Slices ``(B, K, S, S)`` to logits ``(B, 2)``."""
+        return self.head(bilinear(self.fusion(self.stream_maps(images))).flatten(1))
 
 
 class SliceAutoencoder(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,12 +30,10 @@ from radlib.papers.ge2020.classifier import (
     train_two_stages,
     validation_threshold,
 )
-from radlib.papers.ge2020.data import Partition, Patients, Slices, clinical_values, enhanced, extract_crops
+from radlib.papers.ge2020.data import Partition, Patients, Slices, enhanced, extract_crops
 from radlib.papers.ge2020.networks import MultiStreamClassifier
 from radlib.papers.ge2020.study_gan import load_generators, translate
-from radlib.stats.baselines import clinical_rules
-from radlib.stats.noise import counted_as_negative
-from radlib.study.cohorts import Source
+from radlib.stats.baselines import clinical_model, clinical_rules
 from radlib.study.jobs import Job, job
 from radlib.study.store import Work
 
@@ -48,126 +45,67 @@ class Arm:
     Attributes:
         case: the training set: ``bas_1``, ``prop_a``, ``bas_2`` or ``prop_b``.
         masked: whether the tumour is enhanced by its mask in what the classifier sees.
-        given: a clinical column beside the images (``age``, ``grade``), or empty.
-        labels: ``true``; ``counted``, an unknown status counts as wild-type; ``permuted`` between all patients, or
-            ``within`` their collections.
-        unknown: with ``counted``, the share of those counted as wild-type whose status is unknown.
+        permuted: whether labels are shuffled between all patients; it is rated by them, too.
         like: the case whose number of patients sets the length of the first stage; its own where empty.
         first: whether there is a first stage.
     """
 
     case: str
     masked: bool = True
-    given: str = ""
-    labels: Literal["true", "counted", "permuted", "within"] = "true"
-    unknown: float = 0.0
+    permuted: bool = False
     like: str = ""
     first: bool = True
 
 
 CASES = {name: Arm(case=name) for name in ("prop_a", "bas_1", "prop_b", "bas_2")}
 """The paper's two case studies and their baselines."""
-CONTROLS = {
-    "prop_a_permuted": Arm(case="prop_a", labels="permuted"), "prop_a_within": Arm(case="prop_a", labels="within")
-}  # fmt: skip
-"""What the whole procedure finds where images tell nothing, and where they tell the collection only."""
 TITLES = {
     "prop_a": "Prop-A", "bas_1": "Bas-1", "prop_b": "Prop-B", "bas_2": "Bas-2",
     "bas_1_updates": "Bas-1, as many updates", "bas_1_real": "Bas-1, second stage only",
-    "no_mask": "Prop-A without mask", "prop_a_age": "Prop-A given age", "prop_a_grade": "Prop-A given grade",
-    "densenet": "3D DenseNet", "prop_a_counted": "Prop-A, labels as counted",
-    "prop_a_permuted": "Prop-A, permuted labels", "prop_a_within": "Prop-A, permuted within collections",
+    "no_mask": "Prop-A without mask", "densenet": "3D DenseNet", "prop_a_permuted": "Prop-A, permuted labels",
     "majority": "majority class", "collection_rule": "collection rule", "age_model": "age model",
-    "age_collection": "age + collection", "traits": "planted traits",
+    "age_collection": "age + collection", "grade_model": "grade", "traits": "planted traits",
     "signal": "Prop-A, trained with signal, tested without",
 }  # fmt: skip
 
 
-def all_arms(recipe: ClassifierRecipe, *, unknown: float) -> dict[str, Arm]:
-    """Every arm by name.
-
-    Args:
-        recipe: where it counts epochs, Bas-1 has fewer updates than Prop-A, and ``bas_1_updates`` has as many.
-        unknown: share of those counted as wild-type whose status is unknown.
-    """
+def all_arms(recipe: ClassifierRecipe) -> dict[str, Arm]:
+    """Every arm by name. Where the recipe counts epochs, Bas-1 has fewer updates than Prop-A, ``bas_1_updates`` as
+    many."""
     return {
         **CASES,
         "bas_1_updates": Arm(case="bas_1", like="" if recipe.pretrain_steps else "prop_a"),
         "bas_1_real": Arm(case="bas_1", first=False),
         "no_mask": Arm(case="prop_a", masked=False),
-        "prop_a_age": Arm(case="prop_a", given="age"),
-        "prop_a_grade": Arm(case="prop_a", given="grade"),
-        "prop_a_counted": Arm(case="prop_a", labels="counted", unknown=unknown),
-        **CONTROLS,
+        "prop_a_permuted": Arm(case="prop_a", permuted=True),
     }
-
-
-def possible(arm: Arm, source: Source) -> bool:
-    """Whether a cohort has what an arm needs. A simulated one always does, and need not be made to know it."""
-    if source.cohort == "simulated":
-        return True
-    table = source.open().participants
-    needed = {"within": "collection"}.get(arm.labels, arm.given)
-    return arm.labels != "counted" and (not needed or bool(table[needed].nunique() > 1))
 
 
 def labels_of(arm: Arm, partition: Partition) -> pd.Series:
     """The labels that an arm learns, and by which it is rated; True for mutant."""
-    patients = partition.slices.open()
-    if arm.labels == "true":
-        return patients.mutant
-    if arm.labels == "counted":
-        return unknown_counted(patients.mutant, share=arm.unknown, seed=partition.seed)[0]
-    none = pd.Series("", index=patients.table.index)
-    within = patients.table["collection"].fillna("") if arm.labels == "within" else none
-    return permuted_labels(patients.mutant, within, seed=named_seed(partition.seed, "labels", partition.run))
-
-
-def permuted_labels(mutant: pd.Series, within: pd.Series, *, seed: int) -> pd.Series:
-    """Labels shuffled between the patients of each group."""
-    found = mutant.copy()
-    for value in sorted(within.unique()):
-        members = within.index[within == value]
-        found.loc[members] = mutant.loc[members].to_numpy()[rng(seed, "permuted", value).permutation(len(members))]
-    return found
-
-
-def unknown_counted(mutant: pd.Series, *, share: float, seed: int) -> tuple[pd.Series, pd.Series]:
-    """Labels in which patients without a known status count as wild-type.
-
-    Args:
-        mutant: the truth.
-        share: of those counted as wild-type whose status is unknown: 19 of 112 in the paper's cohort.
-        seed: of who loses the status.
-
-    Returns:
-        The labels, and who has no status. As many lose it, whatever their status, as make up ``share`` on average.
-    """
-    n, positive = len(mutant), int(mutant.sum())
-    lost = share * (n - positive) / (n - share * positive)  # u n = share (n - positive + u positive)
-    unknown = rng(seed, "status lost").permutation(n) < round(lost * n)
-    counted = counted_as_negative(mutant.to_numpy(dtype=bool), unknown=unknown.astype(float), seed=seed)
-    return pd.Series(counted, index=mutant.index), pd.Series(unknown, index=mutant.index)
+    mutant = partition.slices.open().mutant
+    if not arm.permuted:
+        return mutant
+    random = rng(named_seed(partition.seed, "labels", partition.run), "permuted")
+    return pd.Series(random.permutation(mutant.to_numpy()), index=mutant.index)
 
 
 def samples_of(
     records: Sequence[Record], patients: Patients, made: Translated | None, *, labels: pd.Series,
-    background: float | None, clinical: pd.Series | None = None,
+    background: float | None,
 ) -> Samples:  # fmt: skip
-    """What a network is given of patients, real and fake; a fake one has the label and the age of its source.
+    """What a network is given of patients, real and fake; a fake one has the label of its source.
 
     Args:
         records, patients, made: as :func:`~radlib.papers.ge2020.cases.assemble` takes them.
         labels: by patient.
         background: weight of what is not tumour; None leaves the images as they are.
-        clinical: a number by patient.
     """
     ids = [record.subject for record in records]
     images = assemble(records, patients, made)
     if background is not None:
         images = enhanced(images, patients.masks[patients.rows(ids)], background=background)
-    extra = None if clinical is None else torch.tensor(clinical.loc[ids].to_numpy(), dtype=torch.float32)[:, None]
-    return Samples(images=images, labels=torch.tensor(labels.loc[ids].to_numpy(dtype=int)), clinical=extra)
+    return Samples(images=images, labels=torch.tensor(labels.loc[ids].to_numpy(dtype=int)))
 
 
 @lru_cache(maxsize=10)
@@ -204,12 +142,11 @@ def classifier(
     """
     patients, split, case = partition.slices.open(), partition.split(), training_sets(partition)[arm.case]
     labels = labels_of(arm, partition)
-    clinical = clinical_values(patients.table[arm.given], train=split.train) if arm.given else None
     made = fakes(gans, partition) if gans else None
 
     def samples(records: Sequence[Record]) -> Samples:
         background = recipe.background if arm.masked else None
-        return samples_of(records, patients, made, labels=labels, background=background, clinical=clinical)
+        return samples_of(records, patients, made, labels=labels, background=background)
 
     validation, test = (samples(real_patients(ids, patients.available)) for ids in (split.validation, split.test))
     second = samples(case.real)
@@ -337,10 +274,10 @@ def tumour_statistics(images: Tensor, masks: Tensor) -> np.ndarray:
 def rules(
     participants: pd.DataFrame, mutant: pd.Series, split: Split, *, run: int, traits: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Rules fitted on the training patients: majority class, collection, age, age and collection.
+    """Rules fitted on the training patients: majority class, collection, age, both, grade.
 
     Args:
-        participants: with ``collection`` and ``age``, either of which may be empty.
+        participants: with ``collection``, ``age`` and ``grade``, any of which may be empty.
         mutant: labels by patient.
         split: training and test patients.
         run: number of the partition.
@@ -350,11 +287,13 @@ def rules(
         Predictions with ``arm`` and ``run``.
     """
     train, test = list(split.train), list(split.test)
-    table = participants[["collection", "age"]]
+    table = participants[["collection", "age", "grade"]]
     models = {"majority": (DummyClassifier(), table)} | {
         name.replace(" + ", "_").replace(" ", "_"): (model, table)
         for name, model in clinical_rules(participants).items()
     }
+    if participants["grade"].nunique() > 1:
+        models["grade_model"] = (clinical_model(["grade"]), table)
     if traits is not None:
         models["traits"] = (make_pipeline(StandardScaler(), LogisticRegression()), traits)
     parts = []
@@ -377,7 +316,7 @@ def arm_jobs(
 
     Args:
         partition: of the run.
-        arms: those that the cohort lacks something for are left out.
+        arms: by name.
         gans: of :func:`~radlib.papers.ge2020.study_gan.gan_jobs`.
         recipe, seed: of the classifiers.
     """
@@ -387,5 +326,4 @@ def arm_jobs(
             recipe=recipe, seed=seed,
         )
         for name, arm in arms.items()
-        if possible(arm, partition.slices.source)
     }  # fmt: skip

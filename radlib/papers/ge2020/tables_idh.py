@@ -11,21 +11,22 @@ from radlib.core.titles import METRIC_TITLES, MODALITY_TITLES
 from radlib.data.cohort import MODALITIES
 from radlib.data.published import published
 from radlib.papers.ge2020.data import SLICES, partition
-from radlib.papers.ge2020.study_classifier import CONTROLS, TITLES, rules
+from radlib.papers.ge2020.study_classifier import TITLES, rules
 from radlib.stats.classification import mcnemar_exact
 from radlib.stats.intervals import Estimate, corrected_resampled_interval, proportion
-from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE
+from radlib.stats.protocols import CONTROL, LEAKAGE_FREE
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import CLASS_METRICS, class_contrasts, class_estimates, standard_table
 
 THRESHOLDED = CLASS_METRICS[1:]
-RULES = ("majority", "collection_rule", "age_model", "age_collection", "traits")
+RULES = ("majority", "collection_rule", "age_model", "age_collection", "grade_model", "traits")
+SHUFFLED = "prop_a_permuted"
 NULL = "null_"
 """Before the name of an arm on the cohort without signal."""
 PAIRS = (
     ("prop_a", "bas_1"), ("prop_a", "bas_1_updates"), ("prop_a", "bas_1_real"), ("prop_b", "bas_2"),
-    ("prop_b", "prop_a"), ("prop_a", "no_mask"), ("prop_a", "densenet"), ("prop_a", "prop_a_age"),
-    ("prop_a", "prop_a_grade"), ("prop_a", "collection_rule"), ("prop_a", "age_collection"),
+    ("prop_b", "prop_a"), ("prop_a", "no_mask"), ("prop_a", "densenet"), ("prop_a", "collection_rule"),
+    ("bas_1", "collection_rule"), ("no_mask", "majority"), ("prop_a", "age_collection"),
 )  # fmt: skip
 """Arms that are compared on the same test patients."""
 
@@ -47,7 +48,7 @@ def estimated(predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFr
     found = pd.concat([
         class_estimates(predictions, n_boot=n_boot, seed=seed), more.assign(metric=more["metric"] + "_calibrated")
     ])  # fmt: skip
-    protocol = dict.fromkeys((*RULES, *CONTROLS), CONTROL) | {"prop_a_counted": AS_PUBLISHED}
+    protocol = dict.fromkeys((*RULES, SHUFFLED), CONTROL)
     return found.assign(protocol=[protocol.get(arm, LEAKAGE_FREE) for arm in found["arm"]])
 
 
@@ -198,25 +199,6 @@ def attention_table(attention: pd.DataFrame) -> pd.DataFrame:
     return attention.groupby("run")[list(MODALITIES)].mean().rename(columns=MODALITY_TITLES)
 
 
-def noise_table(predictions: pd.DataFrame, truth: pd.Series, *, n_boot: int, seed: int) -> pd.DataFrame:
-    """What unknown status as wild-type does: networks by what they learnt, rated by these labels and by the truth.
-
-    Args:
-        predictions: with the arms ``prop_a`` and ``prop_a_counted`` (whose ``truth`` are the labels as counted).
-        truth: labels by patient.
-        n_boot, seed: of the intervals.
-    """
-    keys = ["run", "subject"]
-    counted = predictions[predictions["arm"] == "prop_a_counted"].set_index(keys)["truth"]
-    parts = {}
-    for learnt, arm in (("true labels", "prop_a"), ("unknown counted as wild-type", "prop_a_counted")):
-        part = predictions[predictions["arm"] == arm]
-        as_counted = counted.loc[pd.MultiIndex.from_frame(part[keys])].to_numpy(dtype=bool)
-        parts[learnt, "unknown counted as wild-type"] = part.assign(truth=as_counted)
-        parts[learnt, "the truth"] = part.assign(truth=truth.loc[part["subject"]].to_numpy(dtype=bool))
-    return _rated(parts, ("learnt", "rated by"), CLASS_METRICS, n_boot=n_boot, seed=seed)
-
-
 def real_labels(table: pd.DataFrame, *, n_runs: int, n_boot: int, seed: int) -> pd.DataFrame:
     """Rules without images on the paper's own patients, rated by labels as counted and by known status.
 
@@ -261,8 +243,8 @@ def methods_table(found: pd.DataFrame) -> pd.DataFrame:
         ("zhang", "Zhang", ""), ("chang", "Chang", ""),
     ):  # fmt: skip
         printed = {c: published(f"ge2020.table7.{name}.{c}") for c in ("mutation", "wildtype", "accuracy")}
-        here = "other patients"
-        if arm:
+        here = "other patients" if not arm else "not run in this profile"
+        if arm in ours.index:
             here = format_interval(*(100 * ours.loc[arm, ["value", "low", "high"]].astype(float)), digits=1)
         rows.append({
             "method": method, "patients, mutant and wild-type": f"{printed['mutation'].printed} and "

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +25,7 @@ from radlib.papers.mehra2022.networks import (
     FeatureGenerator,
     LinearOnDownsampled,
 )
+from radlib.stats.generated import frechet_distance, memorised, precision_recall
 from radlib.training.loop import train
 from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
@@ -31,13 +35,13 @@ from radlib.training.supervised import fit
 CLASSES = ("LGG", "HGG")
 """Class 0 and class 1."""
 
-Arm = Literal["baseline", "weighted_loss", "oversampling", "interpolation", "acgan"]
+Arm = Literal["baseline", "weighted_loss", "oversampling", "interpolation", "gaussian", "acgan"]
 
 TITLES: dict[str, str] = {
     "baseline": "baseline", "weighted_loss": "weighted loss", "oversampling": "oversampling",
-    "interpolation": "interpolation", "acgan": "acgan", "linear": "linear", "shuffled": "shuffled labels",
+    "interpolation": "interpolation", "gaussian": "a Gaussian a class", "acgan": "ACGAN", "linear": "linear",
 }  # fmt: skip
-"""Arms as tables call them, controls behind them."""
+"""Arms as tables call them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class GradeRecipe:
         noise: length of the noise vector.
         gan_steps, gan_batch: length of the ACGAN's training; the paper has 50 epochs in batches of 16.
         gan_rate: its learning rate (Adam, first decay 0.5 as in the implementation that the paper names).
+        judge_rate: that of the discriminator where it is another.
+        spectral: spectral norm in the discriminator, in place of batch norm.
         classifier_width, classifier_steps, classifier_batch, classifier_rate: of the classifier.
         precision: of both.
     """
@@ -58,6 +64,8 @@ class GradeRecipe:
     gan_steps: int = 600
     gan_batch: int = 16
     gan_rate: float = 0.002
+    judge_rate: float | None = None
+    spectral: bool = False
     classifier_width: int = 32
     classifier_steps: int = 150
     classifier_batch: int = 32
@@ -94,8 +102,8 @@ def train_acgan(
     torch.manual_seed(named_seed(seed, name, "weights"))
     channels, size = features.shape[1], features.shape[-1]
     generator = FeatureGenerator(channels, size, width=recipe.gan_width, noise=recipe.noise)
-    generator.scale.copy_(features.std().clamp(min=1e-6))
-    judge = FeatureDiscriminator(channels, size, width=recipe.gan_width)
+    generator.scale.copy_(scale_of(features))
+    judge = FeatureDiscriminator(channels, size, width=recipe.gan_width, spectral=recipe.spectral)
     n = len(features)
 
     def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
@@ -123,18 +131,25 @@ def train_acgan(
         source, category = networks["discriminator"](made["fake"])
         return functional.softplus(-source.float()).mean() + functional.cross_entropy(category.float(), data["wanted"])
 
-    optimizer = OptimizerSettings(learning_rate=recipe.gan_rate, betas=(0.5, 0.999))
+    makes = OptimizerSettings(learning_rate=recipe.gan_rate, betas=(0.5, 0.999))
+    judges = OptimizerSettings(learning_rate=recipe.judge_rate or recipe.gan_rate, betas=(0.5, 0.999))
     trained = train(
         {"generator": generator, "discriminator": judge},
         players=[
-            Player(name="discriminator", trains=("discriminator",), loss=judged, optimizer=optimizer),
-            Player(name="generator", trains=("generator",), loss=made_better, optimizer=optimizer),
+            Player(name="discriminator", trains=("discriminator",), loss=judged, optimizer=judges),
+            Player(name="generator", trains=("generator",), loss=made_better, optimizer=makes),
         ],
         batch=batch, shared=shared, seed=named_seed(seed, name), name=name, folder=folder,
         loop=LoopSettings(steps=recipe.gan_steps, log_every=max(1, recipe.gan_steps // 50), precision=recipe.precision,
                           ema=0.99, checkpoint_every=max(50, recipe.gan_steps // 10)),
     )  # fmt: skip
     return generator, trained
+
+
+def scale_of(features: Tensor) -> Tensor:
+    """The standard deviation of each map over samples and places, ``(C, 1, 1)``; that of all where a map is flat."""
+    own, whole = features.std(dim=(0, 2, 3)), features.std().clamp(min=1e-6)
+    return torch.where(own > 1e-3 * whole, own, whole)[:, None, None]
 
 
 def generate(generator: FeatureGenerator, labels: Tensor, *, seed: int) -> Tensor:
@@ -203,6 +218,55 @@ def interpolated(features: Tensor, labels: Tensor, wanted: Tensor, *, seed: int,
     return out
 
 
+def gaussian(features: Tensor, labels: Tensor, wanted: Tensor, *, seed: int) -> Tensor:
+    """New features from a Gaussian with the mean and the covariance of each class; what is negative becomes 0.
+
+    A sum of a class's deviations from its mean, each times a normal number, has their covariance, so that none need be
+    inverted, whatever the number of samples.
+    """
+    random = rng(seed, "gaussian")
+    out = torch.empty((len(wanted), *features.shape[1:]))
+    for category in wanted.unique():
+        members = features[labels == category]
+        if len(members) < 2:
+            raise RadlibError(f"class {int(category)} has {len(members)} samples", remedy="a covariance needs two")
+        places = torch.nonzero(wanted == category)[:, 0]
+        shares = torch.from_numpy(random.normal(size=(len(places), len(members))).astype(np.float32))
+        mean = members.mean(dim=0)
+        spread = shares @ (members - mean).flatten(1) / (len(members) - 1) ** 0.5
+        out[places] = (mean + spread.view(-1, *mean.shape)).clamp(min=0)
+    return out
+
+
+# Likeness
+
+
+def likeness(train: Tensor, held_out: Tensor, made: Tensor, *, dimensions: int = 16) -> dict[str, float]:
+    """How like held-out real features synthetic ones are, and whether they repeat those of the training.
+
+    Samples become vectors of their maps' means on the principal axes of the training features, in units of the training
+    features' standard deviation on the first.
+
+    Args:
+        train, held_out: real features ``(N, C, size, size)``.
+        made: synthetic ones.
+        dimensions: axes.
+
+    Returns:
+        ``frechet``, ``precision``, ``recall`` against the held-out features, and ``memorised``, the share that is
+        closer to a training feature than 99 % of the held-out ones are.
+    """
+    vectors = [group.mean(dim=(2, 3)).numpy() for group in (train, held_out, made)]
+    axes = PCA(min(dimensions, *vectors[0].shape, len(vectors[0]) - 1), random_state=0).fit(vectors[0])
+    unit = max(float(axes.explained_variance_[0]) ** 0.5, 1e-12)
+    a, b, c = (axes.transform(vector) / unit for vector in vectors)
+    precision, recall = precision_recall(b, c)
+    return {
+        "frechet": frechet_distance(b, c), "precision": precision, "recall": recall,
+        "memorised": float(memorised(a, b, c).mean()),
+    }  # fmt: skip
+
+
 # Classifiers
 
 
@@ -215,8 +279,9 @@ def train_classifier(
     linear: bool = False,
     class_weights: Sequence[float] | None = None,
     sample_weights: np.ndarray | None = None,
+    held_out: tuple[Tensor, Tensor] | None = None,
     name: str = "classifier",
-) -> nn.Module:
+) -> tuple[nn.Module, pd.DataFrame]:
     """Train the paper's classifier, or a linear one on downsampled features.
 
     Args:
@@ -226,7 +291,11 @@ def train_classifier(
         linear: average each map to one value and fit a linear classifier.
         class_weights: of the loss.
         sample_weights: draw samples in these proportions.
+        held_out: features and labels whose loss and AUC the history follows; they decide nothing.
         name: shown with the progress.
+
+    Returns:
+        The network, which takes features as they are, and the history of its training.
     """
     torch.manual_seed(named_seed(seed, name, "weights"))
     channels, size = features.shape[1], features.shape[-1]
@@ -246,12 +315,22 @@ def train_classifier(
         logits = net(data["features"]).float()
         return functional.cross_entropy(logits, data["labels"], weights.to(logits) if weights is not None else None)
 
+    def validate(net: nn.Module) -> dict[str, float]:
+        assert held_out is not None
+        score = probabilities(nn.Sequential(_Scaled(scale), net), held_out[0])
+        truth = held_out[1].numpy() == 1
+        area = roc_auc_score(truth, score) if truth.any() and not truth.all() else float("nan")
+        return {"auc": float(area), "accuracy": float(((score > 0.5) == truth).mean())}
+
+    every = max(1, recipe.classifier_steps // 8)
     fitted = fit(
-        network, batch=batch, loss=loss, optimizer=OptimizerSettings(learning_rate=recipe.classifier_rate),
-        loop=LoopSettings(steps=recipe.classifier_steps, log_every=recipe.classifier_steps, precision=recipe.precision),
+        network, batch=batch, loss=loss, validate=None if held_out is None else validate,
+        optimizer=OptimizerSettings(learning_rate=recipe.classifier_rate, schedule="cosine"),
+        loop=LoopSettings(steps=recipe.classifier_steps, log_every=every, precision=recipe.precision,
+                          validate_every=None if held_out is None else every),
         seed=named_seed(seed, name), name=name,
     )  # fmt: skip
-    return nn.Sequential(_Scaled(scale), fitted.network)
+    return nn.Sequential(_Scaled(scale), fitted.network), fitted.history
 
 
 class _Scaled(nn.Module):
@@ -296,36 +375,41 @@ def run_arm(
     seed: int,
     gan: tuple[FeatureGenerator, nn.Module] | None = None,
     linear: bool = False,
-) -> tuple[nn.Module, int]:
-    """A classifier trained on real features, helped in one of five ways.
+    held_out: tuple[Tensor, Tensor] | None = None,
+) -> tuple[nn.Module, pd.DataFrame, int]:
+    """A classifier trained on real features, helped in one of six ways.
 
     Args:
-        arm: ``baseline``; ``weighted_loss`` and ``oversampling`` by inverse class frequency; ``interpolation`` and
-            ``acgan`` with ``n_more`` further samples (:func:`balanced_labels`).
+        arm: ``baseline``; ``weighted_loss`` and ``oversampling`` by inverse class frequency; ``interpolation``,
+            ``gaussian`` and ``acgan`` with ``n_more`` further samples (:func:`balanced_labels`).
         features, labels: the training slices.
         n_more: how many samples are added.
         recipe, seed: of the training.
         gan: generator and discriminator of ``acgan``; what the discriminator does not recognise is not added.
         linear: the linear classifier.
+        held_out: of :func:`train_classifier`.
 
     Returns:
-        The classifier, and how many samples were added.
+        The classifier, the history of its training, and how many samples were added.
     """
     counts = torch.bincount(labels, minlength=len(CLASSES)).float()
     inverse = (counts.sum() / (len(CLASSES) * counts.clamp(min=1))).tolist()
-    common: dict[str, Any] = {"recipe": recipe, "seed": seed, "linear": linear, "name": f"classifier, {TITLES[arm]}"}
-    if arm == "baseline":
-        return train_classifier(features, labels, **common), 0
+    names: dict[str, Any] = {"linear": linear, "held_out": held_out, "name": f"classifier, {TITLES[arm]}"}
+    options: dict[str, Any] = {"recipe": recipe, "seed": seed, **names}
     if arm == "weighted_loss":
-        return train_classifier(features, labels, class_weights=inverse, **common), 0
-    if arm == "oversampling":
-        drawn = np.array([inverse[int(c)] for c in labels])
-        return train_classifier(features, labels, sample_weights=drawn, **common), 0
-    more = balanced_labels(labels, n_more)
+        options["class_weights"] = inverse
+    elif arm == "oversampling":
+        options["sample_weights"] = np.array([inverse[int(c)] for c in labels])
+    more = balanced_labels(labels, n_more) if arm in ("interpolation", "gaussian", "acgan") else labels[:0]
+    if arm == "acgan" and gan is None:
+        raise RadlibError("the arm 'acgan' needs a generator", remedy="train one with train_acgan")
     if arm == "interpolation":
         made = interpolated(features, labels, more, seed=seed)
-    elif gan is not None:
+    elif arm == "gaussian":
+        made = gaussian(features, labels, more, seed=seed)
+    elif arm == "acgan" and gan is not None:
         made, more = recognised(*gan, more, seed=seed)
     else:
-        raise RadlibError("the arm 'acgan' needs a generator", remedy="train one with train_acgan")
-    return train_classifier(torch.cat([features, made]), torch.cat([labels, more]), **common), len(more)
+        made = features[:0]
+    network, history = train_classifier(torch.cat([features, made]), torch.cat([labels, more]), **options)
+    return network, history, len(more)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from radlib.data.store import ImageStore
 from radlib.nn.device import device_of
-from radlib.papers.mehra2022.augment import augment
 from radlib.papers.mehra2022.networks import FeatureUNet
 from radlib.papers.mehra2022.tables import PARTS
+from radlib.papers.mehra2022.unet import augment
 from radlib.plots.curves import curve_figure
 from radlib.plots.slices import Tile, mosaic, slice_figure, widest_slice
 
@@ -100,7 +100,7 @@ def _each_scaled(maps: torch.Tensor) -> torch.Tensor:
 
 def sweep_figure(table: pd.DataFrame) -> Figure:
     """Accuracy of slices, total and by class, over the number of synthetic features: ``added, group, value``."""
-    titles = {"total": "all", "hgg": "HGG", "lgg": "LGG", "balanced": "mean of both grades"}
+    titles = {"total": "all", "hgg": "HGG", "lgg": "LGG", "average": "mean of both grades"}
     return curve_figure(
         table.assign(slices=table["group"].map(titles)), x="added", colour="slices", ylim=(0, 1.02),
         xlabel="synthetic features added to the training set", ylabel="slices right",

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from radlib.core.errors import RadlibError
 
@@ -110,7 +111,7 @@ def _halved(size: int) -> int:
 class FeatureGenerator(nn.Module):
     """Noise and class to a feature map: three hidden deconvolution layers with leaky ReLU (section 3.2).
 
-    ``scale`` is the standard deviation of the real features; what comes out is in units of it.
+    ``scale`` is the standard deviation of each map of the real features; what comes out is in units of it.
 
     Args:
         channels, size: of the features, 1024 and 15 as published.
@@ -123,7 +124,7 @@ class FeatureGenerator(nn.Module):
         super().__init__()
         self.noise, self.classes = noise, classes
         self.scale: Tensor
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones(channels, 1, 1))
         sizes = [_halved(_halved(size)), _halved(size), size]
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(noise + classes, width, sizes[0], bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)
@@ -150,14 +151,18 @@ class FeatureDiscriminator(nn.Module):
         channels, size: of the features.
         width: ``ndf``.
         classes: number of classes.
+        spectral: every convolution's largest singular value is held at 1 (Miyato 2018), in place of batch norm, which
+            tells a batch of real features from one of synthetic ones.
     """
 
-    def __init__(self, channels: int, size: int, *, width: int = 512, classes: int = 2) -> None:
+    def __init__(self, channels: int, size: int, *, width: int = 512, classes: int = 2, spectral: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for place in range(3):
-            layers.append(nn.Conv2d(channels if not place else width, width, 3, stride=2, padding=1, bias=not place))
-            layers += [nn.BatchNorm2d(width)] if place else []
+            plain = spectral or not place
+            layer = nn.Conv2d(channels if not place else width, width, 3, stride=2, padding=1, bias=plain)
+            layers += [spectral_norm(layer)] if spectral else [layer]
+            layers += [] if plain else [nn.BatchNorm2d(width)]
             layers += [nn.LeakyReLU(0.2), nn.Dropout(0.5)]
             size = _halved(size)
         self.layers = nn.Sequential(*layers, nn.Flatten())

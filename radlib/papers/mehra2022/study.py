@@ -76,7 +76,7 @@ def pretraining(work: Work, *, images: Images, n_test: int, recipe: unet.UNetRec
         name="four modalities", folder=work.checkpoints(),
     )  # fmt: skip
     work.history(fitted.history)
-    work.weights("network", fitted.network)
+    work.weights("network", fitted.network, keep=True)
     scores = unet.score_subjects(fitted.network, store, held.test, modalities=images.modalities)
     work.scores(long(scores))
 
@@ -96,8 +96,9 @@ def tuning(
     """The network adapted to FLAIR and fine-tuned on the training patients of a part; features of all patients.
 
     The steps are those of the published division; a fold with fewer training slices takes as many epochs. Scores are
-    those of the test patients, with ``stage`` ``before`` or ``after`` fine-tuning. ``arrays`` holds a
-    :class:`~radlib.features.streamed.FeatureFile` a block.
+    those of the test patients, with ``stage`` ``before`` or ``after`` fine-tuning, or ``rule``
+    (:func:`~radlib.papers.mehra2022.unet.score_threshold`). ``arrays`` holds a
+    :class:`~radlib.features.streamed.FeatureFile` a block, the table ``slices`` what lies in its rows.
     """
     cohort, store = graded(images.source), open_flair(images)
     split = part.split(cohort)
@@ -111,11 +112,11 @@ def tuning(
         name="published division" if part.fold is None else split.name, folder=work.checkpoints(),
     )  # fmt: skip
     work.history(fitted.history)
-    work.weights("network", network)
+    work.weights("network", network, keep=part.fold is None and seed == part.seed)
     stages = {
         stage: unet.score_subjects(one, store, split.test, modalities=("flair",))
         for stage, one in (("before", before), ("after", network))
-    }
+    } | {"rule": unet.score_threshold(store, split.train, split.test)}
     work.scores(pd.concat([long(scores).assign(stage=stage) for stage, scores in stages.items()]))
     take = store.channels(["flair"])
     pooled = {
@@ -126,11 +127,16 @@ def tuning(
     work.note(steps=steps, **{f"{name}_slices": len(store.slices(getattr(split, key)))
                               for name, key in (("training", "train"), ("test", "test"))})  # fmt: skip
     table = unet.slice_table(store, cohort.ids, per_subject=per_subject or None)
+    work.table("slices", table)
+    files = []
     for block in blocks:
-        unet.extract_features(
+        found = unet.extract_features(
             work.folder / "arrays" / block, network, store, table, block=block.removesuffix(CROPPED),
             crop_to_mask=block.endswith(CROPPED),
         )  # fmt: skip
+        shape = " x ".join(map(str, found.array.shape[1:]))
+        files.append({"features": block, "slices": len(found), "of a slice": shape, "MB": found.array.nbytes / 1e6})
+    work.note(files=files)
 
 
 def adapted(start: Job, recipe: unet.UNetRecipe) -> FeatureUNet:
@@ -156,20 +162,32 @@ class Fold:
     """Features made by a network that has not seen the test patients.
 
     Attributes:
-        features: on disk, one row a slice.
+        result: of a job of :func:`tuning`.
+        block: which of its features.
+        table: ``subject``, ``row``, ``position``, ``area`` of each slice.
         labels: ``(N,)`` int64, 1 for HGG.
         train, test: rows.
     """
 
-    features: FeatureFile
+    result: Result
+    block: str
+    table: pd.DataFrame
     labels: torch.Tensor
     train: np.ndarray
     test: np.ndarray
 
     @property
-    def table(self) -> pd.DataFrame:
-        """``subject``, ``row``, ``position``, ``area`` of each slice."""
-        return self.features.table
+    def features(self) -> FeatureFile:
+        """The features on disk, one row a slice."""
+        return FeatureFile(self.result.path(f"arrays/{self.block}.npy").with_suffix(""))
+
+    def take(self, rows: np.ndarray, *, pooled: int | None = None) -> torch.Tensor:
+        """Features of rows, ``(n, C, size, size)``; ``pooled`` averages larger maps to this size."""
+        features = self.features
+        if pooled is None:
+            return features.take(rows)
+        pool = torch.nn.AdaptiveAvgPool2d(min(pooled, features.array.shape[-1]))
+        return torch.cat([pool(piece) for piece in features.pieces(rows)])
 
     def predictions(self, probability: np.ndarray) -> pd.DataFrame:
         """Probabilities of HGG of the test slices as ``subject, truth, predicted, score``."""
@@ -192,47 +210,86 @@ def open_fold(features: Job, block: str) -> Fold:
 def fold_of(result: Result, block: str) -> Fold:
     """:func:`open_fold` of a result."""
     inputs = result.job.inputs
-    cohort = graded(inputs["images"].source)
+    cohort, table = graded(inputs["images"].source), result.table("slices")
     part: Part = inputs["part"]
-    found = FeatureFile(result.path(f"arrays/{block}.npy").with_suffix(""))
-    testing = found.table["subject"].isin(part.split(cohort).test).to_numpy()
+    testing = table["subject"].isin(part.split(cohort).test).to_numpy()
     grade = (cohort.participants["grade_group"] == "HGG").astype(int)
-    labels = torch.from_numpy(found.table["subject"].map(grade).to_numpy(dtype=np.int64).copy())
+    labels = torch.from_numpy(table["subject"].map(grade).to_numpy(dtype=np.int64).copy())
     counts = torch.bincount(labels[~testing], minlength=2).tolist()
     if min(counts) < 2:
         raise MissingDataError(
             f"the training patients of {part.title} have {counts[0]} slices of LGG and {counts[1]} of HGG",
             remedy="use a cohort with more patients of both, or other folds in unet_features",
         )
-    return Fold(found, labels, np.flatnonzero(~testing), np.flatnonzero(testing))
+    return Fold(result, block, table, labels, np.flatnonzero(~testing), np.flatnonzero(testing))
 
 
 @job
-def acgan(work: Work, *, features: Job, block: str, recipe: gan.GradeRecipe, seed: int) -> None:
-    """An ACGAN on the training slices' features (section 3.2). Notes the share of synthetic features that its
-    discriminator assigns to their class."""
+def acgan(
+    work: Work, *, features: Job, block: str, recipe: gan.GradeRecipe, seed: int, pooled: int | None = None
+) -> None:
+    """An ACGAN on the training slices' features (section 3.2).
+
+    Scores, of ``all``: how like held-out features its own are (:func:`~radlib.papers.mehra2022.acgan.likeness`), and
+    ``class_accuracy``, the share that its discriminator assigns to their class.
+
+    Args:
+        features: a job of :func:`tuning`.
+        block: which of its features.
+        recipe, seed: of the training.
+        pooled: maps are averaged to this size first, where they are larger.
+    """
     fold = open_fold(features, block)
     part: Part = features.inputs["part"]
-    name = "published" if part.fold is None else f"ACGAN {recipe.gan_width}, {part.title}"
+    train, test = (fold.take(rows, pooled=pooled) for rows in (fold.train, fold.test))
     generator, trained = gan.train_acgan(
-        fold.features.take(fold.train), fold.labels[fold.train], recipe=recipe, seed=seed, name=name,
+        train, fold.labels[fold.train], recipe=recipe, seed=seed, name=f"ACGAN {recipe.gan_width}, {part.title}",
         folder=work.checkpoints(),
     )  # fmt: skip
     judge = trained.networks["discriminator"]
-    labels = torch.arange(400) % len(gan.CLASSES)
+    labels = fold.labels[fold.train]
     made = gan.generate(generator, labels, seed=seed)
+    found = gan.likeness(train, test, made)
+    found["class_accuracy"] = float((gan.assigned(judge, made, generator.scale) == labels).float().mean())
+    work.scores(_of_all(found))
     work.history(trained.history)
-    work.weights("generator", generator)
-    work.weights("discriminator", judge)
-    work.note(class_accuracy=float((gan.assigned(judge, made, generator.scale) == labels).float().mean()))
+    work.note(shape=[train.shape[1], train.shape[-1]])
+    shown = part.fold == 0 and seed == part.seed  # of one training a reader sees maps
+    work.weights("generator", generator, keep=shown)
+    work.weights("discriminator", judge, keep=shown)
 
 
-def load_acgan(result: Result, fold: Fold) -> tuple[FeatureGenerator, FeatureDiscriminator]:
+@job
+def rivals(work: Work, *, features: Job, block: str, seed: int, pooled: int | None = None) -> None:
+    """How like held-out features the training features themselves are, and what needs no network makes of them.
+
+    Scores with ``maker``: ``training``, ``interpolation``, ``gaussian``. ``arrays`` holds a training feature of each
+    grade, by name. Arguments are as those of :func:`acgan`.
+    """
+    fold = open_fold(features, block)
+    train, test = (fold.take(rows, pooled=pooled) for rows in (fold.train, fold.test))
+    labels = fold.labels[fold.train]
+    made = {
+        "training": train, "interpolation": gan.interpolated(train, labels, labels, seed=seed),
+        "gaussian": gan.gaussian(train, labels, labels, seed=seed),
+    }  # fmt: skip
+    work.scores(pd.concat([_of_all(gan.likeness(train, test, one)).assign(maker=name) for name, one in made.items()]))
+    first = {name: int(torch.nonzero(labels == number)[0]) for number, name in enumerate(gan.CLASSES)}
+    work.arrays("examples", {name: train[row].numpy() for name, row in first.items()}, keep=True)
+
+
+def _of_all(values: dict[str, float]) -> pd.DataFrame:
+    return pd.DataFrame([
+        {"subject": "all", "group": "all", "metric": metric, "value": value} for metric, value in values.items()
+    ])  # fmt: skip
+
+
+def load_acgan(result: Result) -> tuple[FeatureGenerator, FeatureDiscriminator]:
     """Generator and discriminator of a job of :func:`acgan`."""
     recipe: gan.GradeRecipe = result.job.inputs["recipe"]
-    channels, size = fold.features.array.shape[1], fold.features.array.shape[-1]
+    channels, size = result.notes["shape"]
     generator = FeatureGenerator(channels, size, width=recipe.gan_width, noise=recipe.noise)
-    judge = FeatureDiscriminator(channels, size, width=recipe.gan_width)
+    judge = FeatureDiscriminator(channels, size, width=recipe.gan_width, spectral=recipe.spectral)
     result.load("generator", generator)
     result.load("discriminator", judge)
     return generator.eval(), judge.eval()
@@ -250,7 +307,6 @@ def classifier(
     maker: Job | None = None,
     added_share: float = 0.0,
     linear: bool = False,
-    shuffled: bool = False,
     pooled: int | None = None,
 ) -> None:
     """A classifier of the slices' grade, and its predictions of the test slices.
@@ -261,33 +317,43 @@ def classifier(
         recipe: sizes and hyper-parameters.
         seed: of everything random.
         arm: what helps the rarer class.
-        maker: a job of :func:`acgan`, for the arm ``acgan``.
-        added_share: samples added by ``interpolation`` and ``acgan``, as a share of the training slices.
+        maker: a job of :func:`acgan` on the same features, for the arm ``acgan``.
+        added_share: samples added by ``interpolation``, ``gaussian`` and ``acgan``, as a share of the training slices.
         linear: a linear classifier on features averaged over each map.
-        shuffled: with patients' grades exchanged: slices of a patient keep one grade.
         pooled: maps are averaged to this size first, where they are larger.
     """
     fold = open_fold(features, block)
-    train, test = (_taken(fold, rows, pooled) for rows in (fold.train, fold.test))
-    labels = (_shuffled(fold, seed=seed) if shuffled else fold.labels)[fold.train]
-    networks = load_acgan(maker.result(), fold) if maker is not None else None
-    network, added = gan.run_arm(
+    train, test = (fold.take(rows, pooled=pooled) for rows in (fold.train, fold.test))
+    labels = fold.labels[fold.train]
+    networks = load_acgan(maker.result()) if maker is not None else None
+    network, history, added = gan.run_arm(
         arm, train, labels, n_more=round(added_share * len(labels)), recipe=recipe, seed=seed, gan=networks,
-        linear=linear,
+        linear=linear, held_out=(test, fold.labels[fold.test]),
     )  # fmt: skip
     work.scores(fold.predictions(gan.probabilities(network, test)))
+    work.history(history)
     work.note(added=added)
 
 
-def _taken(fold: Fold, rows: np.ndarray, pooled: int | None) -> torch.Tensor:
-    if pooled is None:
-        return fold.features.take(rows)
-    pool = torch.nn.AdaptiveAvgPool2d(min(pooled, fold.features.array.shape[-1]))
-    return torch.cat([pool(piece) for piece in fold.features.pieces(rows)])
+@job
+def shuffles(
+    work: Work, *, features: Job, block: str, recipe: gan.GradeRecipe, n: int, seed: int, pooled: int | None = None
+) -> None:
+    """The baseline classifier trained ``n`` times with the grades of the training patients exchanged.
 
-
-def _shuffled(fold: Fold, *, seed: int) -> torch.Tensor:
-    subjects = fold.table["subject"]
-    grade = pd.Series(fold.labels.numpy()).groupby(subjects.to_numpy()).first()
-    exchanged = pd.Series(rng(seed, "shuffle", len(grade)).permutation(grade.to_numpy()), index=grade.index)
-    return torch.from_numpy(subjects.map(exchanged).to_numpy(dtype=np.int64).copy())
+    Slices of a patient keep one grade. Scores with ``shuffle``: the mean probability of each test patient's slices,
+    and their true grade.
+    """
+    fold = open_fold(features, block)
+    train, test = (fold.take(rows, pooled=pooled) for rows in (fold.train, fold.test))
+    subjects = fold.table["subject"].iloc[fold.train]
+    grade = pd.Series(fold.labels[fold.train].numpy(), index=subjects).groupby(level=0, sort=True).first()
+    found = []
+    for number in range(n):
+        exchanged = pd.Series(rng(seed, "shuffle", number).permutation(grade.to_numpy()), index=grade.index)
+        labels = torch.from_numpy(subjects.map(exchanged).to_numpy(dtype=np.int64).copy())
+        network, _ = gan.train_classifier(train, labels, recipe=recipe, seed=named_seed(seed, "shuffle", number))
+        slices = fold.predictions(gan.probabilities(network, test))
+        means = slices.groupby("subject", sort=False).agg(truth=("truth", "first"), score=("score", "mean"))
+        found.append(means.assign(predicted=means["score"] > 0.5, shuffle=number).reset_index())
+    work.scores(pd.concat(found, ignore_index=True))

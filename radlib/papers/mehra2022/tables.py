@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from radlib.core.seeds import rng
 from radlib.data.cohort import Cohort
 from radlib.data.splits import Split
-from radlib.papers.mehra2022.acgan import CLASSES, generate
+from radlib.papers.mehra2022.acgan import generate
 from radlib.papers.mehra2022.networks import FeatureGenerator
 from radlib.papers.mehra2022.study import Fold
 from radlib.stats.baselines import clinical_model
-from radlib.stats.generated import frechet_distance, memorised, precision_recall
-from radlib.stats.intervals import WeightedStatistic, bootstrap
-from radlib.study.estimates import class_estimates, standard_table
+from radlib.stats.tables import format_interval
+from radlib.study.estimates import AVERAGE, class_estimates, estimates, standard_table
 
 PARTS = {"train": "training", "test": "test"}
 METRICS = ("iou", "soft_dice_loss", "hard_dice")
@@ -72,41 +70,34 @@ def division_table(split: Split, table: pd.DataFrame, grade: pd.Series) -> pd.Da
 # Grade
 
 
-def slice_estimates(slices: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Accuracy of slices, total and by class, with intervals over patients: slices of a patient are drawn together.
+def slice_scores(slices: pd.DataFrame) -> pd.DataFrame:
+    """The share of each patient's slices that are right, of ``total`` and of the patient's grade.
 
     Args:
         slices: ``arm, run, subject, truth, predicted``; ``truth`` is True for HGG.
-        n_boot, seed: of the bootstrap.
 
     Returns:
-        One row an arm and group (``total``, ``hgg``, ``lgg``, and ``balanced``, the mean of the two): ``arm, metric,
-        group, value, low, high, n``. ``n`` counts slices, as the paper does.
+        Long scores, ``arm, run, subject, group, metric`` (``accuracy``), ``value``.
     """
-    rows = []
-    for arm, whole in slices.groupby("arm", sort=False):
-        right = (whole["truth"] == whole["predicted"]).astype(float)
-        cells = pd.DataFrame({"subject": whole["subject"], "hgg": right.where(whole["truth"]),
-                              "lgg": right.where(~whole["truth"]), "total": right}).groupby("subject")  # fmt: skip
-        top, bottom = cells.sum(), cells.count()
-
-        for group in ("total", "hgg", "lgg", "balanced"):
-            parts = ("hgg", "lgg") if group == "balanced" else (group,)
-            one = bootstrap(_mean_share(top, bottom, parts), np.zeros(len(top)), n_boot=n_boot, seed=seed)
-            n = len(whole) if group in ("total", "balanced") else int(bottom[group].sum())
-            rows.append({"arm": arm, "metric": "accuracy", "group": group, **one.as_dict() | {"n": n}})
-    return pd.DataFrame(rows)
+    right = slices.assign(value=(slices["truth"] == slices["predicted"]).astype(float))
+    means = right.groupby(["arm", "run", "subject"], sort=False).agg(value=("value", "mean"), truth=("truth", "first"))
+    table = means.reset_index()
+    own = table.assign(group=np.where(table.pop("truth").astype(bool), "hgg", "lgg"))
+    return pd.concat([table.assign(group="total"), own], ignore_index=True).assign(metric="accuracy")
 
 
-def _mean_share(top: pd.DataFrame, bottom: pd.DataFrame, parts: Sequence[str]) -> WeightedStatistic:
-    """The mean over ``parts`` of right slices over all slices, as a function of patients' weights ``(B, N)``."""
+def slice_estimates(slices: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Accuracy of slices, with intervals over runs and patients.
 
-    def share(weights: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            shares = [(weights @ top[part].to_numpy()) / (weights @ bottom[part].to_numpy()) for part in parts]
-        return np.asarray(np.mean(shares, axis=0))
-
-    return share
+    Returns:
+        :func:`~radlib.study.estimates.estimates` of :func:`slice_scores` by ``total``, ``hgg``, ``lgg`` and
+        ``average``, the mean of the two grades.
+    """
+    scores = slice_scores(slices)
+    return pd.concat([
+        estimates(scores, groups=groups, n_boot=n_boot, seed=seed)
+        for groups in (["total"], ["hgg", "lgg", AVERAGE])
+    ], ignore_index=True)  # fmt: skip
 
 
 def patient_level(slices: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +110,7 @@ def patient_level(slices: pd.DataFrame) -> pd.DataFrame:
 def arm_table(by_slice: pd.DataFrame, by_patient: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Every arm on slices (as the paper counts) and on patients, the intervals behind the values."""
     left = standard_table(by_slice, titles=titles, digits=2).rename(columns={
-        "": "arm", "total": "slices right", "hgg": "HGG slices", "lgg": "LGG slices", "balanced": "slices, balanced"
+        "": "arm", "total": "slices right", "hgg": "HGG slices", "lgg": "LGG slices", AVERAGE: "mean of both"
     })  # fmt: skip
     right = standard_table(by_patient, titles=titles, digits=2).rename(columns={
         "": "arm", "accuracy": "patients right", "balanced_accuracy": "patients, balanced", "auc": "AUC"
@@ -133,8 +124,14 @@ def patient_estimates(patients: pd.DataFrame, *, n_boot: int, seed: int) -> pd.D
     return class_estimates(patients, metrics=metrics, n_boot=n_boot, seed=seed)
 
 
-def rules(cohort: Cohort, folds: Sequence[Fold]) -> pd.DataFrame:
-    """What needs no features: the majority, age, and the true size of the tumour; rows as those of the arms."""
+def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.DataFrame:
+    """What needs no features: the majority, age, and the true size of the tumour; rows as those of the arms.
+
+    Args:
+        cohort: the patients.
+        folds: of one run; those of the others have the same patients.
+        runs: numbers of the runs, in each of which the rules stand.
+    """
     grade = (cohort.participants["grade_group"] == "HGG").astype(int)
     clinic = cohort.participants[["age"]].astype(float)
     rows = []
@@ -149,8 +146,9 @@ def rules(cohort: Cohort, folds: Sequence[Fold]) -> pd.DataFrame:
         if clinic["age"].notna().any():
             models["age"] = _fitted(clinical_model("age"), clinic, grade, train, test)
         for name, p in models.items():
-            rows.append(fold.predictions(subjects.iloc[fold.test].map(p).to_numpy(float)).assign(arm=name, run=0))
-    return pd.concat(rows, ignore_index=True)
+            rows.append(fold.predictions(subjects.iloc[fold.test].map(p).to_numpy(float)).assign(arm=name))
+    found = pd.concat(rows, ignore_index=True)
+    return pd.concat([found.assign(run=run) for run in runs], ignore_index=True)
 
 
 def _fitted(model: Any, X: pd.DataFrame, grade: pd.Series, train: list[str], test: list[str]) -> pd.Series:
@@ -161,40 +159,50 @@ def _fitted(model: Any, X: pd.DataFrame, grade: pd.Series, train: list[str], tes
 # Synthetic features
 
 
-def samples(fold: Fold, generators: Mapping[str, FeatureGenerator], *, seed: int) -> dict[str, torch.Tensor]:
+def samples(
+    examples: Mapping[str, np.ndarray], generators: Mapping[str, FeatureGenerator], *, seed: int
+) -> dict[str, torch.Tensor]:
     """A real feature of each grade, and a synthetic HGG one of each generator, by title."""
-    shown = {}
-    for number, name in enumerate(CLASSES):
-        row = fold.train[int(torch.nonzero(fold.labels[fold.train] == number)[0])]
-        shown[f"real, {name}"] = fold.features.take([row])[0]
+    shown = {f"real, {name}": torch.from_numpy(one) for name, one in examples.items()}
     for title, generator in generators.items():
         shown[f"synthetic, {title}"] = generate(generator, torch.tensor([1]), seed=seed)[0]
     return shown
 
 
-def quality_table(
-    fold: Fold, generators: Mapping[str, FeatureGenerator], *, seed: int, most: int = 500
-) -> pd.DataFrame:
-    """Frechet distance (of held-out real features too), precision, recall, suspected copies, by generator."""
-    chosen = rng(seed, "quality")
-    train, test = (fold.features.take(np.sort(chosen.permutation(part)[:most])) for part in (fold.train, fold.test))
-    labels = torch.arange(len(train)) % len(CLASSES)
-    rows = {title: quality(train, test, generate(one, labels, seed=seed)) for title, one in generators.items()}
+def shuffle_test(patients: pd.DataFrame, shuffled: pd.DataFrame) -> dict[str, float]:
+    """The baseline's AUC of patients against those of the same training on shuffled labels.
+
+    Args:
+        patients: of :func:`patient_level`, one arm; means over folds and runs are taken.
+        shuffled: scores of :func:`~radlib.papers.mehra2022.study.shuffles` of all folds.
+
+    Returns:
+        ``auc``, the shuffles' ``mean``, ``low`` and ``high`` (95 %), ``n`` and ``p``, the share of shuffles that reach
+        the AUC, the true labels counted among them.
+    """
+    own = float(np.mean([_auc(one) for _, one in patients.groupby("run")]))
+    null = np.array([_auc(one) for _, one in shuffled.groupby("shuffle")])
+    low, high = np.quantile(null, [0.025, 0.975])
+    p = float((1 + (null >= own).sum()) / (1 + len(null)))
+    return {"auc": own, "mean": float(null.mean()), "low": low, "high": high, "n": len(null), "p": p}
+
+
+def _auc(predictions: pd.DataFrame) -> float:
+    return float(roc_auc_score(predictions["truth"].astype(bool), predictions["score"]))
+
+
+def likeness_table(scores: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Likeness to held-out features by maker, means over folds and runs, with the smallest and the largest.
+
+    Args:
+        scores: ``arm`` (the maker), ``metric``, ``value``.
+        titles: of makers.
+    """
+    names = {"frechet": "Frechet distance", "precision": "precision", "recall": "recall", "memorised": "copies"}
+    rows = {}
+    for arm, part in scores.groupby("arm", sort=False):
+        found = part.groupby("metric")["value"].agg(["mean", "min", "max"])
+        rows[titles.get(str(arm), str(arm))] = {
+            title: format_interval(*found.loc[metric], digits=2) for metric, title in names.items()
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def quality(train: torch.Tensor, held_out: torch.Tensor, made: torch.Tensor) -> dict[str, float]:
-    """The measures of :func:`quality_table` on the principal axes of the training features' means."""
-    a, b, c = reduced(train, held_out, made)
-    precision, recall = precision_recall(a, c)
-    return {
-        "Frechet distance": frechet_distance(a, c), "of held-out real": frechet_distance(a, b),
-        "precision": precision, "recall": recall, "suspected copies (%)": 100 * float(memorised(a, b, c).mean()),
-    }  # fmt: skip
-
-
-def reduced(*groups: torch.Tensor, dimensions: int = 16) -> list[np.ndarray]:
-    """Samples as vectors of their maps' means, on the principal axes of the first."""
-    vectors = [group.mean(dim=(2, 3)).numpy() for group in groups]
-    axes = PCA(min(dimensions, *vectors[0].shape, len(vectors[0]) - 1), random_state=0).fit(vectors[0])
-    return [axes.transform(vector) for vector in vectors]

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
+from torch.nn import functional
 
 from radlib.core.device import pick_device
 from radlib.core.seeds import named_seed
 from radlib.data.store import ImageStore
 from radlib.features.streamed import FeatureFile, extract
 from radlib.nn.device import device_of
-from radlib.papers.mehra2022.augment import Augmentation, augment
 from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
 from radlib.papers.mehra2022.networks import FeatureUNet
 from radlib.training.players import Trained
@@ -45,6 +46,79 @@ class UNetRecipe:
     augmented: bool = True
     evaluations: int = 10
     precision: Precision = "auto"
+
+
+# The seven augmentations of Table 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Ranges of Table 1; elastic distortion is in pixels of a 240 x 240 slice and scales with the slice.
+
+    Attributes:
+        flip_horizontal, flip_vertical: probabilities.
+        alpha, sigma: strength and smoothness of the elastic distortion.
+        rotation: largest angle, degrees.
+        shift: largest shift, share of the edge, each way.
+        shear: largest horizontal shear.
+        zoom: largest change of size.
+    """
+
+    flip_horizontal: float = 0.5
+    flip_vertical: float = 0.5
+    alpha: float = 720.0
+    sigma: float = 24.0
+    rotation: float = 20.0
+    shift: float = 0.1
+    shear: float = 0.05
+    zoom: float = 0.1
+
+
+REFERENCE_EDGE = 240
+"""Pixels of the slices for which the paper gives alpha and sigma."""
+
+
+def augment(
+    images: Tensor, masks: Tensor, random: np.random.Generator, *, how: Augmentation | None = None
+) -> tuple[Tensor, Tensor]:
+    """Augment slices, each in its own way.
+
+    Args:
+        images: ``(B, C, H, W)``, interpolated linearly; 0 comes in from outside.
+        masks: ``(B, 1, H, W)``, 0 and 1, taken from the nearest pixel.
+        random: of everything random.
+        how: ranges.
+
+    Returns:
+        Images and masks of the same shapes, moved alike.
+    """
+    ranges = how or Augmentation()
+    grid = torch.stack([_grid(images.shape[-2:], random, ranges) for _ in range(len(images))]).to(images.device)
+    moved = functional.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    outlines = functional.grid_sample(masks.float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return moved.to(images.dtype), outlines.to(masks.dtype)
+
+
+def _grid(shape: torch.Size, random: np.random.Generator, how: Augmentation) -> Tensor:
+    """Where each pixel of the result comes from, ``(H, W, 2)`` in units of half an edge."""
+    height, width = shape
+    angle = np.deg2rad(random.uniform(-how.rotation, how.rotation))
+    zoom = 1 + random.uniform(-how.zoom, how.zoom)
+    shear = random.uniform(-how.shear, how.shear)
+    flip = np.where(random.random(2) < (how.flip_horizontal, how.flip_vertical), -1.0, 1.0)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.array([[1, shear], [0, 1]]) @ np.diag(flip) / zoom
+    offset = 2 * random.uniform(-how.shift, how.shift, size=2)
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    places = np.stack([x, y], axis=-1) @ matrix.T + offset
+    if how.alpha:
+        scale = width / REFERENCE_EDGE
+        for axis, edge in ((0, width), (1, height)):
+            noise = gaussian_filter(random.uniform(-1, 1, size=(height, width)), how.sigma * scale, mode="constant")
+            # Pixels of displacement, as a share of half the edge. Smoothing over sigma pixels shrinks the noise with
+            # 1 / sigma, so alpha scales with the square of the edge.
+            places[..., axis] += noise * how.alpha * scale**2 * 2 / edge
+    return torch.from_numpy(places.astype(np.float32))
 
 
 # Training
@@ -132,6 +206,33 @@ def score_subjects(
     take = store.channels(modalities)
     rows = [{"subject": s, **score_slices(network, store, store.slices([s]), take)} for s in subjects
             if len(store.slices([s]))]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def score_threshold(store: ImageStore, train: Sequence[str], test: Sequence[str]) -> pd.DataFrame:
+    """The rule that needs no network: tumour is what is brighter on FLAIR than a threshold.
+
+    It is the threshold with the best Dice over all tumour slices of the training subjects.
+
+    Returns:
+        As :func:`score_subjects`; the soft-Dice loss is one minus the hard Dice.
+    """
+    take = store.channels(["flair"])
+
+    def images_of(subjects: Sequence[str]) -> tuple[Tensor, Tensor]:
+        images, labels = store.take_slices(store.slices(subjects))
+        return images[:, take].float().cpu(), (labels[:, None] > 0).float().cpu()
+
+    images, masks = images_of(train)
+    best = max(np.linspace(-1, 4, 51), key=lambda cut: hard_dice((images > cut).float(), masks))
+    rows = []
+    for subject in test:
+        if len(store.slices([subject])):
+            images, masks = images_of([subject])
+            predicted = (images > best).float()
+            dice = hard_dice(predicted, masks)
+            rows.append({"subject": subject, "soft_dice_loss": 1 - dice, "hard_dice": dice,
+                         "iou": intersection_over_union(predicted, masks)})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -15,9 +15,9 @@ from radlib.core.errors import MissingDataError, RadlibError
 from radlib.features.streamed import FeatureFile, extract
 from radlib.papers.mehra2022 import acgan as gr
 from radlib.papers.mehra2022 import study, tables
-from radlib.papers.mehra2022.augment import Augmentation, augment
 from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
-from radlib.papers.mehra2022.networks import FeatureGenerator
+from radlib.papers.mehra2022.networks import FeatureDiscriminator, FeatureGenerator
+from radlib.papers.mehra2022.unet import Augmentation, augment
 from radlib.stats.generated import frechet_distance, memorised, precision_recall
 
 # Equations
@@ -116,7 +116,7 @@ def toy(n: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 TINY = gr.GradeRecipe(
-    gan_width=16, noise=4, gan_steps=250, classifier_steps=40, classifier_width=8, precision="32-true"
+    gan_width=16, noise=4, gan_steps=250, classifier_steps=80, classifier_width=8, precision="32-true"
 )
 
 
@@ -130,17 +130,27 @@ def test_generation_depends_on_the_class() -> None:
     assert torch.equal(made, gr.generate(generator, wanted, seed=1))
     assert {"discriminator.source", "discriminator.accuracy_synthetic", "generator.loss"} <= set(trained.history)
     # What was made for a class teaches a classifier that class.
-    network = gr.train_classifier(made, wanted, recipe=TINY, seed=0)
+    network, _ = gr.train_classifier(made, wanted, recipe=TINY, seed=0)
     test, truth = toy(40, seed=2)
     assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
 
-@pytest.mark.parametrize("arm", ["weighted_loss", "oversampling", "interpolation"])
+@pytest.mark.parametrize("arm", ["weighted_loss", "oversampling", "interpolation", "gaussian"])
 def test_rivals_help_the_rare_class(arm: str) -> None:
     features, labels = toy(120, seed=0)
     keep = torch.nonzero((labels == 1) | (torch.arange(120) < 12))[:, 0]  # 6 of class 0, 60 of class 1
-    network, _ = gr.run_arm(arm, features[keep], labels[keep], n_more=54, recipe=TINY, seed=0)  # type: ignore[arg-type]
     test, truth = toy(40, seed=3)
+    network, history, added = gr.run_arm(
+        arm,
+        features[keep],
+        labels[keep],
+        n_more=54,
+        recipe=TINY,
+        seed=0,
+        held_out=(test, truth),  # type: ignore[arg-type]
+    )
+    assert added == (54 if arm in ("interpolation", "gaussian") else 0)
+    assert history.loc[history["part"] == "validation", "auc"].iloc[-1] > 0.9
     assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
 
@@ -165,12 +175,60 @@ def test_patients_are_the_means_of_their_slices() -> None:
     assert table.loc["p", ["score", "predicted", "slices"]].tolist() == [pytest.approx(0.6), True, 2]
     assert table.loc["q", "predicted"]
     found = tables.slice_estimates(slices, n_boot=50).set_index("group")
-    assert (found.loc["total", "value"], found.loc["total", "n"]) == (pytest.approx(1 / 3), 3)
+    assert (found.loc["total", "value"], found.loc["total", "n"]) == (pytest.approx((1 / 2 + 0) / 2), 2)
     assert found.loc["hgg", "value"] == pytest.approx(1 / 2)
-    assert found.loc["balanced", "value"] == pytest.approx(1 / 4)
+    assert found.loc["average", "value"] == pytest.approx(1 / 4)
+
+
+def test_the_true_grades_are_one_of_the_permutations() -> None:
+    def scored(score: list[float], **more: object) -> pd.DataFrame:
+        return pd.DataFrame({"subject": list("abcd"), "truth": [True, True, False, False], "score": score, **more})
+
+    own = scored([0.9, 0.8, 0.2, 0.1], run=0)
+    null = pd.concat([scored([0.9, 0.1, 0.8, 0.2], shuffle=0), scored([0.1, 0.2, 0.8, 0.9], shuffle=1)])
+    found = tables.shuffle_test(own, null)
+    assert (found["auc"], found["n"], found["p"]) == (1.0, 2, pytest.approx(1 / 3))
+    assert found["mean"] == pytest.approx((0.5 + 0) / 2)
 
 
 # Quality
+
+
+def test_a_gaussian_a_class_has_the_classes_mean_and_covariance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = 50 + torch.randn(400, 2, 1, 1, generator=generator) @ torch.ones(1, 1)
+    features[:, 1] = 2 * features[:, 0] + torch.arange(400)[:, None, None] % 2 * 10
+    labels = torch.arange(400) % 2
+    made = gr.gaussian(features, labels, labels.repeat(10), seed=0)[:, :, 0, 0]
+    for category in (0, 1):
+        own, new = features[labels == category][:, :, 0, 0], made[labels.repeat(10) == category]
+        torch.testing.assert_close(new.mean(0), own.mean(0), rtol=0.01, atol=0.2)
+        torch.testing.assert_close(torch.cov(new.T), torch.cov(own.T), rtol=0.15, atol=0.05)
+    assert (gr.gaussian(features - 50, labels, labels, seed=0) >= 0).all()
+    with pytest.raises(RadlibError, match="class 0 has 1 samples"):
+        gr.gaussian(features[:2], labels[:2], torch.tensor([0]), seed=0)
+
+
+def test_likeness_tells_real_noise_and_copies_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, held_out, new, far = (torch.rand(200, 4, 2, 2, generator=generator) + k for k in (0, 0, 0, 5))
+    alike, unlike, copied = (gr.likeness(train, held_out, one) for one in (new, far, train))
+    assert min(alike["precision"], alike["recall"]) > 0.7
+    assert (unlike["precision"], unlike["recall"]) == (0.0, 0.0)
+    assert alike["frechet"] < 0.1 * unlike["frechet"]
+    assert copied["memorised"] == 1.0
+    assert alike["memorised"] < 0.1
+
+
+def test_a_spectral_discriminator_has_no_batch_norm_and_unit_norms() -> None:
+    judge = FeatureDiscriminator(3, 4, width=5, spectral=True)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in judge.modules())
+    for _ in range(30):
+        judge(torch.rand(2, 3, 4, 4))
+    convolutions = [layer for layer in judge.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert len(convolutions) == 3
+    for layer in convolutions:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
 def test_frechet_distance_of_known_gaussians() -> None:
@@ -197,16 +255,15 @@ def test_precision_recall_and_copies() -> None:
 
 @pytest.mark.parametrize(("low_grade", "trained"), [(["a"], 0), (["a", "b"], 2)])
 def test_a_fold_without_a_class_to_learn_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low_grade: list[str], trained: int
+    monkeypatch: pytest.MonkeyPatch, low_grade: list[str], trained: int
 ) -> None:
     table = pd.DataFrame({"subject": list("aabbccdd"), "row": range(8)})
-    extract(tmp_path / "arrays" / "block", table, lambda rows: torch.zeros(len(rows), 3), identity={})
     grade = pd.Series({subject: "LGG" if subject in low_grade else "HGG" for subject in "abcd"}, name="grade_group")
     cohort = SimpleNamespace(participants=grade.to_frame())
     monkeypatch.setattr(study, "graded", lambda _: cohort)
     part = SimpleNamespace(split=lambda _: SimpleNamespace(test=("a",)), title="fold 1")
     inputs = {"images": SimpleNamespace(source=None), "part": part}
-    result = SimpleNamespace(job=SimpleNamespace(inputs=inputs), path=lambda file: tmp_path / file)
+    result = SimpleNamespace(job=SimpleNamespace(inputs=inputs), table=lambda _: table)
     if trained:
         fold = study.fold_of(result, "block")  # type: ignore[arg-type]
         assert int((fold.labels[fold.train] == 0).sum()) == trained

@@ -53,7 +53,7 @@ REGIONS = {"et": "ET", "wt": "WT", "tc": "TC"}
 # |---|---|
 # | who takes part | chapters that measure single patients of one role with one metric |
 # | which patients | for a comparison: those that every chapter has kept out of training |
-# | several runs of one method | a patient counts once, with the mean over the runs |
+# | several runs of one method | Dice: a patient's mean over the runs; IDH: run by run, then averaged |
 # | reference | segmentation: the network with the largest mean; IDH: the collection rule |
 #
 # ## Segmentation
@@ -138,8 +138,8 @@ for chapter, found in made.items():
 # ## IDH
 #
 # Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the networks of Ge 2020 in
-# their partitions. A patient who was tested more than once counts once, with the mean score, which is ranked. Only
-# patients with a prediction of both take part. Leakage-free throughout.
+# their partitions. The networks of two runs score in different units, so an AUC is taken within a run, on its test
+# patients, beside the same patients in one repetition of the folds; then averaged. Leakage-free throughout.
 
 # %% tags=["hide-input"]
 names = {"idh_tables": "protocols", "multistream_idh": "classifier"}
@@ -149,13 +149,12 @@ if tables := predicting.get("idh_tables"):
     rows = clean_rows(tables.result("repeated folds").scores)
     parts.append(rows.rename(columns={"model": "arm"}))
 if streams := predicting.get("multistream_idh"):
-    controls = ["prop_a_counted", "prop_a_permuted", "prop_a_within"]  # other labels than the patients'
+    controls = ["prop_a_permuted"]  # other labels than the patients'
     rows = streams.scores.query("arm not in @controls")
     parts.append(rows.assign(arm=rows["arm"].map(streams.titles)))
-people = sides.common_subjects(parts)
+mutual = sides.matched_runs(parts) if len(parts) > 1 else pd.DataFrame()
+people = sorted(set(mutual["subject"])) if len(mutual) else []
 if people:
-    predictions = pd.concat(parts, ignore_index=True)
-    mutual = sides.votes(predictions[predictions["subject"].isin(people)])
     measured = class_estimates(mutual, metrics=["auc", "accuracy"], **options).dropna(subset="value")
     report.figure(
         "idh",

@@ -41,17 +41,28 @@ def once(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.groupby(keys, sort=False)["value"].mean().reset_index().assign(run=0)
 
 
-def votes(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions with each patient once: the mean score, and what most runs decided.
+def matched_runs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Predictions of several methods on the same patients in the same runs.
 
-    Half of the runs for mutant is mutant. Methods score in different units. The AUC needs their order alone, so a
-    score becomes its rank within the arm, above 0 and at most 1.
+    Networks of different runs score in different units, so that an AUC is one of a run. Run ``k`` of one method stands
+    beside run ``k`` of another, with the patients whom both predict there; runs are numbered anew, in order, and a
+    method without runs stands in each.
+
+    Args:
+        parts: predictions ``arm, run, subject, truth, predicted, score`` of each method's arms.
+
+    Returns:
+        All of them, where every part has a prediction of the patient in the run; scores are ranks within arm and run.
     """
-    found = predictions.groupby(["arm", "subject"], sort=False).agg(
-        truth=("truth", "first"), predicted=("predicted", "mean"), score=("score", "mean")
-    )
-    ranks = found.groupby(level="arm")["score"].rank(pct=True)
-    return found.assign(predicted=found["predicted"] >= 0.5, score=ranks, run=0).reset_index()
+    numbered = []
+    for part in parts:
+        runs = {run: number for number, run in enumerate(sorted(part["run"].unique()))}
+        numbered.append(part.assign(run=part["run"].map(runs)))
+    keys = [set(zip(part["run"], part["subject"], strict=True)) for part in numbered]
+    both = set.intersection(*keys) if len(keys) > 1 else set()
+    found = pd.concat(numbered, ignore_index=True)
+    found = found[[pair in both for pair in zip(found["run"], found["subject"], strict=True)]]
+    return found.assign(score=found.groupby(["arm", "run"])["score"].rank(pct=True)).reset_index(drop=True)
 
 
 def against(

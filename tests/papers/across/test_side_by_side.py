@@ -48,19 +48,23 @@ def test_a_patient_counts_once_in_scores_and_differences() -> None:
     assert gaps["value"].item() == pytest.approx(0.15)  # 0.7 - 0.5 and 0.9 - 0.8
 
 
-def test_votes_of_several_runs_are_one_prediction_a_patient() -> None:
-    rows = pd.DataFrame(
-        [("m", 0, "a", True, True, 0.9), ("m", 0, "b", False, False, -4.0), ("m", 0, "c", True, False, 0.4),
-         ("m", 1, "a", True, True, 0.7), ("m", 1, "b", False, True, 0.6), ("m", 1, "c", True, False, 0.2),
-         ("rule", 0, "a", True, True, 1.0), ("rule", 0, "b", False, True, 1.0), ("rule", 0, "c", True, False, 0.0)],
-        columns=["arm", "run", "subject", "truth", "predicted", "score"],
+def test_an_auc_is_one_of_a_run_on_the_patients_that_both_methods_predict_in_it() -> None:
+    columns = ["arm", "run", "subject", "truth", "predicted", "score"]
+    networks = pd.DataFrame(
+        [("m", 1, "a", True, True, 0.9), ("m", 1, "b", False, False, 0.8), ("m", 1, "c", False, False, 0.1),
+         ("m", 2, "a", True, False, 0.3), ("m", 2, "b", False, False, 0.2), ("m", 2, "d", True, True, 0.9)],
+        columns=columns,
     )  # fmt: skip
-    votes = sides.votes(rows).set_index(["arm", "subject"])
-    assert votes.loc["m", "predicted"].tolist() == [True, True, False]  # half of the runs for mutant is mutant
-    assert votes.loc["m", "score"].tolist() == pytest.approx([1.0, 1 / 3, 2 / 3])
-    found = class_estimates(votes.reset_index(), metrics=["auc", "accuracy"], n_boot=20).set_index(["arm", "metric"])
-    assert found.loc[("m", "auc"), "value"] == 1.0
-    assert found.loc[("rule", "auc"), "value"] == pytest.approx(0.25)  # a tie counts half
-    assert found.loc[("rule", "accuracy"), "value"] == pytest.approx(1 / 3)
-    gap = class_contrasts(votes.reset_index(), [("m", "rule")], n_boot=20)
-    assert gap["value"].item() == pytest.approx(0.75)
+    table = pd.DataFrame(
+        [("t", run, name, truth, truth, score) for run in (0, 1, 2)
+         for name, truth, score in (("a", True, -1.0), ("b", False, 5.0), ("c", False, -3.0))],
+        columns=columns,
+    )  # fmt: skip
+    found = sides.matched_runs([networks, table])
+    assert set(zip(found["run"], found["subject"], strict=True)) == {(0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "b")}
+    areas = class_estimates(found, metrics=["auc"], n_boot=20).set_index("arm")["value"]
+    assert areas["m"] == 1.0  # pooled over its runs it would be 0.67: the mutant a has 0.3 in one, b 0.8 in the other
+    assert areas["t"] == pytest.approx((0.5 + 0) / 2)
+    gap = class_contrasts(found, [("m", "t")], n_boot=20)
+    assert gap[["value", "runs"]].values.tolist() == [[pytest.approx(0.75), 2]]
+    assert sides.matched_runs([networks]).empty

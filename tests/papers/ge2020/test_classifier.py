@@ -25,14 +25,12 @@ from radlib.papers.ge2020.classifier import (
     train_two_stages,
     validation_threshold,
 )
-from radlib.papers.ge2020.data import Patients, clinical_values
+from radlib.papers.ge2020.data import Patients
 from radlib.papers.ge2020.losses import weighted_cross_entropy
 from radlib.papers.ge2020.networks import MultiStreamClassifier
 from radlib.papers.ge2020.study_classifier import (
-    permuted_labels,
     rules,
     samples_of,
-    unknown_counted,
 )
 from tests.papers.ge2020.made import bright_mutants, unchanged
 
@@ -196,50 +194,14 @@ def test_a_fake_patient_has_the_label_of_its_source() -> None:
     patients = bright_mutants(20)
     split = divided(patients)
     records = build_cases(split, patients, {})["prop_a"].augmented
-    age = clinical_values(patients.table["age"], train=split.train)
-    found = samples_of(
-        records, patients, unchanged(patients), labels=patients.mutant, background=None, clinical=age
-    )  # fmt: skip
+    found = samples_of(records, patients, unchanged(patients), labels=patients.mutant, background=None)
     assert len(found) == 3 * len(split.train)
     assert found.labels.tolist() == [int(patients.mutant[r.subject]) for r in records]
-    assert found.clinical is not None
-    torch.testing.assert_close(found.clinical[:3], found.clinical[:1].expand(3, 1))
     row = patients.rows([records[0].subject])[0]
     torch.testing.assert_close(found.images[0], patients.images[row])
     darker = samples_of(records, patients, unchanged(patients), labels=patients.mutant, background=0.25)
     outside = ~patients.masks[row, 0]
     torch.testing.assert_close(darker.images[0, 0, :, outside], 0.25 * patients.images[row, 0][:, outside])
-
-
-def test_clinical_values_know_training_patients_only() -> None:
-    column = pd.Series([40.0, 60.0, np.nan, 1000.0], index=list("abcd"))
-    found = clinical_values(column, train=["a", "b"])
-    assert found.tolist() == pytest.approx([-1, 1, 0, 95])
-
-
-def test_permuted_labels_keep_the_counts_within_groups() -> None:
-    mutant = pd.Series([True, False] * 20, index=[f"p{k}" for k in range(40)])
-    within = pd.Series(["x"] * 10 + ["y"] * 30, index=mutant.index)
-    mutant.iloc[:10] = True
-    found = permuted_labels(mutant, within, seed=0)
-    assert found.iloc[:10].all()
-    assert found.sum() == mutant.sum()
-    assert (found != mutant).any()
-    assert mutant.iloc[:10].all()  # the argument is as it was
-
-
-def test_unknown_status_counts_as_wild_type_at_the_published_rate() -> None:
-    """19 of 112 counted as wild-type are unknown, on average over seeds."""
-    share = 19 / 112
-    mutant = pd.Series([k < 55 for k in range(167)], index=[f"p{k}" for k in range(167)])
-    shares = []
-    for seed in range(200):
-        counted, unknown = unknown_counted(mutant, share=share, seed=seed)
-        assert not (counted & ~mutant).any()
-        assert (counted[mutant & ~unknown]).all()
-        assert not counted[unknown].any()
-        shares.append(unknown.sum() / (~counted).sum())
-    assert np.mean(shares) == pytest.approx(share, abs=0.003)
 
 
 def test_rules_are_fitted_on_training_patients() -> None:

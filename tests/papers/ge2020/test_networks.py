@@ -105,8 +105,8 @@ def test_small_networks_learn_from_every_parameter() -> None:
         (PatchDiscriminator((4, 8)), (images,)),
         (SliceAutoencoder((4, 4, 8, 8), channels=1), (images,)),
         (
-            MultiStreamClassifier(widths=(4, 4, 8), pool_after=(1, 2), hidden=(8,), size=32, streams=2, clinical=1),
-            (images.expand(2, 2, 32, 32), torch.ones(2, 1)),
+            MultiStreamClassifier(widths=(4, 4, 8), pool_after=(1, 2), hidden=(8,), size=32, streams=2),
+            (images.expand(2, 2, 32, 32),),
         ),
     ]
     for network, arguments in networks:
@@ -119,11 +119,9 @@ def test_wrong_inputs_are_named() -> None:
         PairGenerator((2, 2))(torch.zeros(1, 1, 18, 16))
     with pytest.raises(RadlibError, match=r"cannot be halved 4 times"):
         MultiStreamClassifier(size=40)
-    network = MultiStreamClassifier(widths=(2, 2), pool_after=(1,), hidden=(2,), size=16, clinical=1)
+    network = MultiStreamClassifier(widths=(2, 2), pool_after=(1,), hidden=(2,), size=16)
     with pytest.raises(RadlibError, match="3, 16, 16"):
         network(torch.zeros(1, 3, 16, 16))
-    with pytest.raises(RadlibError, match="1 clinical inputs"):
-        network(torch.zeros(1, 4, 16, 16))
 
 
 def test_networks_start_as_keras_does() -> None:

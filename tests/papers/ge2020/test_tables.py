@@ -159,14 +159,14 @@ def some_predictions(arm: str = "prop_a", *, n: int = 34, n_runs: int = 2, seed:
 
 
 def test_estimates_by_vote_and_by_the_threshold_of_validation() -> None:
-    table = pd.concat([some_predictions(), some_predictions("prop_a_permuted"), some_predictions("prop_a_counted")])
+    table = pd.concat([some_predictions(), some_predictions("prop_a_permuted")])
     found = tables_idh.estimated(table, n_boot=50, seed=0).set_index(["arm", "metric"])
     own = some_predictions()
     right = (own["predicted"] == own["truth"]).groupby(own["run"]).mean().mean()
     assert found.loc[("prop_a", "accuracy"), "value"] == pytest.approx(right)
     assert found.loc[("prop_a", "accuracy_calibrated"), "value"] == 1
     protocols = found.groupby("arm")["protocol"].first().to_dict()
-    assert protocols == {"prop_a": "leakage-free", "prop_a_permuted": "control", "prop_a_counted": "as published"}
+    assert protocols == {"prop_a": "leakage-free", "prop_a_permuted": "control"}
     wide = tables_idh.wide(found.reset_index())
     assert list(wide) == ["arm", "AUC", "Accuracy", "Sensitivity", "Specificity"]
     assert tables_idh.title_of("null_prop_a") == "Prop-A, without signal"
@@ -228,22 +228,12 @@ def test_runs_with_and_without_fake_patients() -> None:
     assert one["run"].tolist() == [1, 2]
 
 
-def test_noise_is_seen_in_training_and_in_rating() -> None:
-    clean = some_predictions("prop_a")
-    counted = some_predictions("prop_a_counted")
-    counted["truth"] &= counted["subject"] != "p00"
-    truth = pd.Series([k % 3 == 0 for k in range(60)], index=[f"p{k:02d}" for k in range(60)])
-    found = tables_idh.noise_table(pd.concat([clean, counted]), truth, n_boot=20, seed=0)
-    assert found["learnt"].tolist() == ["true labels"] * 2 + ["unknown counted as wild-type"] * 2
-    assert len(set(found["Sensitivity"])) > 1
-
-
 @pytest.mark.usefixtures("real_data")
 def test_real_labels() -> None:
     table = open_cohort("tcga-idh", cohort="real").participants
     found = tables_idh.real_labels(table, n_runs=2, n_boot=50, seed=0)
     assert set(found["rated by"]) == {"as counted", "known status"}
-    assert set(found["rule"]) == {"majority class", "collection rule", "age model", "age + collection"}
+    assert set(found["rule"]) == {"majority class", "collection rule", "age model", "age + collection", "grade"}
 
 
 def test_methods_beside_table_7() -> None:

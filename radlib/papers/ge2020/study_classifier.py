@@ -293,7 +293,7 @@ def rules(
         for name, model in clinical_rules(participants).items()
     }
     if participants["grade"].nunique() > 1:
-        models["grade_model"] = (clinical_model(["grade"]), table)
+        models["grade_model"] = (clinical_model("grade"), table)
     if traits is not None:
         models["traits"] = (make_pipeline(StandardScaler(), LogisticRegression()), traits)
     parts = []

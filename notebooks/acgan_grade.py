@@ -73,8 +73,8 @@ from radlib.study.studies import Study
 
 here = {"cohort": cohort, "profile": profile, "seed": seed}
 folds = study_of("unet_features", "features", **here).arms["fold"]
-published = study_of("unet_features", "published", **here).arms["tuned"]
-n_folds = len(folds) // len(published)
+(published,) = study_of("unet_features", "published", **here).arms["tuned"]
+n_folds = folds[0].inputs["part"].n_folds
 numbers = [number // n_folds for number in range(len(folds))]  # the run of each fold
 how = {"block": block, "pooled": pooled or None}
 recipe = GradeRecipe(
@@ -131,8 +131,8 @@ tried = Study("tried", {
 })  # fmt: skip
 division = Study("division", {
     f"{share}": [
-        augmented(one, run, share) if share else arm(one, run)
-        for run, one in enumerate(published)
+        augmented(published, run, share) if share else arm(published, run)
+        for run in sorted(set(numbers))
     ]
     for share in sweep
 })  # fmt: skip

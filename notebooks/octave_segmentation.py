@@ -36,7 +36,13 @@ memory_mapped: bool = False  # images in files instead of memory, for cohorts th
 n_held_out: int = 12  # subjects that no training sees (the paper's validation set has 46)
 n_folds: int = 5  # folds of the other subjects, one training each
 n_references: int = 2  # folds of the networks that no claim is about
-exchanged: list[str] = ["fcn_norm", "fcn_scse", "fcn_plain", "unet_plain"]  # also fcn_none
+exchanged: list[str] = [
+    "fcn_norm",
+    "fcn_scse",
+    "fcn_none",
+    "fcn_plain",
+    "unet_plain",
+]  # networks with a part changed
 uncropped: list[str] = []  # networks that are also trained on whole slices
 references: list[str] = ["deeplab_v3", "gcn", "dynunet", "segresnet"]  # also basic_unet
 widths: list[int] = [8, 16, 32, 64]  # channels of U-Net's levels; the FCN lacks the last

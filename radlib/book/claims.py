@@ -45,12 +45,14 @@ class Side(_Strict):
 
     Attributes:
         where: columns of the scores and the value that each must have.
+        table: the jobs' table that holds its scores, or the scores proper where empty.
         fixed: whether the arm was fitted one time and stands beside every training of another.
     """
 
     arm: str
     study: StudyName | None = None
     where: dict[str, str] | None = None
+    table: str | None = None
     fixed: bool = False
 
 
@@ -286,7 +288,8 @@ def _study(name: str, arms: Sequence[str], *, cohort: str, profile: str, seed: i
 
 def _scores(side: Side, contrast: Contrast, *, cohort: str, profile: str, seed: int) -> pd.DataFrame:
     study = _study(side.study or contrast.study, [side.arm], cohort=cohort, profile=profile, seed=seed)
-    frame = study.table(contrast.table) if contrast.table else study.scores
+    table = contrast.table if side.table is None else side.table
+    frame = study.table(table) if table else study.scores
     frame = _rows(frame, contrast.where if side.where is None else side.where)
     run = contrast.run if contrast.run in frame else "run"
     frame = frame.assign(run=0 if side.fixed else frame[run])

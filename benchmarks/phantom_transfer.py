@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the simulated subjects")
     parser.add_argument("--low", type=int, default=48, help="subjects of the low-grade template, a third held out")
     parser.add_argument("--high", type=int, default=60, help="subjects of the template brats2017, a third held out")
-    parser.add_argument("--seconds", type=float, default=120, help="of training a network, processor time")
+    parser.add_argument("--steps", type=int, default=1600, help="of training a network: two minutes of an idle core")
     parser.add_argument("--folds", type=int, default=5, help="of the 110 real subjects to train on, 5 for all of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mechanism", action="append", default=[], metavar="NAME=VALUE")
@@ -79,14 +79,14 @@ def main() -> None:
 
     start = time.monotonic()
     subjects = [one for part in train.values() for one in part.values()]
-    network = c.train_network(subjects, seconds=arguments.seconds, seed=arguments.seed)
+    network = c.train_network(subjects, steps=arguments.steps, seed=arguments.seed)
     seconds = round(time.monotonic() - start)
     order = rng(arguments.seed, "folds").permutation(list(low))
     folds = np.array_split(order, 5)[: arguments.folds]
     others = []
     for number, fold in enumerate(folds):
         rest = [one for name, one in low.items() if name not in set(fold)]
-        others.append(c.train_network(rest, seconds=arguments.seconds, seed=arguments.seed + number))
+        others.append(c.train_network(rest, steps=arguments.steps, seed=arguments.seed + number))
 
     rows, gains, scores = [], [], {}
     fits: dict[str, tuple[float, float]] = {}

@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 
 from radlib.core.errors import MissingDataError
+from radlib.core.seeds import rng
 from radlib.phantom.distractors import DISTRACTORS
 from radlib.phantom.realism import (
     LENGTH,
+    PATCH,
     SIZE,
     Slices,
+    _patch,
     dice,
     largest,
     lower_grade_slices,
@@ -98,6 +101,15 @@ def test_a_network_learns_an_easy_task_and_is_the_same_again(subject: Slices) ->
     networks = [train_network([subject], steps=30, batch=4, seed=1) for _ in range(2)]
     assert np.array_equal(*(segment(network, subject) for network in networks))
     assert network_scores(networks[0], {"a": subject}).loc["a", "wt"] > 0.4
+
+
+def test_two_patches_of_three_lie_on_tumour(subject: Slices) -> None:
+    random = rng(0, "patches")
+    patches = [_patch(subject, random) for _ in range(300)]
+    assert {part.shape for pair in patches for part in pair} == {(2, PATCH, PATCH)}
+    whole, enhancing = (sum(truth[region].any() for _, truth in patches) for region in (0, 1))
+    assert 200 - 3 * 8.2 < enhancing <= whole  # the enhancing part lies in the middle of the tumour
+    assert whole < 300
 
 
 @pytest.mark.data

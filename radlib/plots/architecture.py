@@ -17,7 +17,6 @@ from radlib.nn.common import count_parameters
 from radlib.plots.style import PALETTE
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TRANSPARENT = (nn.ModuleList, nn.ModuleDict)
@@ -169,7 +168,7 @@ def spoken(block: Block) -> str:
         same = len(set(edges)) == 1 and len(edges) in (2, 3)
         return f"{channels} × " + (f"{edges[0]}{'²³'[len(edges) - 2]}" if same else "×".join(map(str, edges)))
 
-    return " + ".join(map(one, block.shapes))
+    return " + ".join(dict.fromkeys(map(one, block.shapes)))
 
 
 def architecture_figure(
@@ -193,15 +192,25 @@ def architecture_figure(
     kinds = list(dict.fromkeys(one.kind for one in blocks if one.kind))
     colour = {"": "0.85", **{kind: PALETTE[k % len(PALETTE)] for k, kind in enumerate(kinds)}}
     lane = [next((k for k, some in enumerate(lanes) if one.name.startswith(tuple(some))), 0) for one in blocks]
-    level = [-math.log2(max(1, max(one.shapes[0][1:], default=1))) for one in blocks]
-    depth = max(level) - min(level) + 1.6
-    x = _columns(blocks, lane)
-    y = [value - max(level) - depth * where for value, where in zip(level, lane, strict=True)]
-    rows = depth * (max(lane) + 1)
+    level = [math.log2(max(1, max(one.shapes[0][1:], default=1))) for one in blocks]
+    x, y, top = _columns(blocks, lane), [0.0] * len(blocks), 0.0
+    for row in range(max(lane) + 1):
+        here = [number for number, where in enumerate(lane) if where == row]
+        highest = max((level[number] for number in here), default=0.0)
+        for number in here:
+            y[number] = top + level[number] - highest
+        top = min((y[number] for number in here), default=top) - 1.6
+    rows = -top
     figure, axes = plt.subplots(figsize=(width, min(9.0, 0.62 * rows + 1.2)), layout="constrained")
     for number, one in enumerate(blocks):
         for feeder in one.inputs:
-            _arrow(axes, (x[feeder], y[feeder]), (x[number], y[number]), far=x[number] - x[feeder] > 1.5)
+            axes.annotate(
+                "", xy=(x[number] - 0.2, y[number]), xytext=(x[feeder] + 0.2, y[feeder]), zorder=2,
+                arrowprops={
+                    "arrowstyle": "-|>", "color": "0.45", "lw": 0.8, "ls": "--" if x[number] - x[feeder] > 1.5 else "-",
+                    "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7,
+                },
+            )  # fmt: skip
     size = max(5.0, min(8.0, 105 / max(x[-1], 12)))
     for number, one in enumerate(blocks):
         wide = 0.25 + 0.045 * math.log2(1 + sum(shape[0] for shape in one.shapes))
@@ -215,9 +224,10 @@ def architecture_figure(
             axes.text(x[number], y[number] + 0.36, one.name, ha="center", va="bottom", fontsize=size)
     for kind in kinds:
         of = [one for one in blocks if one.kind == kind]
-        label = f"{titles.get(kind, kind)}: {len(of)}, {sum(one.parameters for one in of):,} parameters"
+        own = sum(one.parameters for one in of)
+        label = f"{titles.get(kind, kind)}: {len(of)}" + (f", {own:,} parameters" if own else "")
         axes.bar(np.nan, np.nan, color=colour[kind], edgecolor="0.2", label=label)
-    axes.set(xlim=(-0.7, max(x) + 0.7), ylim=(-rows + 0.55, 0.9))
+    axes.set(xlim=(-0.7, max(x) + 0.7), ylim=(-rows + 0.75, 0.8))
     axes.axis("off")
     figure.legend(loc="outside lower center", ncols=min(3, len(kinds)), fontsize=8, frameon=False)
     return figure
@@ -233,14 +243,3 @@ def _columns(blocks: Sequence[Block], lane: Sequence[int]) -> list[float]:
         x.append(place)
         last[lane[number]] = place
     return x
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, far: bool) -> None:
-    bend = 0.0 if not far else -0.18 if abs(start[1] - end[1]) < 0.5 else 0.0
-    axes.annotate(
-        "", xy=(end[0] - 0.2, end[1]), xytext=(start[0] + 0.2, start[1]), zorder=2,
-        arrowprops={
-            "arrowstyle": "-|>", "color": "0.45", "lw": 0.8, "ls": "--" if far else "-", "shrinkA": 0, "shrinkB": 0,
-            "connectionstyle": f"arc3,rad={bend}", "mutation_scale": 7,
-        },
-    )  # fmt: skip

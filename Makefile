@@ -13,6 +13,8 @@ FANOUT ?= 1
 FRESH ?= 0
 BUDGET ?= 1
 export FRESH BUDGET
+# Without byte code beside the sources every process would compile radlib and its libraries' modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu

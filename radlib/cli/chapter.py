@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radlib.cli.messages import console, table
 from radlib.core.paths import is_description
 
 if TYPE_CHECKING:
@@ -50,17 +51,12 @@ def _commands() -> Any:
 @app.command("list")
 def list_chapters() -> None:
     """List the chapters: what each opens and reads."""
-    from rich.console import Console
-    from rich.table import Table
-
     from radlib.book.registry import chapters
 
-    table = Table("chapter", "title", "papers", "cohorts", "needs")
-    for name, chapter in chapters().items():
-        table.add_row(
-            name, chapter.title, ", ".join(chapter.papers), ", ".join(chapter.cohorts), ", ".join(chapter.needs)
-        )
-    Console().print(table)
+    rows = table("chapter", "title", "papers", "cohorts", "needs")
+    for name, one in chapters().items():
+        rows.add_row(name, one.title, ", ".join(one.papers), ", ".join(one.cohorts), ", ".join(one.needs))
+    console().print(rows)
 
 
 @app.command()
@@ -70,20 +66,17 @@ def parameters(
     profile: Profile = "default",
 ) -> None:
     """Show a chapter's parameters with what a profile sets them to."""
-    from rich.console import Console
-    from rich.table import Table
-
     from radlib.book.parameters import declared_parameters, resolve
     from radlib.book.registry import chapter
 
     found = chapter(name)
     chosen = resolve(found, profile=profile, cohort=cohort)
-    table = Table("parameter", "type", "value", "meaning")
+    rows = table("parameter", "type", "value", "meaning")
     for item in declared_parameters(found.source).values():
         value = chosen.get(item.name, item.default)
-        table.add_row(item.name, item.type, repr(value) + (" *" if item.name in chosen else ""), item.help)
-    Console().print(table)
-    Console().print(f"* set by profile {profile}")
+        rows.add_row(item.name, item.type, repr(value) + (" *" if item.name in chosen else ""), item.help)
+    console().print(rows)
+    typer.echo(f"* set by profile {profile}")
 
 
 @app.command()

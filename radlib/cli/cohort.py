@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radlib.cli.messages import console, table
+
 if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
 
@@ -111,8 +113,6 @@ def _open(cohort: str, *, source: str = "simulated", profile: str = "default", r
 
 
 def _print_summary(found: dict[str, Any]) -> None:
-    from radlib.cli.messages import console, table
-
     out = console()
     out.print(f"{found['name']} ({found['source']}): {found['n_subjects']} subjects in {found['root']}", soft_wrap=True)
     columns = table("column", "known", "content")

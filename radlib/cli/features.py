@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import report_failed
+from radlib.cli.messages import console, report_failed, table
 
 app = typer.Typer(help="Extract hand-crafted features.", no_args_is_help=True)
 
@@ -15,7 +15,6 @@ app = typer.Typer(help="Extract hand-crafted features.", no_args_is_help=True)
 @app.command("list")
 def list_presets() -> None:
     """List the feature sets."""
-    from radlib.cli.messages import console, table
     from radlib.features.presets import PRESETS
 
     rows = table("preset", "version", "features", "what it is")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from radlib.cli.messages import console, table
+
 app = typer.Typer(help="The expensive work behind the chapters: list, compute, keep, check.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters; all without a name.")]
@@ -32,9 +34,6 @@ def list_jobs(names: Names = None, cohort: Cohort = "simulated", profile: Profil
 @app.command()
 def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile = "default", seed: Seed = 0) -> None:
     """Say for every chapter how many jobs are kept, here and missing, and what computing these would cost."""
-    from rich.console import Console
-    from rich.table import Table
-
     from radlib.book.plan import jobs_of, plans
     from radlib.study.store import find, infos, jobs_root, kept_root
 
@@ -42,7 +41,7 @@ def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile =
     for root in (jobs_root(), kept_root()):
         for info in infos(root).values():
             known.setdefault(info["function"], []).append(info["seconds"])
-    table = Table("chapter", "jobs", "kept", "here", "missing", "to compute")
+    rows = table("chapter", "jobs", "kept", "here", "missing", "to compute")
     absent: dict[str, str] = {}
     for chapter, studies in plans(names, cohort=cohort, profile=profile, seed=seed, lacking=absent).items():
         jobs = jobs_of({chapter: studies})
@@ -53,8 +52,8 @@ def status(names: Names = None, cohort: Cohort = "simulated", profile: Profile =
         seconds = sum(sum(one) / len(one) for one in costs if one)
         cost = f"about {seconds / 60:.0f} min" if all(costs) else f"over {seconds / 60:.0f} min" if any(costs) else "?"
         counts = (len(jobs), origins.count("kept"), origins.count("here"), len(lacking))
-        table.add_row(chapter, *map(str, counts), cost if lacking else "")
-    Console().print(table)
+        rows.add_row(chapter, *map(str, counts), cost if lacking else "")
+    console().print(rows)
     for chapter, why in absent.items():
         typer.echo(f"{chapter}: not known yet, {why}")
 

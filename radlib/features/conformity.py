@@ -43,24 +43,8 @@ CONFIGURATIONS = {
         discretisation={"method": "fbs", "bin_width": 25},
         ivh={"method": "fbs", "bin_width": 2.5},
     ),
-    "D": FeatureSettings.create(
-        aggregations=IN_SPACE,
-        resampling={"spacing": (2, 2, 2)},
-        round_intensities=True,
-        outlier_sigma=3,
-        discretisation={"method": "fbn", "bin_count": 32},
-    ),
-    "E": FeatureSettings.create(
-        aggregations=IN_SPACE,
-        resampling={"spacing": (2, 2, 2), "image": "cubic"},
-        round_intensities=True,
-        resegment=(-1000, 400),
-        outlier_sigma=3,
-        discretisation={"method": "fbn", "bin_count": 32},
-        ivh={"method": "fbn", "bin_count": 1000},
-    ),
 }
-"""Settings of the CT phantom's configurations; reference values exist for A, B and C here."""
+"""Settings of the CT phantom's configurations for which there are reference values here."""
 
 
 def by_tag(values: pd.Series) -> dict[str, float]:

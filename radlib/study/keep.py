@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from radlib.core.errors import RadlibError
 from radlib.core.files import sha256, write_json
 from radlib.core.seeds import rng
 from radlib.study.jobs import Job
-from radlib.study.store import INFO, Result, Work, call, infos, jobs_root, kept_root
+from radlib.study.store import INFO, Result, anew, infos, jobs_root, kept_root
 from radlib.study.studies import in_order
 
 LARGEST_FILE = 5_000_000
@@ -85,15 +85,10 @@ class Difference:
 
 def compare(job: Job, before: Result) -> Difference:
     """Compute a job anew, into a folder that is thrown away, and compare its scores with those of ``before``."""
-    for parent in job.parents():
-        parent.result()
-    start = datetime.datetime.now(datetime.UTC)
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        out.mkdir()
-        call(job, Work(out, Path(folder)))
+    start = time.monotonic()
+    with anew(job) as out:
         now = pd.read_parquet(out / "scores.parquet") if (out / "scores.parquet").is_file() else pd.DataFrame()
-    seconds = (datetime.datetime.now(datetime.UTC) - start).total_seconds()
+    seconds = time.monotonic() - start
     old = before.scores if before.has("scores.parquet") else pd.DataFrame()
     return Difference(job, _largest(old, now), len(now), seconds)
 

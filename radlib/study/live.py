@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from radlib.core.errors import RadlibError
 from radlib.study.jobs import Job
-from radlib.study.store import Result, Work, call
+from radlib.study.store import Result, anew
 from radlib.study.studies import Study
 from radlib.training.players import Beginning, only_beginnings
 
@@ -73,17 +71,12 @@ def beginning(job: Job, *, seconds: float) -> pd.DataFrame:
     Raises:
         RadlibError: if the job ends without a training.
     """
-    for parent in job.parents():
-        parent.result()
-    with tempfile.TemporaryDirectory() as folder, only_beginnings(seconds):
-        out = Path(folder) / "out"
-        out.mkdir()
-        try:
-            call(job, Work(out, Path(folder)))
-        except Beginning as begun:
-            rows = begun.history
-            return rows[rows["part"] == "first"].reset_index(drop=True)
-    raise RadlibError(f"{job.title!r} trains nothing")
+    try:
+        with anew(job, only_beginnings(seconds)):
+            raise RadlibError(f"{job.title!r} trains nothing")
+    except Beginning as begun:
+        rows = begun.history
+        return rows[rows["part"] == "first"].reset_index(drop=True)
 
 
 def _first_training(study: Study) -> Result:

@@ -14,9 +14,10 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -257,6 +258,19 @@ def call(job: Job, work: Work) -> None:
     with _pinned_threads():
         seed_everything(named_seed(0, job.key))
         job.function.function(work, **job.inputs)
+
+
+@contextmanager
+def anew(job: Job, within: AbstractContextManager[None] | None = None) -> Iterator[Path]:
+    """Compute a job that may be there already, ``within`` a context, into a folder that is gone behind the block."""
+    for parent in job.parents():
+        result(parent)
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "out"
+        out.mkdir()
+        with within or nullcontext():
+            call(job, Work(out, Path(scratch)))
+        yield out
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def test_show(name: str) -> None:
 
 
 def test_show_says_what_is_not_verified_and_what_labels_mean() -> None:
-    assert "not verified" in run("show", "upenn-gbm").output
-    assert "4 enhancing tumour" in run("show", "brats2018").output
+    assert "verified: false" in run("show", "upenn-gbm").output
+    assert "4: enhancing tumour" in run("show", "brats2018").output
     assert "no way to obtain" in run("show", "huashan").output
 
 

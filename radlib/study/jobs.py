@@ -20,7 +20,7 @@ import importlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -235,15 +235,15 @@ def _identity(value: Any, mode: str) -> Any:
 def _jobs_in(value: Any) -> Iterator[Job]:
     if isinstance(value, Job):
         yield value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _jobs_in(getattr(value, name))
+        return
+    parts: Iterable[Any] = ()
+    if isinstance(value, BaseModel):
+        parts = (getattr(value, name) for name in type(value).model_fields)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for one in dataclasses.fields(value):
-            yield from _jobs_in(getattr(value, one.name))
+        parts = (getattr(value, one.name) for one in dataclasses.fields(value))
     elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _jobs_in(entry)
+        parts = value.values()
     elif isinstance(value, (list, tuple)):
-        for entry in value:
-            yield from _jobs_in(entry)
+        parts = value
+    for part in parts:
+        yield from _jobs_in(part)

@@ -138,12 +138,12 @@ class Result:
     @property
     def scores(self) -> pd.DataFrame:
         """The scores of single subjects."""
-        return self._parquet("scores.parquet")
+        return self.parquet("scores.parquet")
 
     @property
     def history(self) -> pd.DataFrame:
         """The course of the training."""
-        return self._parquet("history.parquet")
+        return self.parquet("history.parquet")
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Result:
 
     def table(self, name: str) -> pd.DataFrame:
         """A further table."""
-        return self._parquet(f"tables/{name}.parquet")
+        return self.parquet(f"tables/{name}.parquet")
 
     def load(self, name: str, network: nn.Module) -> None:
         """Load weights into a network of the same architecture."""
@@ -196,7 +196,8 @@ class Result:
                     file=self.folder, remedy="restore it from version control, or delete the folder",
                 )  # fmt: skip
 
-    def _parquet(self, file: str) -> pd.DataFrame:
+    def parquet(self, file: str) -> pd.DataFrame:
+        """A table of the result by its file, such as ``scores.parquet``."""
         with reading(self.path(file), remedy="delete the folder; the job is computed again"):
             return pd.read_parquet(self.path(file))
 

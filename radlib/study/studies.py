@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -71,23 +71,16 @@ class Study:
     @property
     def scores(self) -> pd.DataFrame:
         """Scores of all arms and runs: the jobs' columns behind ``arm`` and ``run``."""
-        return self._stacked({arm: [one.scores for one in self.results(arm)] for arm in self.arms})
+        return self._stacked("scores.parquet", required=True)
 
     @property
     def history(self) -> pd.DataFrame:
         """Learning curves of all arms and runs that have one, behind ``arm`` and ``run``."""
-        return self._stacked({
-            arm: [one.history if one.has("history.parquet") else pd.DataFrame() for one in self.results(arm)]
-            for arm in self.arms
-        })  # fmt: skip
+        return self._stacked("history.parquet")
 
     def table(self, name: str) -> pd.DataFrame:
         """A further table of the arms and runs that have it, behind ``arm`` and ``run``."""
-        file = f"tables/{name}.parquet"
-        return self._stacked({
-            arm: [one.table(name) if one.has(file) else pd.DataFrame() for one in self.results(arm)]
-            for arm in self.arms
-        })  # fmt: skip
+        return self._stacked(f"tables/{name}.parquet")
 
     def costs(self) -> pd.DataFrame:
         """What was computed where: ``arm`` (title), ``jobs``, ``seconds`` of one, ``device, computed, origin``."""
@@ -114,25 +107,25 @@ class Study:
         devices = "; ".join(sorted({one.info["device"] for one in found}))
         return f"Study {self.name}: {len(found)} jobs ({where}), {minutes:.1f} minutes on {devices}, {span}."
 
-    def _stacked(self, frames: Mapping[str, Sequence[pd.DataFrame]]) -> pd.DataFrame:
+    def _stacked(self, file: str, *, required: bool = False) -> pd.DataFrame:
         parts = []
-        for arm, found in frames.items():
-            numbers = self._runs or range(len(found))
-            for run, frame in zip(numbers, found, strict=False):
-                if len(frame):
-                    parts.append(frame.assign(arm=arm, run=run))
-        if not parts:
+        for arm in self.arms:
+            found = self.results(arm)
+            for run, one in zip(self._runs or range(len(found)), found, strict=False):
+                if required or one.has(file):
+                    parts.append(one.parquet(file).assign(arm=arm, run=run))
+        if not (parts := [part for part in parts if len(part)]):
             return pd.DataFrame(columns=["arm", "run"])
         whole = pd.concat(parts, ignore_index=True)
         return whole[["arm", "run", *[column for column in whole if column not in ("arm", "run")]]]
 
 
-def in_order(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs and their parents, parents first, each once."""
+def in_order(jobs: Iterable[Job], wanted: Callable[[Job], bool] = lambda job: True) -> list[Job]:
+    """Those of ``jobs`` that are wanted, behind their wanted parents, each once; a parent of what is not may lack."""
     found: dict[str, Job] = {}
 
     def add(job: Job) -> None:
-        if job.fingerprint not in found:
+        if job.fingerprint not in found and wanted(job):
             for parent in job.parents():
                 add(parent)
             found[job.fingerprint] = job
@@ -143,18 +136,8 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
 
 
 def missing(jobs: Iterable[Job]) -> list[Job]:
-    """Those of ``jobs`` that lack, and the parents that lack to them; a parent of what is there may lack."""
-    wanted: dict[str, Job] = {}
-
-    def add(job: Job) -> None:
-        if job.fingerprint not in wanted and find(job) is None:
-            for parent in job.parents():
-                add(parent)
-            wanted[job.fingerprint] = job
-
-    for job in jobs:
-        add(job)
-    return list(wanted.values())
+    """Those of ``jobs`` that lack, and the parents that lack to them, parents first."""
+    return in_order(jobs, lambda job: find(job) is None)
 
 
 def run_jobs(jobs: Sequence[Job], *, name: str) -> None:

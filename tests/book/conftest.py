@@ -115,7 +115,12 @@ chapters:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs chapters starts kernels, or Snakemake."""
     for item in items:
-        if item.path.name in ("test_chapter_run.py", "test_chapter_studies.py", "test_chapter_workflow.py"):
+        if item.path.name in (
+            "test_chapter_run.py",
+            "test_chapter_studies.py",
+            "test_chapter_walk.py",
+            "test_chapter_workflow.py",
+        ):
             item.add_marker(pytest.mark.slow)
 
 

@@ -1,0 +1,104 @@
+"""Chapters as they are: a parameter edited in a checkout that has old results gives what a fresh checkout gives."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import pandas as pd
+import papermill
+import pytest
+
+from radlib.book.parameters import resolve
+from radlib.book.plan import jobs_of, plan
+from radlib.book.registry import Chapter, chapter
+from radlib.book.run import run_chapter
+from radlib.core.paths import run_dir
+from radlib.study.cohorts import make_cohort
+from radlib.study.store import jobs_root
+
+pytestmark = pytest.mark.filterwarnings(
+    # ZeroMQ and nbclient, inside papermill
+    "ignore::DeprecationWarning",
+    "ignore::RuntimeWarning",
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+SMOKE: dict[str, Any] = {"cohort": "simulated", "profile": "smoke"}
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "modality_synthesis": {"steps": 5},
+    "feature_transition": {"transition_steps": 3},
+    "tumour_cnn": {"steps": 5},
+    "pairwise_gan": {"l1_weight": 1.0},
+    "unet_features": {"tune_steps": 5},
+}
+"""A cheap chapter of every paper, and a parameter that its trainings depend on."""
+
+CLOCK = r"second|\(s\)|minutes|hours|memory|waiting|a step"
+"""Columns that a clock or the machine decides."""
+
+
+@pytest.fixture(autouse=True)
+def _simulated_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a newcomer has: no real data, nothing kept."""
+    monkeypatch.delenv("RADLIB_DATA", raising=False)
+    monkeypatch.setenv("FRESH", "1")
+
+
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated cohorts that one chapter after the other opens."""
+    return tmp_path_factory.mktemp("cohorts")
+
+
+def tables(one: Chapter) -> dict[str, pd.DataFrame]:
+    found = {}
+    for file in sorted((run_dir(chapter=one.name, **SMOKE) / "tables").glob("*.csv")):
+        table = pd.read_csv(file)
+        found[file.name] = table.loc[:, ~table.columns.str.contains(CLOCK)]
+    return found
+
+
+def with_papermill(one: Chapter, overrides: dict[str, Any], out: Path) -> dict[str, pd.DataFrame]:
+    """The chapter as a reader runs it who knows papermill only."""
+    papermill.execute_notebook(
+        jupytext.read(one.source), out, kernel_name="python3", progress_bar=False, cwd=str(one.source.parent),
+        parameters={**SMOKE, "seed": 0, **resolve(one, **SMOKE, overrides=overrides)},
+    )  # fmt: skip
+    return tables(one)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_parameter_changed_in_one_checkout(
+    name: str, cohorts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, changed = chapter(name), CHANGED[name]
+    monkeypatch.setenv("RADLIB_RUNS", str(cohorts))
+    for role in one.cohorts:
+        make_cohort(role, profile="smoke")
+    for checkout in ("used", "fresh"):
+        shutil.copytree(cohorts, tmp_path / checkout)
+
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "used"))
+    before = plan(one, profile="smoke")
+    for study in before.values():
+        study.run()
+    after = plan(one, profile="smoke", overrides=changed)
+    both = {job.fingerprint for job in jobs_of({name: before})}, {job.fingerprint for job in jobs_of({name: after})}
+    assert both[1] - both[0], "no training depends on the parameter"
+    again = with_papermill(one, changed, tmp_path / "out.ipynb")
+    computed = {file.parent.name for file in jobs_root().glob("[!.]*/job.json")}
+    assert both[0] | both[1] <= computed
+    assert any(not after[key].scores.equals(before[key].scores) for key in after)
+
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "fresh"))
+    run_chapter(one, **SMOKE, overrides=changed)
+    fresh = tables(one)
+    assert set(again) == set(fresh)
+    assert fresh
+    for file, table in fresh.items():
+        pd.testing.assert_frame_equal(again[file], table, check_exact=True, obj=file)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +13,7 @@ from typer.testing import CliRunner, Result
 from radlib.cli import app
 from radlib.core.seeds import rng
 from radlib.data.manifests import load_manifests, manifest_names
+from tests.cli.conftest import CommandLine
 
 SUBJECT = "Brats18_TCIA01_001_1"
 
@@ -116,13 +115,12 @@ def test_fetch_of_what_is_there(real_data: Path) -> None:
     assert result.output.count("already there") == 2
 
 
-def test_a_wrong_name_or_folder_is_a_message_and_exit_code_2(tmp_path: Path) -> None:
-    script = "import sys; sys.argv[0] = 'radlib'; from radlib.cli import main; main()"
+def test_a_wrong_name_or_folder_is_a_message_and_exit_code_2(tmp_path: Path, radlib: CommandLine) -> None:
     for arguments, message in (
         (["check", "brats2081"], "no data set 'brats2081'"),
         (["check", "brats2018", "--root", str(tmp_path / "nowhere")], "does not exist"),
     ):
-        done = subprocess.run([sys.executable, "-c", script, "data", *arguments], capture_output=True, text=True)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert "Traceback" not in done.stderr
+        code, said = radlib("data", *arguments)
+        assert code == 2
+        assert message in said
+        assert "Traceback" not in said

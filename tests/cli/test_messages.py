@@ -14,20 +14,21 @@ import typer
 
 from radlib.cli.messages import as_message, console, report_failed, table
 from radlib.core.errors import RadlibError
+from tests.cli.conftest import CommandLine
 
 
-def radlib(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "radlib.cli", *map(str, arguments)], capture_output=True, encoding="utf-8", check=False,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-
-
+@pytest.mark.slow
 def test_an_ascii_terminal(tmp_path: Path) -> None:
+    def in_ascii(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "radlib.cli", *map(str, words)], capture_output=True, encoding="utf-8", check=False,
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        )  # fmt: skip
+
     (tmp_path / "c.yml").write_text("name: Größe\nroot: ñ\n", encoding="utf-8")
-    shown = radlib("chapter", "list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    shown = in_ascii("chapter", "list")
     assert shown.returncode == 0, shown.stderr
-    failed = radlib("cohort", "show", tmp_path / "c.yml", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    failed = in_ascii("cohort", "show", tmp_path / "c.yml")
     assert failed.returncode == 2
     assert re.search(r"root '.+' does not exist", failed.stderr)
     assert "Traceback" not in failed.stderr
@@ -43,15 +44,15 @@ def test_square_brackets_stay(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[red]plain[/]" in out
 
 
-def test_settings_files_are_named(tmp_path: Path) -> None:
+def test_settings_files_are_named(tmp_path: Path, radlib: CommandLine) -> None:
     (tmp_path / "cohort.yml").write_text("name: c\nimages: {t1: '{id}.nii'}\n")
     (tmp_path / "p1.nii").touch()
     for text, says in (("binz: 3", "binz"), ("[1]", "key: value"), ("bins: [old]", r"\['old'\]"), ("a: [", "not YAML")):
         (tmp_path / "s.yml").write_text(text)
-        done = radlib("features", "extract", tmp_path / "cohort.yml", "--preset", "islam71", "--settings",
-                      tmp_path / "s.yml", "--out", tmp_path / "o.parquet")  # fmt: skip
-        assert done.returncode == 2
-        assert re.search(rf"{says}.*s\.yml", done.stderr.replace("\n", " ")), done.stderr
+        code, message = radlib("features", "extract", tmp_path / "cohort.yml", "--preset", "islam71", "--settings",
+                               tmp_path / "s.yml", "--out", tmp_path / "o.parquet")  # fmt: skip
+        assert code == 2
+        assert re.search(rf"{says}.*s\.yml", message.replace("\n", " ")), message
 
 
 def test_what_can_be_mended_is_a_message() -> None:

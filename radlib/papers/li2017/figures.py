@@ -62,6 +62,15 @@ def segmentation_figure(store: ImageStore, subjects: Sequence[str], networks: Ma
     return slice_figure(rows)
 
 
+def patches_figure(patches: Tensor, classes: Tensor, modalities: Sequence[str], *, most: int = 8) -> Figure:
+    """The first patches ``(B, C, h, w)`` of either class, tumour above, the first modality."""
+    rows = {
+        name: [Tile(image=patch[0]) for patch in patches[classes == number][:most]]
+        for number, name in ((1, f"tumour, {title(modalities[0])}"), (0, "none"))
+    }
+    return slice_figure(rows, crop=False)
+
+
 # Features
 
 

@@ -12,7 +12,7 @@ from radlib.data.published import published
 from radlib.papers.li2017.study_prediction import FOLDS
 from radlib.stats.classification import Predictions
 from radlib.stats.intervals import Estimate, permutation_p_value
-from radlib.stats.protocols import LEAKAGE_FREE
+from radlib.stats.protocols import AS_PUBLISHED, LEAKAGE_FREE
 from radlib.stats.roc import auc
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import class_estimates
@@ -106,29 +106,59 @@ def chance_table(found: pd.DataFrame, permutations: pd.DataFrame, titles: Mappin
 
 
 def reading_table(permutations: pd.DataFrame, printed: Mapping[str, float]) -> pd.DataFrame:
-    """How far every reading of the paper's selection fits the AUC that it prints for its layers, by folds.
+    """How far every reading of the paper's selection fits the AUCs that it prints.
 
     Args:
-        permutations: of :func:`radlib.papers.li2017.prediction.permutation_table`, with a column ``arm`` (layers).
-        printed: layer to the AUC of Table 3.
+        permutations: of :func:`radlib.papers.li2017.prediction.permutation_table`, with a column ``arm``.
+        printed: arm to the AUC of Table 2 or 3.
 
     Returns:
-        One row a reading and kind of labels: lowest and highest AUC of a layer (mean of the shuffles), the mean
-        distance from the printed AUC, and Spearman's correlation with it over the layers.
+        One row a reading: lowest and highest AUC of an arm on true labels, their mean distance from the print and
+        Spearman's correlation with it; ``shuffled, lowest``, the lowest mean AUC of an arm on shuffled labels; and
+        whether the print rules the reading out, because shuffled labels alone give more than the lowest printed AUC.
     """
     rows = []
     known = permutations[(permutations["metric"] == "auc") & permutations["arm"].isin(list(printed))]
-    for (reading, labels), part in known.groupby(
-        ["protocol", np.where(known["permutation"] < 0, "true", "shuffled")], sort=False
-    ):
-        mean = part.groupby("arm")["value"].mean()[list(printed)]
-        target = pd.Series(printed)
+    target = pd.Series(printed)
+    for reading, part in known.groupby("protocol", sort=False):
+        true, chance = (
+            part[chosen].groupby("arm")["value"].mean().reindex(list(printed))
+            for chosen in (part["permutation"] < 0, part["permutation"] >= 0)
+        )
         rows.append({
-            "reading": reading, "labels": labels, "lowest": mean.min(), "highest": mean.max(),
-            "distance from print": (mean - target).abs().mean(),
-            "correlation with print": mean.corr(target, "spearman"),
+            "reading": reading, "lowest": true.min(), "highest": true.max(),
+            "distance from print": (true - target).abs().mean(),
+            "correlation with print": true.corr(target, "spearman"), "shuffled, lowest": chance.min(),
+            "ruled out": "yes" if chance.min() > target.min() else "no",
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def auc_table(
+    found: pd.DataFrame, rows: Mapping[str, str], titles: Mapping[str, str], *, scheme: str, chance: pd.DataFrame
+) -> pd.DataFrame:
+    """The AUC of every arm: printed, under both protocols, and on shuffled labels under the published one.
+
+    Args:
+        found: of :func:`by_protocol`.
+        rows: arm to the row of the paper's table (empty without one).
+        titles: of arms.
+        scheme: only this one.
+        chance: of :func:`radlib.papers.li2017.prediction.permutation_table`, with ``arm`` and ``scheme``.
+    """
+    lines = []
+    for arm, row in rows.items():
+        line = {"model": titles.get(arm, arm), "printed": f"{published(f'li2017.{row}.auc').value:.3f}" if row else ""}
+        part = found[(found["arm"] == arm) & (found["scheme"] == scheme) & (found["metric"] == "auc")]
+        for protocol, cells in part.groupby("protocol", sort=False):
+            line[str(protocol)] = format_interval(*cells.iloc[0][["value", "low", "high"]], digits=2)
+        drawn = chance[
+            (chance["arm"] == arm) & (chance["scheme"] == scheme) & (chance["metric"] == "auc")
+            & (chance["permutation"] >= 0) & (chance["protocol"] == AS_PUBLISHED)
+        ]["value"]  # fmt: skip
+        line["as published, shuffled labels"] = f"{drawn.mean():.2f}" if len(drawn) else ""
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
 
 
 def trait_table(traits: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:

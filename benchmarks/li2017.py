@@ -5,8 +5,8 @@
 
 A patient is a brain of noise with a ball of 68 ml, the mean of the paper, as bright as a tumour; the network is hardly
 trained, which does not change its speed. Stages: a training step, the segmentation of the whole brain, the answers of
-Conv. 6 to the tumour at ten scales, and their Fisher vector. `--size paper` takes the published network and a grid of
-1 mm, which wants a GPU; `--slices` then measures some slices and counts up to all of them.
+Conv. 6 to the tumour at ten scales, and their Fisher vector. `--size paper` takes the published network and voxels,
+which wants a GPU; `--slices` then measures some slices and counts up to all of them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ PUBLISHED_STEPS = 70_000
 """Steps behind the 38 hours are not printed; these are about 20 epochs of 450,000 patches in batches of 128."""
 
 
-def patients(n: int, *, grid: tuple[int, int, int], spacing: float) -> ImageStore:
+def patients(n: int, *, grid: tuple[int, int, int], spacing: tuple[float, float, float]) -> ImageStore:
     """Brains of noise, an ellipsoid of 140 x 170 x 130 mm each, with a bright ball of 68 ml."""
-    axes = np.meshgrid(*[(np.arange(length) - length / 2) * spacing for length in grid], indexing="ij")
+    axes = np.meshgrid(
+        *[(np.arange(length) - length / 2) * edge for length, edge in zip(grid, spacing, strict=True)], indexing="ij"
+    )
     brain = sum((axis / radius) ** 2 for axis, radius in zip(axes, (70, 85, 65), strict=True)) < 1
     radius = (68_000 * 3 / 4 / np.pi) ** (1 / 3)
     ball = sum((axis - shift) ** 2 for axis, shift in zip(axes, (30, 20, 10), strict=True)) < radius**2
@@ -42,7 +44,7 @@ def patients(n: int, *, grid: tuple[int, int, int], spacing: float) -> ImageStor
     images = np.where(brain, noise + 2 * ball, 0).astype(np.float32)
     labels = np.broadcast_to(2 * (ball & brain), (n, *grid)).astype(np.uint8)
     return ImageStore(
-        ids=tuple(f"patient {k}" for k in range(n)), modalities=MODALITIES, spacing=(spacing,) * 3,
+        ids=tuple(f"patient {k}" for k in range(n)), modalities=MODALITIES, spacing=spacing,
         images=torch.from_numpy(images), labels=torch.from_numpy(labels.copy()),
         present=torch.ones((n, 2), dtype=torch.bool), has_labels=torch.ones(n, dtype=torch.bool),
         affines=np.stack([np.eye(4)] * n), normalisation="none",
@@ -73,10 +75,10 @@ def main() -> None:
     print(describe_device(device))
 
     recipe = Recipe(steps=arguments.steps, evaluations=1)
-    grid, spacing, length = (96, 96, 64), 2.25, recipe.steps
+    grid, spacing, length = (112, 112, 40), (1.875, 1.875, 4.0), recipe.steps
     if paper:
         recipe = Recipe(steps=arguments.steps, evaluations=1, filters=(64, 128), neurons=4096, batch_size=128)
-        grid, spacing, length = (240, 240, 155), 1.0, PUBLISHED_STEPS
+        grid, spacing, length = (512, 512, 80), (0.4688, 0.4688, 2.0), PUBLISHED_STEPS
     else:
         length = Recipe().steps
     store = patients(arguments.patients, grid=grid, spacing=spacing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from radlib.papers.li2017 import figures, tables
 from radlib.papers.li2017.study import Recipe
@@ -75,3 +77,11 @@ def test_what_printed_differences_say() -> None:
 def test_age_of_table_1_as_a_classifier() -> None:
     ages = tables.printed_age().set_index("cohort")
     assert ages.loc["first", "AUC of age"] == pytest.approx(0.67, abs=0.01)
+
+
+def test_patches_are_drawn_by_class() -> None:
+    drawn = figures.patches_figure(torch.rand(10, 2, 9, 9), torch.tensor([1] * 4 + [0] * 6), ("flair", "t1ce"))
+    shown = [axes for axes in drawn.axes if axes.get_visible()]
+    assert len(shown) == 10
+    assert len(shown[0].images) == 1
+    plt.close(drawn)

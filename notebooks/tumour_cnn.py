@@ -195,8 +195,8 @@ def gain(change):
 
 answer = (
     "The network with six convolutions, wide layers and both modalities has a Dice "
-    f"coefficient (DSC) of {report.text('multiple_dice')}; that is "
-    f"{report.text('ahead_of_rule')} more than a threshold on FLAIR. Depth changes the "
+    f"coefficient (DSC) of {report.text('multiple_dice')}; minus that of a threshold "
+    f"on FLAIR it is {report.text('ahead_of_rule')}. Depth changes the "
     f"DSC by {gain('deeper (wide)')}, width by {gain('wider (6 conv.)')}, the second "
     f"modality by {gain('T1c added')} ({int(ahead['n'])} {report.source} patients, "
     f"{n_runs} trainings a network)."

@@ -174,21 +174,6 @@ def layers_figure(cases: Sequence[Shown], filters: Mapping[str, Sequence[int]]) 
     return slice_figure(rows, crop=False, width=9.5)
 
 
-def gallery(
-    model: TumourNetwork, store: ImageStore, subjects: Mapping[str, Sequence[str]], *, layer: str, filter_number: int
-) -> Figure:
-    """The map of one filter for several patients of each class (supplementary Figure 2)."""
-    maps = {
-        name: [show(model, store, subject, title="", layers=[layer]).maps[layer][filter_number] for subject in ids]
-        for name, ids in subjects.items()
-    }
-    limits = _limits([one for row in maps.values() for one in row])
-    return slice_figure(
-        {name: [Tile(image=one, limits=limits, cmap="viridis") for one in row] for name, row in maps.items()},
-        crop=False,
-    )  # fmt: skip
-
-
 def _limits(maps: Sequence[Tensor]) -> tuple[float, float]:
     low, high = torch.cat([one.flatten() for one in maps]).quantile(torch.tensor([0.01, 0.99])).tolist()
     return low, high

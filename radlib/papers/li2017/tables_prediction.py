@@ -73,17 +73,6 @@ def runs_of(predictions: pd.DataFrame) -> Predictions:
     return Predictions.of(wide["truth"][0], wide["predicted"], score=wide["score"])
 
 
-def shuffled_summary(permutations: pd.DataFrame) -> pd.DataFrame:
-    """Mean, central 95 % and number of shuffles, and how far the mean AUC lies above one half."""
-    summary = (
-        permutations[permutations["permutation"] >= 0]
-        .groupby(["features", "scheme", "protocol", "metric"], sort=False)["value"]
-        .agg(value="mean", low=lambda v: v.quantile(0.025), high=lambda v: v.quantile(0.975), n="count")
-        .reset_index()
-    )
-    return summary.assign(excess=np.where(summary["metric"] == "auc", summary["value"] - 0.5, np.nan))
-
-
 def chance_table(found: pd.DataFrame, permutations: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """The leakage-free AUC by folds beside what shuffled labels give: ``features, AUC, shuffled labels, p``.
 

@@ -143,12 +143,10 @@ def test_shuffles_and_chance(found: pd.DataFrame, tmp_path: Path) -> None:
         )  # fmt: skip
         parts.append(part.assign(arm=arm, features=arm))
     permutations = pd.concat(parts)
-    summary = tables.shuffled_summary(permutations)
-    auc = summary[summary["metric"] == "auc"].set_index(["features", "scheme", "protocol"])
-    assert (auc["n"] <= 12).all()
-    assert auc.loc[("noise", FOLDS, AS_PUBLISHED), "excess"] > 0.25
-    assert abs(auc.loc[("noise", FOLDS, LEAKAGE_FREE), "excess"]) < 0.2
-    assert auc.loc[("noise", LEAVE_ONE_OUT, AS_PUBLISHED), "n"] == 2
+    drawn = permutations.query("permutation >= 0 and metric == 'auc'").groupby(["arm", "scheme", "protocol"])["value"]
+    assert drawn.mean()["noise", FOLDS, AS_PUBLISHED] > 0.75
+    assert abs(drawn.mean()["noise", FOLDS, LEAKAGE_FREE] - 0.5) < 0.2
+    assert drawn.count()["noise", LEAVE_ONE_OUT, AS_PUBLISHED] == 2
     readings = {AS_PUBLISHED, LEAKAGE_FREE, "best 5, outside", "best 5, inside", "no selection"}
     assert set(permutations.query("scheme == @LEAVE_ONE_OUT")["protocol"]) == readings
     chance = tables.chance_table(found, permutations, {"real": "R"}).set_index("features")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,33 @@ class Contrast(_Strict):
         return self.study.partition(".")[0]
 
 
+class Kept(_Strict):
+    """A number of a kept run on real data, or of a claim's decision, or a printed one.
+
+    Attributes:
+        chapter, table, column, where: the one row of a table; without ``table`` of the measured values.
+        claim: of whose first contrast on simulated patients ``column`` is an attribute (:class:`Decision`).
+        published: the key of a printed entry.
+    """
+
+    chapter: str = ""
+    table: str = ""
+    column: str = "value"
+    where: dict[str, str] = Field(default_factory=dict)
+    claim: str = ""
+    published: str = ""
+    scale: float = 1.0
+    digits: int = 0
+
+
+class Finding(_Strict):
+    """A sentence with numbers of results, in braces by name, and the kind of evidence that it is."""
+
+    kind: Literal["simulated", "analogous", "same"]
+    text: str
+    numbers: dict[str, Kept]
+
+
 class Claim(_Strict):
     """A headline claim of a paper, in our words.
 
@@ -137,6 +165,7 @@ class Claim(_Strict):
         positives: patients of the class that is looked for, where the pairs are areas under ROC curves.
         decided: the contrasts, all of which it asserts.
         settle: what would settle it on real patients.
+        findings: sentences for the front page, the strongest first; the first whose numbers are there is taken.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -147,6 +176,7 @@ class Claim(_Strict):
     positives: int | None = None
     decided: tuple[Contrast, ...] = Field(min_length=1)
     settle: str
+    findings: tuple[Finding, ...] = ()
     paper: str = ""
 
 
@@ -164,6 +194,8 @@ class Decision:
         n, runs: subjects and trainings behind it.
         lead: by how much the first arm is above the trivial rule; None without a rule.
         change: how much the learning curves still change, by arm.
+        by_run: the difference in every run.
+        alone: the interval over subjects that takes the trainings as they are; of means over subjects only.
     """
 
     contrast: int
@@ -177,6 +209,28 @@ class Decision:
     runs: int = 0
     lead: tuple[Number, Number, Number] | None = None
     change: dict[str, Number] | None = None
+    by_run: tuple[Number, ...] = ()
+    alone: tuple[Number, Number] | None = None
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the difference over trainings."""
+        return statistics.stdev(self.by_run) if len(self.by_run) > 1 else math.nan
+
+    @property
+    def seeds(self) -> float:
+        """Trainings an arm, with equal seeds, that find a hundredth with a power of 80 % at a level of 5 %."""
+        return math.nan if math.isnan(self.spread) else max(2, math.ceil(((1.96 + 0.84) * self.spread / 0.01) ** 2))
+
+    @property
+    def widening(self) -> float:
+        """How much wider the interval over trainings and subjects is than that over subjects alone."""
+        return (self.high - self.low) / (self.alone[1] - self.alone[0]) if self.alone else math.nan
+
+    @property
+    def ahead(self) -> float:
+        """By how much the first arm is above the trivial rule."""
+        return self.lead[0] if self.lead else math.nan
 
     @property
     def verdict(self) -> Verdict:
@@ -252,8 +306,26 @@ def _decided(number: int, contrast: Contrast, *, cohort: str, profile: str, seed
     )  # fmt: skip
     return Decision(
         number, "", said.word, said.failed, difference.value, difference.low, difference.high, difference.n, runs,
-        None if lead is None else (lead.value, lead.low, lead.high), change,
+        None if lead is None else (lead.value, lead.low, lead.high), change, *_noise(first, contrast, scores),
     )  # fmt: skip
+
+
+def _noise(
+    first: pd.DataFrame, contrast: Contrast, scores: Any
+) -> tuple[tuple[float, ...], tuple[float, float] | None]:
+    """The difference run by run, and its interval over subjects with the trainings taken as they are."""
+    by_run = [
+        _difference(part, contrast.second, contrast, scores, n_boot=2)[0].value for _, part in first.groupby("run")
+    ]
+    if "value" not in first or contrast.second.arm == MAJORITY:
+        return tuple(by_run), None
+
+    def flat(frame: pd.DataFrame) -> pd.DataFrame:
+        keys = ["subject", "group", "metric"]
+        return frame.groupby(keys, as_index=False)["value"].mean().assign(run=0)
+
+    alone = _difference(flat(first), contrast.second, contrast, lambda side: flat(scores(side)))[0]
+    return tuple(by_run), (alone.low, alone.high)
 
 
 def _change(curve: Curve, *, cohort: str, profile: str, seed: int) -> dict[str, float]:
@@ -265,12 +337,28 @@ def _change(curve: Curve, *, cohort: str, profile: str, seed: int) -> dict[str, 
     return {arm: curve.scale * found.get(arm, math.nan) for arm in curve.arms}
 
 
-@functools.lru_cache(maxsize=64)
+def planned(chapter: str, *, cohort: str = "simulated", profile: str = PROFILE, seed: int = 0) -> dict[str, Study]:
+    """The studies of a chapter by name, made one time a process; nothing of them is computed."""
+    return _plan(chapter, cohort, profile, seed)
+
+
 def _plan(chapter: str, cohort: str, profile: str, seed: int) -> dict[str, Study]:
+    found = _attempt(chapter, cohort, profile, seed)
+    if isinstance(found, RadlibError):
+        raise found
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _attempt(chapter: str, cohort: str, profile: str, seed: int) -> dict[str, Study] | RadlibError:
+    """The plan, or why there is none: planning takes seconds, also where it fails."""
     from radlib.book.plan import plan  # imports the papers
     from radlib.book.registry import chapter as registered
 
-    return plan(registered(chapter), cohort=cohort, profile=profile, seed=seed)
+    try:
+        return plan(registered(chapter), cohort=cohort, profile=profile, seed=seed)
+    except RadlibError as error:
+        return error
 
 
 def _study(name: str, arms: Sequence[str], *, cohort: str, profile: str, seed: int) -> Study:
@@ -313,9 +401,11 @@ def _rows(frame: pd.DataFrame, where: dict[str, str]) -> pd.DataFrame:
     return frame
 
 
-def _difference(first: pd.DataFrame, side: Side, contrast: Contrast, scores: Any) -> tuple[Estimate, int]:
+def _difference(
+    first: pd.DataFrame, side: Side, contrast: Contrast, scores: Any, *, n_boot: int = 2000
+) -> tuple[Estimate, int]:
     """The first arm minus another, with a crossed interval, and the number of runs that both have."""
-    how: dict[str, Any] = {"metrics": [contrast.metric]}
+    how: dict[str, Any] = {"metrics": [contrast.metric], "n_boot": n_boot}
     classes = contrast.metric in WITHIN_CLASSES and "truth" in first
     if side.arm == MAJORITY and classes:  # whatever it answers, its AUC and balanced accuracy are one half
         row = class_estimates(first.assign(arm="first"), **how).iloc[0]
@@ -348,7 +438,7 @@ def kept_file(published: Path | None = None) -> Path:
 
 
 def keep_decisions(published: Path | None = None) -> dict[str, list[Decision]]:
-    """Decide every claim on real patients, and keep what could be decided; what was kept and lacks now stays."""
+    """Decide every claim on real patients from jobs in ``runs/_jobs``; what was kept and lacks there now stays."""
     found = kept_decisions(published)
     for key, claim in claims().items():
         decisions = decide(claim, cohort="real")
@@ -375,15 +465,9 @@ def kept_decisions(published: Path | None = None) -> dict[str, list[Decision]]:
 
 
 def decisions_by_kind(published: Path | None = None) -> dict[str, dict[str, list[Decision]]]:
-    """By claim: ``simulated`` (from the jobs that are there) and ``real`` (computed here, else kept)."""
+    """By claim: ``simulated``, from the jobs that are there, and ``real``, from what is kept."""
     kept = kept_decisions(published)
-    found: dict[str, dict[str, list[Decision]]] = {}
-    for key, claim in claims().items():
-        real = decide(claim, cohort="real")
-        if all(one.missing for one in real) and key in kept:
-            real = kept[key]
-        found[key] = {"simulated": decide(claim), "real": real}
-    return found
+    return {key: {"simulated": decide(claim), "real": kept.get(key, [])} for key, claim in claims().items()}
 
 
 def declared_arms() -> Iterator[tuple[str, str, str]]:

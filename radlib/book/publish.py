@@ -20,6 +20,7 @@ from radlib.book.templates import environment
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, read_json, reading, write_text_if_changed
 from radlib.core.paths import project_root, run_dir, runs_root
+from radlib.data.published import PAPERS
 from radlib.stats.tables import as_text, to_markdown
 
 
@@ -152,30 +153,32 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
     Returns:
         The files, in ``book/generated/``.
     """
+    from radlib.book.answer import cards, costs_of
+    from radlib.book.claims import decisions_by_kind
     from radlib.book.costs import read_costs
     from radlib.book.costs_page import costs_figure, costs_page, figure_png
-    from radlib.book.ledger import claims_page, ledger_frame, ledger_page
+    from radlib.book.ledger import collect, ledger_frame, pages
     from radlib.book.reference import api_pages, command_line_page
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
     costs = read_costs(published / "costs.json")
-    pages = {
-        "claims.md": claims_page(runs_root(), published),
-        "ledger.md": ledger_page(runs_root(), published),
+    entries, found = collect(runs_root(), published), cards(decisions_by_kind(published))
+    made = {
+        **pages(entries, found, costs={paper: costs_of(paper) for paper in PAPERS}),
         "status.md": status_page(cohort=cohort, profile=profile),
         "costs.md": costs_page(costs),
         **api_pages(),
         "command_line.md": command_line_page(commands),
     }
-    for name, text in pages.items():
+    for name, text in made.items():
         write_text_if_changed(folder / name, text)
-    write_text_if_changed(folder / "ledger.csv", ledger_frame(runs_root(), published).to_csv(index=False))
+    write_text_if_changed(folder / "ledger.csv", ledger_frame(entries).to_csv(index=False))
     picture = figure_png(costs_figure(costs))
     if not (folder / "costs.png").is_file() or (folder / "costs.png").read_bytes() != picture:
         with atomic_path(folder / "costs.png") as temporary:
             temporary.write_bytes(picture)
-    return [folder / name for name in (*pages, "ledger.csv", "costs.png")]
+    return [folder / name for name in (*made, "ledger.csv", "costs.png")]
 
 
 def build_book(*, cohort: str, profile: str, commands: Any) -> Path:

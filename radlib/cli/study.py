@@ -164,3 +164,23 @@ def compare(
     typer.echo(f"{len(jobs)} kept jobs computed anew, largest difference {worst:g}")
     if worst > tolerance:
         raise typer.Exit(1)
+
+
+@app.command()
+def claims(
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what was decided on real patients.")] = False,
+) -> None:
+    """Say which word every claim has earned, from jobs that are there; nothing is computed."""
+    from radlib.book.claims import claims as declared
+    from radlib.book.claims import decide, keep_decisions, word_of
+
+    kept = keep_decisions() if keep else {}
+    for key, claim in declared().items():
+        found = kept.get(key, []) if keep else decide(claim, cohort=cohort, profile=profile)
+        word = word_of(found)
+        typer.echo(f"{key}: {word.word if word else 'not computed yet'}{f' ({word.why})' if word and word.why else ''}")
+        for one in found:
+            text = one.missing or f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f}), n {one.n}, runs {one.runs}"
+            typer.echo(f"    {claim.decided[one.contrast].says}: {text}")

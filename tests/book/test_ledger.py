@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from radlib.book.answer import cards
 from radlib.book.claims import claims
-from radlib.book.ledger import VERDICTS, Finding, claims_page, collect, judge, ledger_frame, ledger_page
+from radlib.book.ledger import VERDICTS, Finding, collect, judge, ledger_frame, pages
 from radlib.book.ledger.verdict import declared
 from radlib.book.report import Report
 from radlib.core.errors import RadlibError
@@ -21,6 +22,23 @@ from radlib.data.published import PAPERS, Evidence, evidence, load_paper, publis
 
 ACCURACY = "ge2020.table2.prop_a.accuracy"  # 88.82 %, n = 34
 CHAPTER = "multistream_idh"  # measures it in its study `classifier`, as a fraction
+
+
+COSTS = {paper: {"jobs": 0, "wanted": 3, "hours": 0.0, "longest": 0.0, "devices": ""} for paper in PAPERS}
+
+
+def page_of(name: str, *folders: Path) -> str:
+    """A page made from these runs and kept results, with no claim decided."""
+    undecided = {key: {"simulated": [], "real": []} for key in claims()}
+    return pages(collect(*folders), cards(undecided), costs=COSTS)[f"{name}.md"]
+
+
+def ledger_page(*folders: Path) -> str:
+    return page_of("ledger", *folders)
+
+
+def claims_page(*folders: Path) -> str:
+    return page_of("claims", *folders)
 
 
 def measured(value: float = 88.0, **changes: Any) -> Finding:
@@ -219,7 +237,7 @@ def test_a_broken_results_file_is_named(tmp_path: Path, content: str, problem: s
 
 
 def test_frame_holds_every_entry_and_every_result(folders: tuple[Path, Path]) -> None:
-    frame = ledger_frame(*folders)
+    frame = ledger_frame(collect(*folders))
     assert set(frame["key"]) == set(published_values())
     # Three of the four results stand beside five entries: the accuracy of Prop-A is printed so often.
     assert len(frame) == len(published_values()) + 3 + 4 * 2

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 
-from radlib.book.ledger.collect import collect
 from radlib.book.ledger.verdict import Entry
 
 OF_ENTRY = ("key", "paper", "kind", "table", "row", "column", "where", "caption", "printed")
 OF_RESULT = ("place", "source", "profile", "protocol", "value", "low", "high", "n", "note", "chapter", "kept")
 
 
-def ledger_frame(runs: Path, published: Path) -> pd.DataFrame:
+def ledger_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """The whole ledger: one row a published entry and result, and one for every entry without a result.
 
     Args:
-        runs: the folder of runs.
-        published: the folder of kept results.
+        entries: of :func:`radlib.book.ledger.collect.collect`.
 
     Returns:
         Columns :data:`OF_ENTRY`, ``published, published_spread, published_n, unit, verdict, reason, contradiction,
         remark``, then :data:`OF_RESULT` with ``value`` named ``measured``; these are empty where there is no result.
     """
-    rows = [row for entry in collect(runs, published) for row in _rows(entry)]
+    rows = [row for entry in entries for row in _rows(entry)]
     frame = pd.DataFrame(rows).rename(columns={"value": "measured"})
     return frame.astype({"published_n": "Int64", "n": "Int64"})
 

@@ -1,24 +1,25 @@
-"""The ledger and the summary of claims as pages of the book.
+"""The ledger, the claims, the front page's answer and the reports: everything that says what was found.
 
-The tables are raw HTML, made by the templates ``ledger.md.j2`` and ``claims.md.j2``: they are long, they are filtered
-in the reader's browser by ``_static/ledger.js``, and they stay plain tables where there is no script.
+Tables are raw HTML, made by the templates ``*.md.j2``: they are long, they are filtered and sorted in the reader's
+browser by ``_static/ledger.js``, and they stay plain tables where there is no script.
 """
 
 from __future__ import annotations
 
+import fnmatch
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from radlib.book.claims import claims
-from radlib.book.ledger.collect import collect
+from radlib.book.answer import KINDS as KINDS_OF
+from radlib.book.answer import SYMBOLS, Card, findings, interval_plot, lessons, scale_of, sentence
 from radlib.book.ledger.verdict import AS_PUBLISHED, COMPARABLE, CONTROL, LEAKAGE_FREE, VERDICTS, Entry, Finding
 from radlib.book.ledger.verdict import deciding as decides
 from radlib.book.ledger.words import as_measured, as_printed, entry_name
 from radlib.book.templates import environment
 from radlib.core.paths import project_root
-from radlib.data.published import load_all
+from radlib.data.published import load_all, published_values
+from radlib.study.gates import GATES
 
 PLACES = ("simulated", "real", "full size")
 OFTEN, LONG = 3, 24
@@ -32,38 +33,55 @@ KINDS = {
 }
 
 
-def ledger_page(runs: Path, published: Path) -> str:
-    """The page ``generated/ledger.md`` as MyST; ``generated/ledger.csv`` is expected beside it.
+def pages(entries: Sequence[Entry], found: Sequence[Card], *, costs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The pages and parts of pages that say what was found, by their name in ``book/generated/``. MyST.
 
     Args:
-        runs: the folder of runs.
-        published: the folder of kept results.
+        entries: the ledger (:func:`radlib.book.ledger.collect.collect`).
+        found: the claims (:func:`radlib.book.answer.cards`).
+        costs: by paper, what its jobs cost (:func:`radlib.book.answer.costs_of`).
     """
-    return _page("ledger.md.j2", collect(runs, published))
-
-
-def claims_page(runs: Path, published: Path) -> str:
-    """The headline claims of every paper beside what was found, how many of its entries have which verdict, and where
-    it disagrees with itself. MyST."""
-    return _page("claims.md.j2", collect(runs, published))
-
-
-def _page(template: str, entries: Sequence[Entry]) -> str:
     tables: dict[str, dict[str, list[Entry]]] = {}
+    bearing: dict[str, list[Card]] = {}
     for entry in entries:
         tables.setdefault(entry.published.paper, {}).setdefault(_title(entry), []).append(entry)
+    for card in found:
+        for key in card.claim.keys:
+            bearing.setdefault(f"{card.claim.paper}.{key}", []).append(card)
+    papers = load_all()
+    said = sorted((sentence(paper, found) for paper in papers), key=lambda one: -one[0])
     made_by = environment(
         as_measured=as_measured, as_printed=as_printed, entry_name=entry_name, has_chapter=_has_chapter, short=_short,
-        counted=_counted, deciding=_deciding, about=_about,
+        counted=_counted, deciding=_deciding, about=_about, interval_plot=interval_plot, scale_of=scale_of,
     )  # fmt: skip
     values: dict[str, Any] = {
-        "total": len(entries), "papers": list(load_all().values()), "tables": tables, "places": PLACES, "kinds": KINDS,
+        "total": len(entries), "papers": list(papers.values()), "tables": tables, "places": PLACES, "kinds": KINDS_OF,
         "verdicts": VERDICTS, "comparable": COMPARABLE, "by_key": {entry.published.key: entry for entry in entries},
-        "claims": {paper: [claim for claim in claims().values() if claim.paper == paper] for paper in load_all()},
+        "cards": found, "bearing": bearing, "symbols": SYMBOLS, "gates": GATES, "entry_kinds": KINDS,
+        "findings": {card.key: findings(card.claim, found) for card in found},
+        "lessons": lessons(found), "sentences": [(text, card) for _, text, card in said],
         "notes": {paper: _notes([entry for part in parts.values() for entry in part])
                   for paper, parts in tables.items()},
     }  # fmt: skip
-    return made_by.get_template(template).render(values)
+    made = {
+        f"{name}.md": made_by.get_template(f"{name}.md.j2").render(values)
+        for name in ("ledger", "claims", "glance", "sentences", "lessons")
+    }
+    for key, paper in papers.items():
+        remarks = [remark for remark in paper.remarks if remark.contradiction]
+        own = values | dict(costs[key]) | {
+            "cards": [card for card in found if card.claim.paper == key], "contradictions": remarks,
+            "places": [_place(key, remark.keys) for remark in remarks],
+        }  # fmt: skip
+        for part in ("results", "difficult", "cost"):
+            made[f"reports/{key}-{part}.md"] = made_by.get_template(f"report-{part}.md.j2").render(own)
+    return made
+
+
+def _place(paper: str, patterns: Sequence[str]) -> str:
+    """Where the entries of a remark stand in the paper."""
+    keys = [key for pattern in patterns for key in fnmatch.filter(published_values(paper), f"{paper}.{pattern}")]
+    return ", ".join(dict.fromkeys(published_values(paper)[key].where for key in keys))
 
 
 def _title(entry: Entry) -> str:

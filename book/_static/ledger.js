@@ -3,6 +3,7 @@
   "use strict";
 
   function start() {
+    sortable();
     const form = document.querySelector("form.ledger-filter");
     if (!form) return;
     const tables = Array.from(document.querySelectorAll("details.ledger-table"), (element) => ({
@@ -84,6 +85,26 @@
       element: row,
       text: title + " " + row.textContent.toLowerCase(),
     }));
+  }
+
+  /* A click on the head of a column sorts its table; numbers count as numbers, and a second click turns the order. */
+  function sortable() {
+    for (const head of document.querySelectorAll("table.sortable thead th, details.ledger-table table.ledger thead th")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const body = head.closest("table").tBodies[0];
+        const key = (row) => (row.cells[head.cellIndex] || row.cells[0]).textContent.trim();
+        const order = (a, b) => key(a).localeCompare(key(b), undefined, { numeric: true });
+        body.append(...Array.from(body.rows).sort((a, b) => (down ? order(b, a) : order(a, b))));
+      });
+    }
   }
 
   /* A link to an entry opens the table that holds it. */

@@ -16,12 +16,12 @@ import yaml
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from radlib.book.claims import Claim, Contrast, Decision, Finding, Kept, claims, planned, word_of
+from radlib.book.claims import Claim, Contrast, Decision, Finding, Kept, claims, likeness_of, planned, word_of
 from radlib.book.kept import KeptRun, kept_run
 from radlib.book.registry import chapters
 from radlib.core.errors import RadlibError
 from radlib.core.paths import manifests_dir
-from radlib.data.published import Likeness, PublishedValue, load_paper, published
+from radlib.data.published import Likeness, PublishedValue, published
 from radlib.study.gates import GATES
 from radlib.study.jobs import Job
 from radlib.study.store import find
@@ -37,11 +37,6 @@ SYMBOLS = {
     "contradicts itself": "✗", "no number printed": "·",
 }  # fmt: skip
 """Every word that a mark may carry, with its sign."""
-
-UNKNOWN = Likeness(
-    patients="analogous", features="analogous", protocol="analogous",
-    because="The manifest of the paper does not say how this chapter's real data relate to the paper's.",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +143,9 @@ def _printed(claim: Claim) -> Iterable[Line]:
         scale = 0.01 if a.unit == "%" else 1.0
         value, half = scale * (a.value - b.value), 1.96 * math.hypot(_error(a, claim), _error(b, claim))
         unit = a.unit if a.unit not in ("%", "fraction") else ""
-        yield Line(f"{a.row or a.key} − {b.row or b.key}", value, value - half, value + half, 1, unit, a.n or 0)
+        yield Line(
+            f"{a.row or a.key} − {b.row or b.key}, {a.column}", value, value - half, value + half, 1, unit, a.n or 0
+        )
 
 
 def _error(entry: PublishedValue, claim: Claim) -> float:
@@ -169,8 +166,7 @@ def _mark(claim: Claim, source: str, decisions: Sequence[Decision]) -> Mark:
     likeness = None
     kind = source
     if source == "real":
-        found = load_paper(claim.paper).real
-        likeness = found.get(claim.decided[0].chapter, UNKNOWN)
+        likeness = likeness_of(claim.paper, claim.decided[0].chapter)
         kind = "same" if likeness.same else "analogous"
     lines = tuple(_line(claim.decided[one.contrast], one) for one in decisions if not one.missing)
     said = word_of(decisions)

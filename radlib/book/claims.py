@@ -22,7 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from radlib.core.errors import RadlibError, first_problem
 from radlib.core.files import write_json
 from radlib.core.paths import manifests_dir, project_root
-from radlib.data.published import load_all, published_values
+from radlib.data.published import Likeness, load_all, load_paper, published_values
 from radlib.stats.intervals import Estimate
 from radlib.study.estimates import AVERAGE, WITHIN_CLASSES, class_contrasts, class_estimates, contrasts
 from radlib.study.gates import Verdict, Word, joint, last_quarter_change, verdict
@@ -266,6 +266,17 @@ def claims() -> dict[str, Claim]:
                 raise RadlibError(f"two claims are named {one.name!r}", file=file, remedy="rename one")
             found[f"{paper.key}.{one.name}"] = one
     return found
+
+
+UNKNOWN = Likeness(
+    patients="analogous", features="analogous", protocol="analogous",
+    because="The manifest of the paper does not say how this chapter's real data relate to the paper's.",
+)  # fmt: skip
+
+
+def likeness_of(paper: str, chapter: str) -> Likeness:
+    """How far a chapter's run on real data is like the paper's study, by the paper's manifest."""
+    return load_paper(paper).real.get(chapter, UNKNOWN)
 
 
 def decide(claim: Claim, *, cohort: str = "simulated", profile: str = PROFILE, seed: int = 0) -> list[Decision]:

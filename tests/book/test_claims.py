@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pandas as pd
 import pytest
 
 from radlib.book import claims as module
+from radlib.book.answer import cards
 from radlib.book.claims import Claim, Contrast, Decision, claims, decide, declared_arms, keep_decisions, word_of
+from radlib.book.ledger import collect, pages
 from radlib.core.errors import RadlibError
+from radlib.data.published import PAPERS
 from radlib.study.jobs import job
 from radlib.study.store import Work
 from radlib.study.studies import Study
@@ -214,3 +218,21 @@ def test_missing_decisions_survive_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert "no study" in second.missing
     assert second.value != second.value
     assert word_of([first, second]) is None
+
+
+def test_scores_that_cross_zero_change_the_word_on_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the scores of jobs to the pages: the new network's Dice falls to the old one's."""
+    key, anchor = "zhang2021.fusion", "claim-zhang2021-fusion"
+    costs = {paper: {"jobs": 0, "wanted": 0, "hours": 0, "longest": 0, "devices": ""} for paper in PAPERS}
+    for new, word in ((0.8, "as claimed"), (0.7, "open")):
+        planned(monkeypatch, **networks(new=new))
+        (decision,) = decide(claim())
+        nothing: dict[str, list[Decision]] = {"simulated": [], "real": []}
+        found = cards({one: nothing | ({"simulated": [decision]} if one == key else {}) for one in claims()})
+        made = pages(collect(Path("none"), Path("none")), found, costs=costs)
+        marks = {"glance": f'#{anchor}"', "claims": f"({anchor})=", "reports/zhang2021-results": f"#{anchor}"}
+        for page, mark in marks.items():
+            rest = made[f"{page}.md"].partition(mark)[2]
+            assert re.findall(r'data-word="([^"]+)"', rest)[1] == word, page  # in print, then simulated
+        assert f"simulated {word};" in made["ledger.md"]
+        assert f": {word}" in next(line for line in made["sentences.md"].splitlines() if "Zhang 2021" in line)

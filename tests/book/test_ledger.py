@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import json
 import re
 from html.parser import HTMLParser
@@ -13,13 +14,14 @@ import pandas as pd
 import pytest
 
 from radlib.book.answer import cards
-from radlib.book.claims import claims
+from radlib.book.claims import UNKNOWN, Decision, claims
 from radlib.book.ledger import VERDICTS, Finding, collect, judge, ledger_frame, pages
 from radlib.book.ledger.verdict import declared
 from radlib.book.report import Report
 from radlib.core.errors import RadlibError
-from radlib.data.published import PAPERS, Evidence, evidence, load_paper, published, published_values
+from radlib.data.published import PAPERS, Evidence, Likeness, evidence, load_paper, published, published_values
 
+collecting = importlib.import_module("radlib.book.ledger.collect")  # the package has a function of that name
 ACCURACY = "ge2020.table2.prop_a.accuracy"  # 88.82 %, n = 34
 CHAPTER = "multistream_idh"  # measures it in its study `classifier`, as a fraction
 
@@ -27,9 +29,18 @@ CHAPTER = "multistream_idh"  # measures it in its study `classifier`, as a fract
 COSTS = {paper: {"jobs": 0, "wanted": 3, "hours": 0.0, "longest": 0.0, "devices": ""} for paper in PAPERS}
 
 
+SAME = Likeness(patients="same", features="same", protocol="same", because="the same hospital")
+
+
+@pytest.fixture(autouse=True)
+def _alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real data are of the paper's kind, whatever the manifests say."""
+    monkeypatch.setattr(collecting, "likeness_of", lambda *_: SAME)
+
+
 def page_of(name: str, *folders: Path) -> str:
     """A page made from these runs and kept results, with no claim decided."""
-    undecided = {key: {"simulated": [], "real": []} for key in claims()}
+    undecided: dict[str, dict[str, list[Decision]]] = {key: {"simulated": [], "real": []} for key in claims()}
     return pages(collect(*folders), cards(undecided), costs=COSTS)[f"{name}.md"]
 
 
@@ -45,6 +56,7 @@ def measured(value: float = 88.0, **changes: Any) -> Finding:
     fields: dict[str, Any] = {
         "key": ACCURACY, "value": value, "low": value - 2, "high": value + 2, "n": 167, "unit": "",
         "protocol": "leakage-free", "note": "", "source": "real", "profile": "default", "chapter": "idh_tables",
+        "likeness": SAME,
     }  # fmt: skip
     return Finding(**fields | changes)
 
@@ -52,6 +64,8 @@ def measured(value: float = 88.0, **changes: Any) -> Finding:
 @pytest.mark.parametrize(
     ("results", "verdict", "reason"),
     [
+        ([measured(likeness=SAME.model_copy(update={"patients": "analogous"}))], "analogous", "the same hospital"),
+        ([measured(60), measured(likeness=UNKNOWN, n=500)], "not reproduced", "below"),  # the same kind decides
         ([], "not yet", "has not run"),
         ([measured(88)], "reproduced", ""),
         ([measured(86.82)], "reproduced", ""),  # the interval just reaches the published value
@@ -106,15 +120,18 @@ def test_every_verdict_is_explained_and_reached() -> None:
     figure, accuracy = published("islam2020.figure9"), published(ACCURACY)
     measurements = [
         [], [measured()], [measured(60)], [measured(60), measured(protocol="as published")],
-        [measured(source="simulated")],
+        [measured(source="simulated")], [measured(likeness=UNKNOWN)],
     ]  # fmt: skip
     kinds = [{"setting": "Adam"}, {"in_print": "a sum"}, {"quoted": "another"}, {"not_measured": "a diagram"}]
     reached = {judge(figure, [measured()])[0], *(judge(accuracy, results)[0] for results in measurements)}
     for kind in kinds:
-        found = declared(Evidence(keys=("x",), **kind))
+        found = declared(Evidence.model_validate({"keys": "x"} | kind))
         assert found is not None
         assert found[1] == next(iter(kind.values()))
         reached.add(found[0])
+    wrong = declared(Evidence(keys=("x",), in_print="a sum"), contradiction=True)
+    assert wrong is not None
+    reached.add(wrong[0])
     assert reached | {"drawn"} == set(VERDICTS)
     assert declared(evidence()[ACCURACY]) is None
 
@@ -162,7 +179,14 @@ def at(runs: Path, kept: Path, key: str = ACCURACY) -> Any:
 def test_all_entries_are_there_without_any_result(tmp_path: Path) -> None:
     entries = collect(tmp_path / "runs", tmp_path / "published")
     assert [entry.published.key for entry in entries] == list(published_values())
-    assert {entry.verdict for entry in entries} == {"not yet", "setting", "quoted", "in print", "not measured"}
+    assert {entry.verdict for entry in entries} == {
+        "not yet",
+        "setting",
+        "quoted",
+        "consistent in print",
+        "contradicts itself",
+        "not measured",
+    }
     assert all(entry.reason for entry in entries)
     assert at(tmp_path, tmp_path).reason == "multistream_idh, idh_tables has not run"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from radlib.book.claims import likeness_of
 from radlib.book.ledger.verdict import Entry, Finding, Verdict, declared, judge
 from radlib.book.results import Results, read_results
 from radlib.data.published import Evidence, evidence, published_values
@@ -35,7 +36,9 @@ def collect(runs: Path, published: Path) -> list[Entry]:
         said = evidence()[key]
         results = tuple(result for run in found for result in results_of(key, said, run))
         drawn = tuple(dict.fromkeys(one for run in found for one in _drawn(said, run.results)))
-        verdict, reason = declared(said) or _judge_measured(key, said, results, drawn, found)
+        verdict, reason = declared(said, contradiction=value.contradiction) or _judge_measured(
+            key, said, results, drawn, found
+        )
         entries.append(Entry(value, said, results, drawn, verdict, reason))
     return entries
 
@@ -78,6 +81,7 @@ def results_of(key: str, said: Evidence, run: Run) -> Iterator[Finding]:
                     key, factor * row.value, low, high, row.n, row.unit, row.protocol,
                     "; ".join(dict.fromkeys(note for note in (measure.note, row.note) if note)),
                     results.source, results.profile, results.chapter, run.kept,
+                    likeness_of(key.partition(".")[0], results.chapter),
                 )  # fmt: skip
 
 

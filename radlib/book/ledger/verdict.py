@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from radlib.book.claims import UNKNOWN
 from radlib.book.results import Source
-from radlib.data.published import Evidence, PublishedValue
+from radlib.data.published import Evidence, Likeness, PublishedValue
 
 Verdict = Literal[
-    "reproduced", "only as published", "not reproduced", "shown", "simulated only", "drawn", "in print", "not yet",
-    "not measured", "quoted", "setting",
+    "reproduced", "only as published", "not reproduced", "shown", "analogous", "simulated only", "drawn",
+    "consistent in print", "contradicts itself", "not yet", "not measured", "quoted", "setting",
 ]  # fmt: skip
 
 VERDICTS: dict[Verdict, str] = {
@@ -31,11 +32,16 @@ VERDICTS: dict[Verdict, str] = {
         "The entry is a figure or a statement in words, and a result on comparable data stands beside it: the reader "
         "judges."
     ),
+    "analogous": (
+        "There are results on real patients, but patients, features or protocol are only like the paper's; the reason "
+        "stands there. They decide nothing about the printed value."
+    ),
     "simulated only": (
         "There are results on the simulated cohort only, beside controls. They never decide a claim on real patients."
     ),
     "drawn": "A figure that a chapter draws again; no number stands for it.",
-    "in print": "It follows from other printed numbers and was recomputed from them; a remark says where it differs.",
+    "consistent in print": "It follows from other printed numbers, and agrees with them. No patient was looked at.",
+    "contradicts itself": "It follows from other printed numbers, and differs from them; a remark says how.",
     "not yet": "A study is to measure or to draw it, and no comparable result is there; the reason is given.",
     "not measured": "Nothing here measures or draws it; the reason is given.",
     "quoted": "A result of another paper, quoted there for comparison.",
@@ -44,10 +50,11 @@ VERDICTS: dict[Verdict, str] = {
 """Every verdict and the rule behind it, in the words of the page."""
 
 COMPARABLE = (
-    "A result is comparable if it was measured on real data of the paper's kind (not on a reader's own cohort), in the "
-    "default or paper profile, and on at least half as many subjects (or slices, where the paper counts slices) as the "
-    "paper states for the entry. Of several comparable results the full-size one decides, then the one with the most "
-    "subjects. Controls never decide. A published value stands for every number that would be printed like it."
+    "A result is comparable if it was measured on real data whose patients, features and protocol are of the paper's "
+    "kind (not on a reader's own cohort), in the default or paper profile, and on at least half as many subjects (or "
+    "slices, where the paper counts slices) as the paper states for the entry. Of several comparable results the "
+    "full-size one decides, then the one with the most subjects. Controls never decide. A published value stands for "
+    "every number that would be printed like it."
 )
 
 LEAKAGE_FREE, AS_PUBLISHED, CONTROL = "leakage-free", "as published", "control"
@@ -61,6 +68,7 @@ class Finding:
     Attributes:
         key: the published entry it stands beside; ``value``, ``low`` and ``high`` have its unit.
         source: ``simulated``, ``real`` or ``user``.
+        likeness: of real data: how far it is like the paper's study.
         kept: whether it comes from the kept results rather than from a run in this checkout.
     """
 
@@ -76,6 +84,7 @@ class Finding:
     profile: str
     chapter: str
     kept: bool = False
+    likeness: Likeness = UNKNOWN
 
     @property
     def place(self) -> Literal["simulated", "real", "full size", "own cohort"]:
@@ -106,15 +115,20 @@ class Entry:
     reason: str
 
 
-def declared(evidence: Evidence) -> tuple[Verdict, str] | None:
-    """The verdict and its reason on an entry that no study measures or draws; None where one is to."""
+def declared(evidence: Evidence, *, contradiction: bool = False) -> tuple[Verdict, str] | None:
+    """The verdict and its reason on an entry that no study measures or draws; None where one is to.
+
+    Args:
+        evidence: what the manifest says of it.
+        contradiction: whether the paper disagrees with itself there.
+    """
     if evidence.setting is not None:
         text = evidence.setting
         if not isinstance(text, str):
             text = f"parameter {text.parameter} of {text.chapter}, profile {text.profile}"
         return "setting", text
     if evidence.in_print:
-        return "in print", evidence.in_print
+        return "contradicts itself" if contradiction else "consistent in print", evidence.in_print
     if evidence.quoted:
         return "quoted", evidence.quoted
     return ("not measured", evidence.not_measured) if evidence.not_measured else None
@@ -138,6 +152,9 @@ def judge(published: PublishedValue, results: Sequence[Finding], *, missing: str
     comparable = [result for result, hindrance in hindrances.items() if not hindrance]
     if not comparable:
         return "not yet", next(iter(hindrances.values()))
+    if not any(result.likeness.same for result in comparable):
+        return "analogous", comparable[0].likeness.because
+    comparable = [result for result in comparable if result.likeness.same]
     fair = deciding([result for result in comparable if result.fair])
     literal = deciding([result for result in comparable if result.protocol == AS_PUBLISHED])
     nearest = fair or literal

@@ -1,0 +1,35 @@
+"""Checklists: every item has a score and a place for every document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from radlib.book.checklists import DOCUMENTS, SCORES, Checklist, checklists
+from radlib.core.errors import RadlibError
+
+ITEM = {"part": "a", "item": "b"} | dict.fromkeys(DOCUMENTS, "yes; here")
+
+
+def test_every_item_is_scored_with_its_place() -> None:
+    (metrics,) = checklists()
+    assert (metrics.name, len(metrics.items)) == ("METRICS", 30)
+    for item in metrics.items:
+        assert set(item.scores) == set(DOCUMENTS)
+        assert all(one.score in SCORES and one.place for one in item.scores.values())
+
+
+def test_the_share_leaves_out_what_does_not_apply() -> None:
+    items = [ITEM, ITEM | {"book": "n/a; x"}, ITEM | {"book": "partly; x"}, ITEM | {"book": "no; x"}]
+    found = Checklist.model_validate({"name": "x", "about": "y", "items": items})
+    assert found.share("book") == (0.5, 3)
+    assert found.share("ge2020") == (1.0, 4)
+
+
+@pytest.mark.parametrize("wrong", ["maybe; here", "yes", "yes; "])
+def test_a_score_without_a_place_is_refused(tmp_path: Path, wrong: str) -> None:
+    lines = "".join(f"    {name}: {wrong if name == 'book' else 'no; here'}\n" for name in DOCUMENTS)
+    (tmp_path / "x.yml").write_text(f"name: x\nabout: y\nitems:\n  - part: a\n    item: b\n{lines}", encoding="utf-8")
+    with pytest.raises(RadlibError, match="book"):
+        checklists(tmp_path)

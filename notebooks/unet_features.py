@@ -37,12 +37,11 @@ test_share: float = 0.1  # of patients, in the published division
 n_folds: int = 3  # patient-level folds for the features
 slices_per_patient: int = 12  # those with most tumour; 0 takes all
 block: str = "encoder5"  # where features are taken
-extra_blocks: list[str] = ["decoder3"]  # further ones; the paper's memory did not hold them
+extra_blocks: list[str] = ["decoder3"]  # the paper's memory did not hold it
 
 # %% tags=["hide-input"]
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
@@ -52,6 +51,7 @@ from radlib.papers.mehra2022.losses import soft_dice_loss
 from radlib.papers.mehra2022.networks import FeatureUNet, adapt_input
 from radlib.papers.mehra2022.study import adapted, open_flair
 from radlib.papers.mehra2022.unet import augment, slice_table
+from radlib.plots.architecture import architecture_figure, block_table, blocks_of
 from radlib.study.estimates import contrasts, estimates, standard_table
 
 report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed)
@@ -209,29 +209,34 @@ images, labels = store.take_slices(index)
 masks = (labels[:, None] > 0).float()
 torch.manual_seed(seed)
 network = FeatureUNet(1, widths=widths)
-with FlopCounterMode(display=False) as counter:
-    logits = network(images)
+logits = network(images)
 loss = soft_dice_loss(logits, masks)
 loss.backward()
 norm = sum(p.grad.square().sum() for p in network.parameters()).sqrt()
-shapes = {name: list(maps.shape[1:]) for name, maps in network.maps(images).items()}
 
 # %% tags=["remove-input"]
-millions = counter.get_total_flops() / 2 / len(images) / 1e6
 report.sentence(
     f"Images {list(images.shape)}, masks {list(masks.shape)}, logits "
     f"{list(logits.shape)}; loss {loss.item():.3f}, norm of its gradient "
     f"{norm.item():.2f}. The network has {sum(p.numel() for p in network.parameters()):,} "
-    f"parameters and takes {millions:.0f} million multiplications a slice."
+    f"parameters."
+)
+
+# %% tags=["hide-input"]
+blocks = blocks_of(network, tuple(images.shape[1:]))
+report.figure(
+    "network",
+    architecture_figure(blocks),
+    caption="The network, drawn from the module (the counterpart of Figure 1); features "
+    f"are those behind `{block}`, at the bottom. Skip connections are dashed.",
+    alt="Boxes from left to right, down to the lowest resolution and up again.",
 )
 report.table(
-    "shapes",
-    pd.DataFrame(
-        [(name, " x ".join(map(str, shape))) for name, shape in shapes.items()],
-        columns=["behind", "maps of a slice"],
-    ),
+    "blocks",
+    block_table(blocks),
     index=False,
-    caption=f"What each block gives; the features are those of `{block}`.",
+    digits={"parameters": 0, "Mmult": 1},
+    caption="The same as a table, with parameters and millions of multiplications.",
 )
 
 # %% [markdown]

@@ -13,14 +13,10 @@
 # %% [markdown]
 # # Side by side
 #
-# **The question.** The papers compare themselves with others, each on its own patients and in its own way
-# ({cite:t}`islam2020radiogenomic`, {cite:t}`zhang2021crossmodality`, {cite:t}`ge2020pairwise`, {cite:t}`li2017dlr`).
-# Which method does best *on the same patients*, and by more than chance?
-#
-# **What this chapter does.** It trains nothing. It takes what the chapters before measured on single patients and puts
-# methods for one task side by side: means over all patients of a method, and paired differences over the patients that
-# two methods share. A difference whose interval holds zero is no difference. Methods were tuned for their papers'
-# sizes and run here at the size of the profile, so that an order found here is one of these sizes.
+# **The question.** The papers compare themselves with others, each on its own patients and
+# in its own way ({cite:t}`islam2020radiogenomic`, {cite:t}`zhang2021crossmodality`,
+# {cite:t}`ge2020pairwise`, {cite:t}`li2017dlr`). Which method does best *on the same
+# patients*, and by more than chance?
 
 # %% tags=["parameters"]
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
@@ -32,6 +28,7 @@ n_boot: int = 2000  # resamples of the patient bootstrap
 import pandas as pd
 
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.papers.across import side_by_side as sides
 from radlib.papers.across.study import clean_rows
 from radlib.papers.ge2020.tables import direction_title
@@ -47,20 +44,13 @@ options = {"n_boot": n_boot, "seed": seed}
 REGIONS = {"et": "ET", "wt": "WT", "tc": "TC"}
 
 # %% [markdown]
-# ## Choices
+# ## The studies
 #
-# | choice | here |
-# |---|---|
-# | who takes part | chapters that measure single patients of one role with one metric |
-# | which patients | for a comparison: those that every chapter has kept out of training |
-# | several runs of one method | Dice: a patient's mean over the runs; IDH: run by run, then averaged |
-# | reference | segmentation: the network with the largest mean; IDH: the collection rule |
-#
-# ## Segmentation
-#
-# Islam 2020's networks work on axial slices and average the networks of several folds; Zhang 2021's work on cubes. Both
-# have kept patients of the role `brats2017` out of training; only those that both have kept out are compared. The rule
-# with two thresholds needs no network.
+# This chapter trains nothing. It takes what the chapters before measured on single patients
+# and puts methods for one task side by side: means over all patients of a method, and
+# paired differences over the patients that two methods share. A difference whose interval
+# holds zero is no difference. Methods were tuned for their papers' sizes and run here at
+# the size of the profile, so that an order found here is one of these sizes.
 
 # %% tags=["hide-input"]
 names = {"octave_segmentation": "networks", "feature_fusion": "networks"}
@@ -76,17 +66,63 @@ if shared:
     dice_of = everything["subject"].isin(shared) & (everything["metric"] == "dice")
     both = sides.once(everything[dice_of])
     dice = estimates(both, groups=list(REGIONS), **options)
-    report.table(
-        "segmenters",
-        standard_table(dice, titles={}, digits=2).rename(columns={"": "model"}),
-        index=False,
-        caption=f"Dice on the {len(shared)} patients that no network has seen: mean and 95 % interval.",
+    best = dice.groupby("arm", sort=False)["value"].mean().idxmax()
+    gaps = sides.against(both, best, metric="dice", groups=list(REGIONS), **options)
+
+# %% tags=["hide-input"]
+names = {"idh_tables": "protocols", "multistream_idh": "classifier"}
+predicting = sides.studies_of(names, **here)
+parts = []
+if tables := predicting.get("idh_tables"):
+    rows = clean_rows(tables.result("repeated folds").scores)
+    parts.append(rows.rename(columns={"model": "arm"}))
+if streams := predicting.get("multistream_idh"):
+    controls = ["prop_a_permuted"]  # other labels than the patients'
+    rows = streams.scores.query("arm not in @controls")
+    parts.append(rows.assign(arm=rows["arm"].map(streams.titles)))
+mutual = sides.matched_runs(parts) if len(parts) > 1 else pd.DataFrame()
+people = sorted(set(mutual["subject"])) if len(mutual) else []
+if people:
+    measured = class_estimates(mutual, metrics=["auc", "accuracy"], **options).dropna(subset="value")
+rule = "collection rule"
+
+# %% [markdown]
+# **The answer.**
+
+# %% tags=["remove-input"]
+if shared:
+    thresholds = f"{ZHANG['rule']} (Zhang)"
+    to_rule = sides.against(both, thresholds, metric="dice", groups=list(REGIONS), **options)
+    for reference, found in {best: gaps, thresholds: to_rule}.items():
+        worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
+        report.sentence(
+            f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
+            f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
+        )
+    report.sentence(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
+else:
+    report.sentence("No two chapters have segmented the same patients of this cohort.")
+
+# %% tags=["remove-input"]
+if people:
+    areas = measured.query("metric == 'auc'").set_index("arm")[["value", "low", "high"]]
+    named = [arm for arm in dict.fromkeys([*areas["value"].nlargest(1).index, rule]) if arm in areas.index]
+    report.sentence(
+        "- AUC for IDH, the largest and that of the rule without images: "
+        + "; ".join(f"*{arm}* {format_interval(*areas.loc[arm])}" for arm in named)
+        + "."
     )
+
+# %% [markdown]
+# ## Segmentation
+#
+# Islam 2020's networks work on axial slices and average the networks of several folds;
+# Zhang 2021's work on cubes. Both have kept patients of the role `brats2017` out of
+# training; only those that both have kept out are compared. The rule with two thresholds
+# needs no network.
 
 # %% tags=["hide-input"]
 if shared:
-    best = dice.groupby("arm", sort=False)["value"].mean().idxmax()
-    gaps = sides.against(both, best, metric="dice", groups=list(REGIONS), **options)
     report.figure(
         "segmenters",
         dot_plot(
@@ -98,7 +134,16 @@ if shared:
         ),
         caption=f"Dice of every other network minus that of {best}, the one with the largest mean, on the same "
         "patients, with 95 % intervals.",
-        alt="Three panels of dots with intervals, most of them left of zero.",
+        alt="Three panels of dots with intervals and a line at zero.",
+    )
+
+# %% tags=["hide-input"]
+if shared:
+    report.table(
+        "segmenters",
+        standard_table(dice, titles={}, digits=2).rename(columns={"": "model"}),
+        index=False,
+        caption=f"Dice on the {len(shared)} patients that no network has seen: mean and 95 % interval.",
     )
 
 # %% [markdown]
@@ -137,32 +182,22 @@ for chapter, found in made.items():
 # %% [markdown]
 # ## IDH
 #
-# Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the networks of Ge 2020 in
-# their partitions. The networks of two runs score in different units, so an AUC is taken within a run, on its test
-# patients, beside the same patients in one repetition of the folds; then averaged. Leakage-free throughout.
+# Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the
+# networks of Ge 2020 in their partitions. The networks of two runs score in different
+# units, so an AUC is taken within a run, on its test patients, beside the same patients in
+# one repetition of the folds; then averaged. Leakage-free throughout.
+
+# %%
+show_code(sides.matched_runs)
 
 # %% tags=["hide-input"]
-names = {"idh_tables": "protocols", "multistream_idh": "classifier"}
-predicting = sides.studies_of(names, **here)
-parts = []
-if tables := predicting.get("idh_tables"):
-    rows = clean_rows(tables.result("repeated folds").scores)
-    parts.append(rows.rename(columns={"model": "arm"}))
-if streams := predicting.get("multistream_idh"):
-    controls = ["prop_a_permuted"]  # other labels than the patients'
-    rows = streams.scores.query("arm not in @controls")
-    parts.append(rows.assign(arm=rows["arm"].map(streams.titles)))
-mutual = sides.matched_runs(parts) if len(parts) > 1 else pd.DataFrame()
-people = sorted(set(mutual["subject"])) if len(mutual) else []
 if people:
-    measured = class_estimates(mutual, metrics=["auc", "accuracy"], **options).dropna(subset="value")
     report.figure(
         "idh",
         dot_plot(measured, metrics=["auc", "accuracy"], rows="arm", references={"auc": [("no skill", 0.5)]}),
         caption=f"AUC and accuracy of every model on the same {len(people)} patients, with 95 % intervals.",
         alt="Dots with intervals, a line a model.",
     )
-    rule = "collection rule"
     if rule in set(mutual["arm"]):
         others = [(arm, rule) for arm in dict.fromkeys(mutual["arm"]) if arm != rule]
         behind = class_contrasts(mutual, others, **options).dropna(subset="value").rename(columns={"first": "arm"})
@@ -177,37 +212,28 @@ else:
     report.sentence("No two chapters have predicted IDH for the same patients of this cohort.")
 
 # %% [markdown]
+# ## Choices
+#
+# | choice | here |
+# |---|---|
+# | who takes part | chapters that measure single patients of one role with one metric |
+# | which patients | those that every chapter has kept out of training |
+# | several runs | Dice: a patient's mean over the runs; IDH: run by run, then averaged |
+# | reference | segmentation: the largest mean; IDH: the collection rule |
+#
 # ## Limits
 #
-# The networks compared differ in more than their papers' ideas: dimension, number of steps, augmentation, and whether
-# several are averaged. The best was chosen by the same patients on which it is compared, which favours it a little.
-# Many comparisons are made, and no interval allows for that.
+# The networks compared differ in more than their papers' ideas: dimension, number of
+# steps, augmentation, and whether several are averaged. The best was chosen by the same
+# patients on which it is compared, which favours it a little. Many comparisons are made,
+# and no interval allows for that.
 #
-# ## Summary
+# ## Questions
+#
+# 1. *Is a mean over patients what counts?* Replace `metric="dice"` by another metric that
+#    both studies measure: is the order the same?
+# 2. *Would pooling have told the same?* Give all runs of the networks one number before
+#    `matched_runs`: how far does their AUC fall, and why?
 
 # %% tags=["remove-input"]
-if shared:
-    thresholds = f"{ZHANG['rule']} (Zhang)"
-    to_rule = sides.against(both, thresholds, metric="dice", groups=list(REGIONS), **options)
-    for reference, found in {best: gaps, thresholds: to_rule}.items():
-        worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
-        report.sentence(
-            f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
-            f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
-        )
-    report.sentence(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
-else:
-    report.sentence("No two chapters have segmented the same patients of this cohort.")
-
-# %% tags=["remove-input"]
-if people:
-    areas = measured.query("metric == 'auc'").set_index("arm")[["value", "low", "high"]]
-    named = [arm for arm in dict.fromkeys([*areas["value"].nlargest(1).index, rule]) if arm in areas.index]
-    report.sentence(
-        "- AUC for IDH, the largest and that of the rule without images: "
-        + "; ".join(f"*{arm}* {format_interval(*areas.loc[arm])}" for arm in named)
-        + "."
-    )
-
-# %%
 report.finish()

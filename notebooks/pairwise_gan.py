@@ -234,7 +234,7 @@ report.figure(
     architecture_figure(blocks_of(nets["G_m"], (1, size, size))),
     caption="The generator, drawn from the module (the counterpart of Figure 3, left); "
     "maps that are appended come along dashed arrows.",
-    alt="Boxes from left to right, down to the lowest resolution and up again.",
+    alt="Boxes from left to right, up to the lowest resolution and down again.",
 )
 
 # %% [markdown]

@@ -226,10 +226,10 @@ report.sentence(
 blocks = blocks_of(network, tuple(images.shape[1:]))
 report.figure(
     "network",
-    architecture_figure(blocks),
+    architecture_figure(blocks, titles={"_Block": "two convolutions"}),
     caption="The network, drawn from the module (the counterpart of Figure 1); features "
-    f"are those behind `{block}`, at the bottom. Skip connections are dashed.",
-    alt="Boxes from left to right, down to the lowest resolution and up again.",
+    f"are those behind `{block}`, at the top. Skip connections are dashed.",
+    alt="Boxes from left to right, up to the lowest resolution and down again.",
 )
 report.table(
     "blocks",

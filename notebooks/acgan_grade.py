@@ -371,7 +371,7 @@ report.figure(
     "classifiers",
     curve_figure(
         means.assign(model=means["arm"].map(titles)),
-        x="step", value="auc", colour="model", ylabel="AUC of held-out slices",
+        x="step", value="auc", colour="model", xlabel="step", ylabel="AUC of held-out slices",
     ),
     caption="AUC of held-out slices over the training of the classifiers; means of all "
     "folds and runs. It decides nothing.",

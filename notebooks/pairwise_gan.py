@@ -174,9 +174,9 @@ fallen = [name for job in trained for name in job.result().notes["collapsed"]]
 report.sentence(
     f"On held-out patients the mask changes the PSNR in the tumour by "
     f"{report.text('mask_tumour_median')} and on the whole image by "
-    f"{report.text('mask_whole_median')} (medians over twelve directions); the masked "
-    f"networks are {report.text('above_line_tumour_median')} from a straight line in the "
-    f"other modality's intensity, in the tumour. Of {2 * len(trained)} generators "
+    f"{report.text('mask_whole_median')} (medians over twelve directions). Minus a "
+    f"straight line in the other modality's intensity, which needs no network, the masked "
+    f"networks are {report.text('above_line_tumour_median')} in the tumour. Of {2 * len(trained)} generators "
     f"{len(fallen)} collapsed to one value."
 )
 
@@ -234,7 +234,7 @@ report.figure(
     architecture_figure(blocks_of(nets["G_m"], (1, size, size))),
     caption="The generator, drawn from the module (the counterpart of Figure 3, left); "
     "maps that are appended come along dashed arrows.",
-    alt="Boxes from left to right, up to the lowest resolution and down again.",
+    alt="Boxes from left to right, down to the lowest resolution and up again.",
 )
 
 # %% [markdown]

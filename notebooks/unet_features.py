@@ -228,8 +228,8 @@ report.figure(
     "network",
     architecture_figure(blocks, titles={"_Block": "two convolutions"}),
     caption="The network, drawn from the module (the counterpart of Figure 1); features "
-    f"are those behind `{block}`, at the top. Skip connections are dashed.",
-    alt="Boxes from left to right, up to the lowest resolution and down again.",
+    f"are those behind `{block}`, at the bottom. Skip connections are dashed.",
+    alt="Boxes from left to right, down to the lowest resolution and up again.",
 )
 report.table(
     "blocks",

@@ -126,6 +126,7 @@ def idh(n: int, work: Path) -> Prepared:
 def survival(n: int, work: Path) -> Prepared:
     """The analysis of the chapter on survival, features ranked one by one: all protocols, one shuffle of the labels."""
     from radlib.papers.islam2020 import radiogenomics as rg
+    from radlib.stats.baselines import clinical_model
     from radlib.stats.protocols import RepeatedFolds, three_protocols
 
     study = rg.study_of(_with_features("tcga-gbm", n))
@@ -135,7 +136,7 @@ def survival(n: int, work: Path) -> Prepared:
         three_protocols(
             study.X, study.classes, models=rg.models("classes", n_radiomic=8), n_permutations=1, splitter=folds,
             preparation=rg.fusion(study, n_radiomic=8, n_genomic=43, reading="classes", ranking="f"),
-            clinical=study.X[["age"]], rules={rg.AGE_RULE: rg.age_model()},
+            clinical=study.X[["age"]], rules={rg.AGE_RULE: clinical_model("age")},
         )  # fmt: skip
 
     return run, None
@@ -160,8 +161,8 @@ def _with_features(role: str, n: int) -> Any:
 
     from radlib.core.seeds import rng
     from radlib.data.cohort import Cohort
-    from radlib.papers.across.idh import TRAITS
     from radlib.phantom.biology import sample_subjects
+    from radlib.phantom.planted import TRAITS
     from radlib.phantom.templates import load_template
 
     made = sample_subjects(load_template(role), n=n, seed=0)
@@ -259,12 +260,11 @@ def train_li2017(work: Path) -> Callable[[int], object]:
 
 def train_ge2020(work: Path) -> Callable[[int], object]:
     """The pairwise GAN."""
-    from radlib.papers.ge2020.gan import GanRecipe, train_pair
-
     from radlib.data.cohort import Cohort
     from radlib.papers.ge2020.data import extract
+    from radlib.papers.ge2020.study_gan import GanRecipe, train_pair
 
-    slices = extract(Cohort.load(_folder(TRAINING_SUBJECTS, work)), size=48, field=180.0, crop=32)
+    slices = extract(Cohort.load(_folder(TRAINING_SUBJECTS, work)), size=48, field=180.0)
 
     def train(steps: int) -> object:
         recipe = GanRecipe(

@@ -9,8 +9,7 @@ import argparse
 
 import torch
 
-from radlib.book.provenance import peak_memory_bytes
-from radlib.core.device import describe_device
+from radlib.core.device import describe_device, peak_memory_bytes
 from radlib.phantom.anatomy import Grid
 from radlib.phantom.biology import sample_subjects
 from radlib.phantom.physics import stage_times

@@ -61,13 +61,13 @@ def make_case(voxels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def radlib_case(image: np.ndarray, mask: np.ndarray) -> Callable[[], int]:
     from radlib.features.api import compute_features
-    from radlib.features.pyradiomics import settings_from_pyradiomics
+    from radlib.features.settings import FeatureSettings
 
-    settings = settings_from_pyradiomics(
-        {"binWidth": 25},
-        image_types={"Original": {}, "Wavelet": {}, "LoG": {"sigma": list(SIGMAS)}},
-        feature_classes=CLASSES,
-    )
+    images = [{"kind": "original"}, {"kind": "wavelet"}, *({"kind": "log", "sigma_mm": sigma} for sigma in SIGMAS)]
+    settings = FeatureSettings.create(
+        definitions="pyradiomics", families=CLASSES, images=images,
+        discretisation={"method": "fbs", "bin_width": 25},
+    )  # fmt: skip
     device = os.environ.get("RADLIB_BENCHMARK_DEVICE", "cpu")
     return lambda: int(compute_features(image, mask, (1, 1, 1), settings, device=device).notna().sum())
 

@@ -26,8 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from radlib.book.provenance import peak_memory_bytes
-from radlib.core.device import describe_device, pick_device
+from radlib.core.device import describe_device, peak_memory_bytes, pick_device
 from radlib.core.seeds import rng
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_flops, count_parameters

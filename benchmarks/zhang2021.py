@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from radlib.book.provenance import peak_memory_bytes
-from radlib.core.device import describe_device, pick_device
+from radlib.core.device import describe_device, peak_memory_bytes, pick_device
 from radlib.core.seeds import rng
 from radlib.data.published import published
 from radlib.data.store import ImageStore

@@ -115,10 +115,15 @@ def keep(
     from radlib.study import keep as keeping
     from radlib.study.store import find
 
-    jobs = jobs_of(plans(names, profile=profile, seed=seed))
-    simulated = [job for job in jobs if not keeping.real_patients(job)]
-    made = keeping.keep([job for job in simulated if (found := find(job)) and found.origin == "here"])
+    found = plans(names, profile=profile, seed=seed)
+    wanted = {name: keeping.of_simulated(jobs_of({name: studies})) for name, studies in found.items()}
+    simulated = keeping.of_simulated(jobs_of(found))
+    made = keeping.keep([job for job in simulated if (result := find(job)) and result.origin == "here"])
+    lacking = sorted(name for name, jobs in wanted.items() if any(find(job) is None for job in jobs))
     typer.echo(f"{len(made)} jobs kept; {sum(find(job) is None for job in simulated)} of {len(simulated)} are missing")
+    typer.echo(
+        f"kept whole: {', '.join(keeping.note_whole(set(wanted) - set(lacking), not_whole=lacking)) or 'no chapter'}"
+    )
     if prune:
         typer.echo(f"{len(keeping.prune(jobs_of(plans(profile=profile, seed=seed))))} jobs deleted")
 

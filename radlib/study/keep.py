@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import shutil
 import time
@@ -21,6 +22,8 @@ from radlib.study.jobs import Job
 from radlib.study.store import INFO, Result, anew, infos, jobs_root, kept_root
 from radlib.study.studies import in_order
 
+#: Below ``published/jobs``: the chapters all of whose jobs of the default profile are kept. The tests hold them to it.
+WHOLE = "chapters.json"
 LARGEST_FILE = 5_000_000
 LARGEST_WHOLE = 60_000_000
 
@@ -55,6 +58,24 @@ def keep(jobs: Iterable[Job]) -> list[Path]:
             remedy="keep fewer weights (keep=False in the job function), or prune",
         )  # fmt: skip
     return made
+
+
+def of_simulated(jobs: Iterable[Job]) -> list[Job]:
+    """Those that rest on no real patient and may be kept."""
+    return [job for job in jobs if not real_patients(job)]
+
+
+def kept_whole() -> list[str]:
+    """Chapters all of whose jobs are kept, as ``radlib study keep`` found them; empty where nothing is kept."""
+    noted = kept_root() / WHOLE
+    return list(json.loads(noted.read_text(encoding="utf-8"))) if noted.is_file() else []
+
+
+def note_whole(names: Iterable[str], *, not_whole: Iterable[str]) -> list[str]:
+    """Note chapters that are kept whole, and that others are not any more; returns all that are."""
+    noted = sorted({*kept_whole(), *names} - set(not_whole))
+    write_json(kept_root() / WHOLE, noted)
+    return noted
 
 
 def prune(wanted: Iterable[Job]) -> list[str]:

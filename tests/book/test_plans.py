@@ -13,6 +13,8 @@ from radlib.book.plan import TAG, has_studies, jobs_of, plan
 from radlib.book.registry import Chapter, chapters
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.paths import project_root
+from radlib.study.keep import kept_whole, of_simulated
+from radlib.study.store import kept_root
 
 #: By the text alone: to read every notebook takes a second, in every process that collects tests.
 WITH_STUDIES = sorted(name for name, one in chapters().items() if '"study"' in one.source.read_text(encoding="utf-8"))
@@ -92,3 +94,18 @@ def test_a_study_has_nothing_of_this_machine_in_it(name: str) -> None:
     source = Path(chapters()[name].source).read_text(encoding="utf-8")
     assert "checkpoints" not in source
     assert "keep_scores" not in source
+
+
+@pytest.mark.parametrize("name", kept_whole() or ["none"])
+def test_a_chapter_that_is_kept_whole_lacks_no_job(name: str) -> None:
+    """Who changes a recipe or code that decides a kept result computes it again, or restamps it."""
+    if name == "none":
+        pytest.skip("no chapter's jobs are kept: radlib study run, radlib study keep")
+    try:
+        found = plan(chapters()[name])
+    except MissingDataError as error:
+        pytest.skip(f"the cohorts are not made here: {error.problem}")
+    lacking = [
+        job.title for job in of_simulated(jobs_of({name: found})) if not (kept_root() / job.fingerprint).is_dir()
+    ]
+    assert not lacking

@@ -190,8 +190,9 @@ likeness = pd.concat([
     made.scores.assign(arm=lambda rows: rows["maker"]), gans.scores, tried.scores
 ], ignore_index=True)  # fmt: skip
 like = gans.scores.groupby("metric")["value"].mean()
-failed = min(like["precision"], like["recall"]) == 0
 best = likeness.groupby(["arm", "metric"])["value"].mean().unstack()
+both = ["precision", "recall"]
+failed = bool((like[both] < 0.1 * best.loc["training", both]).any())  # a tenth of it
 
 # %% tags=["remove-input"]
 for name in helpers:
@@ -252,7 +253,10 @@ for name, network, shape in (
 ):
     report.figure(
         name,
-        architecture_figure(blocks_of(network, shape, opened=(nn.Sequential,))),
+        architecture_figure(
+            blocks_of(network, shape, opened=(nn.Sequential,)),
+            titles={"ParametrizedConv2d": "convolution of unit norm"},
+        ),
         caption=f"The {name}, drawn from the module (the counterpart of Figure 2).",
         alt="Boxes from left to right, one a layer, with the sizes of what it gives.",
     )

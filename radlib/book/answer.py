@@ -16,12 +16,13 @@ import yaml
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from radlib.book.claims import Claim, Contrast, Decision, Finding, Kept, claims, likeness_of, planned, word_of
+from radlib.book.claims import Claim, Finding, Kept, claims, likeness_of, planned
 from radlib.book.kept import KeptRun, kept_run
 from radlib.book.registry import chapters
 from radlib.core.errors import RadlibError
 from radlib.core.paths import manifests_dir
 from radlib.data.published import Likeness, PublishedValue, published
+from radlib.study.contrasts import Contrast, Decision, word_of
 from radlib.study.gates import GATES
 from radlib.study.jobs import Job
 from radlib.study.store import find
@@ -270,7 +271,9 @@ def _number(number: Kept, found: Sequence[Card]) -> str | None:
             if card.key == number.claim and card.decisions and not card.decisions[0].missing:
                 values = [getattr(card.decisions[0], number.column)]
     elif (run := kept_run(number.chapter)) is not None:
-        if number.table:
+        if number.named:
+            values = [run.results.values[number.named]["value"]] if number.named in run.results.values else []
+        elif number.table:
             values = _cell(run, number)
         else:
             values = [

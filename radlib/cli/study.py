@@ -179,7 +179,8 @@ def claims(
 ) -> None:
     """Say which word every claim has earned, from jobs that are there; nothing is computed."""
     from radlib.book.claims import claims as declared
-    from radlib.book.claims import decide, keep_decisions, word_of
+    from radlib.book.claims import decide, keep_decisions
+    from radlib.study.contrasts import word_of
 
     kept = keep_decisions() if keep else {}
     for key, claim in declared().items():

@@ -13,10 +13,11 @@ import pytest
 
 from radlib.book import claims as module
 from radlib.book.answer import cards
-from radlib.book.claims import Claim, Contrast, Decision, claims, decide, declared_arms, keep_decisions, word_of
+from radlib.book.claims import Claim, claims, decide, declared_arms, keep_decisions
 from radlib.book.ledger import collect, pages
 from radlib.core.errors import RadlibError
 from radlib.data.published import PAPERS
+from radlib.study.contrasts import Contrast, Decision, word_of
 from radlib.study.jobs import job
 from radlib.study.store import Work
 from radlib.study.studies import Study
@@ -63,7 +64,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, *, compute: bool = True, **arms: An
     study = Study("networks", arms)
     if compute:
         study.run()
-    monkeypatch.setattr(module, "_plan", lambda *_: {"networks": study})
+    monkeypatch.setattr(module, "_attempt", lambda *_: {"networks": study})
 
 
 @pytest.fixture(autouse=True)

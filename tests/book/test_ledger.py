@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 from radlib.book.answer import cards
-from radlib.book.claims import UNKNOWN, Decision, claims
+from radlib.book.claims import UNKNOWN, claims
 from radlib.book.ledger import VERDICTS, Finding, collect, judge, ledger_frame, pages
 from radlib.book.ledger.verdict import declared
 from radlib.book.report import Report
 from radlib.core.errors import RadlibError
 from radlib.data.published import PAPERS, Evidence, Likeness, evidence, load_paper, published, published_values
+from radlib.study.contrasts import Decision
 
 collecting = importlib.import_module("radlib.book.ledger.collect")  # the package has a function of that name
 ACCURACY = "ge2020.table2.prop_a.accuracy"  # 88.82 %, n = 34

@@ -21,34 +21,32 @@ _INNER_FOLDS = 3
 
 
 @job
-def shuffled(work: Work, *, patients: Source, machines: Machines, repeats: Repeats, n: int) -> None:
-    """The fused SVM as published, on ``n`` shuffles of the survival between patients, in both readings.
+def shuffled(
+    work: Work, *, patients: Source, machines: Machines, repeats: Repeats, reading: rg.Reading, first: int, n: int
+) -> None:
+    """The fused SVM as published, on ``n`` shuffles of the survival between patients, from number ``first`` on.
 
     Days and death move together. The table ``shuffled`` has ``reading, permutation, accuracy`` (a share).
     """
     study = study_from(patients, machines)
+    by_days = reading == "days"
+    preparation = rg.fusion(
+        study, n_radiomic=machines.n_radiomic, n_genomic=machines.n_genomic, reading=reading, C=machines.svm_c
+    )
+    model = rg.models(reading, n_radiomic=machines.n_radiomic, C=machines.svm_c)["SVM, fused"]
     rows = []
-    for reading in ("days", "classes"):
-        preparation = rg.fusion(
-            study, n_radiomic=machines.n_radiomic, n_genomic=machines.n_genomic, reading=reading, C=machines.svm_c
-        )
-        model = rg.models(reading, n_radiomic=machines.n_radiomic, C=machines.svm_c)["SVM, fused"]
-        for number in track(range(n), description=f"shuffles, {reading}"):
-            order = permutation_order(len(study), permutation=number, seed=repeats.seed)
-            classes = pd.Series(study.classes.to_numpy()[order], index=study.classes.index)
-            target = pd.Series(
-                (study.days if reading == "days" else study.classes).to_numpy()[order], index=classes.index
-            )
-            died = study.event.to_numpy()[order] == 1
-            run = out_of_fold(
-                study.X, target, models={"SVM, fused": model}, preparation=preparation, outside=["fuse"],
-                splitter=repeats.splitter, repeats=[number], protocol=PUBLISHED_PERMUTED, strata=classes,
-                fit_on=died if reading == "days" and not machines.censored_as_deaths else None,
-            ).predictions  # fmt: skip
-            predicted = rg.as_classes(run, study)["predicted"] if reading == "days" else run["predicted"]
-            truth = classes.loc[run["subject"]].to_numpy()
-            rows.append({"reading": reading, "permutation": number,
-                         "accuracy": float(np.mean(predicted.to_numpy() == truth))})  # fmt: skip
+    for number in track(range(first, first + n), description=f"shuffles, {reading}"):
+        order = permutation_order(len(study), permutation=number, seed=repeats.seed)
+        classes = pd.Series(study.classes.to_numpy()[order], index=study.classes.index)
+        target = pd.Series((study.days if by_days else study.classes).to_numpy()[order], index=classes.index)
+        run = out_of_fold(
+            study.X, target, models={"SVM, fused": model}, preparation=preparation, outside=["fuse"],
+            splitter=repeats.splitter, repeats=[number], protocol=PUBLISHED_PERMUTED, strata=classes,
+            fit_on=study.event.to_numpy()[order] == 1 if by_days and not machines.censored_as_deaths else None,
+        ).predictions  # fmt: skip
+        predicted = rg.as_classes(run, study)["predicted"] if by_days else run["predicted"]
+        right = predicted.to_numpy() == classes.loc[run["subject"]].to_numpy()
+        rows.append({"reading": reading, "permutation": number, "accuracy": float(np.mean(right))})
     work.table("shuffled", pd.DataFrame(rows))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -12,7 +14,7 @@ from radlib.papers.islam2020 import radiogenomics as rg
 from radlib.papers.islam2020.study_survival import Machines, Repeats, study_from
 from radlib.stats.prognosis import NOBODY_KNOWN as NOBODY
 from radlib.stats.prognosis import Floats, cox, kaplan_meier_only, prognosis_table, through_cox
-from radlib.stats.protocols import PUBLISHED_PERMUTED, out_of_fold, permutation_order
+from radlib.stats.protocols import AS_PUBLISHED, IntArray, out_of_fold, permutation_order
 from radlib.study.cohorts import Source
 from radlib.study.jobs import job
 from radlib.study.store import Work
@@ -26,28 +28,44 @@ def shuffled(
 ) -> None:
     """The fused SVM as published, on ``n`` shuffles of the survival between patients, from number ``first`` on.
 
-    Days and death move together. The table ``shuffled`` has ``reading, permutation, accuracy`` (a share).
+    Days and death move together. The table ``accuracy`` has ``reading, permutation, accuracy`` (a share).
     """
     study = study_from(patients, machines)
+    rows = []
+    for number in track(range(first, first + n), description=f"shuffles, {reading}"):
+        order = permutation_order(len(study), permutation=number, seed=repeats.seed)
+        accuracy = _as_published(study, machines, repeats, reading, order, repeats=[number])
+        rows.append({"reading": reading, "permutation": number, "accuracy": accuracy})
+    work.table("accuracy", pd.DataFrame(rows))
+
+
+@job
+def as_published(work: Work, *, patients: Source, machines: Machines, repeats: Repeats, reading: rg.Reading) -> None:
+    """The same on the patients' own survival, over all repeats of the folds; ``permutation`` is -1."""
+    study = study_from(patients, machines)
+    accuracy = _as_published(study, machines, repeats, reading, np.arange(len(study)), repeats=None)
+    work.table("accuracy", pd.DataFrame([{"reading": reading, "permutation": -1, "accuracy": accuracy}]))
+
+
+def _as_published(
+    study: rg.Study, machines: Machines, folds: Repeats, reading: rg.Reading, order: IntArray,
+    *, repeats: Sequence[int] | None,
+) -> float:  # fmt: skip
+    """Share of right classes where patient ``i`` has the survival of patient ``order[i]``."""
     by_days = reading == "days"
     preparation = rg.fusion(
         study, n_radiomic=machines.n_radiomic, n_genomic=machines.n_genomic, reading=reading, C=machines.svm_c
     )
     model = rg.models(reading, n_radiomic=machines.n_radiomic, C=machines.svm_c)["SVM, fused"]
-    rows = []
-    for number in track(range(first, first + n), description=f"shuffles, {reading}"):
-        order = permutation_order(len(study), permutation=number, seed=repeats.seed)
-        classes = pd.Series(study.classes.to_numpy()[order], index=study.classes.index)
-        target = pd.Series((study.days if by_days else study.classes).to_numpy()[order], index=classes.index)
-        run = out_of_fold(
-            study.X, target, models={"SVM, fused": model}, preparation=preparation, outside=["fuse"],
-            splitter=repeats.splitter, repeats=[number], protocol=PUBLISHED_PERMUTED, strata=classes,
-            fit_on=study.event.to_numpy()[order] == 1 if by_days and not machines.censored_as_deaths else None,
-        ).predictions  # fmt: skip
-        predicted = rg.as_classes(run, study)["predicted"] if by_days else run["predicted"]
-        right = predicted.to_numpy() == classes.loc[run["subject"]].to_numpy()
-        rows.append({"reading": reading, "permutation": number, "accuracy": float(np.mean(right))})
-    work.table("shuffled", pd.DataFrame(rows))
+    classes = pd.Series(study.classes.to_numpy()[order], index=study.classes.index)
+    target = pd.Series((study.days if by_days else study.classes).to_numpy()[order], index=classes.index)
+    run = out_of_fold(
+        study.X, target, models={"SVM, fused": model}, preparation=preparation, outside=["fuse"],
+        splitter=folds.splitter, repeats=repeats, protocol=AS_PUBLISHED, strata=classes,
+        fit_on=study.event.to_numpy()[order] == 1 if by_days and not machines.censored_as_deaths else None,
+    ).predictions  # fmt: skip
+    predicted = rg.as_classes(run, study)["predicted"] if by_days else run["predicted"]
+    return float(np.mean(predicted.to_numpy() == classes.loc[run["subject"]].to_numpy()))
 
 
 @job

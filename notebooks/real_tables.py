@@ -322,7 +322,7 @@ if carried is not None:
             f"*{model}* has an AUC of {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}) on {group}"
             for (group, model), row in auc.iterrows()
         )
-        + "."
+        + ". An AUC below one half says that a feature points the other way in the other cohort."
     )
     off = again[again["metric"] == "observed - predicted"].set_index(["group", "how", "local"])
     most = again["local"].max()

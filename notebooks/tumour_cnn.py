@@ -213,6 +213,7 @@ report.sentence(f"**The answer.** {answer}")
 report.table("cohort", tables.cohort_table(data, split, plain), index=False,
              caption="The patients, and the paper's first cohort by its Table 1 "
              "(mean ± standard deviation).")  # fmt: skip
+report.sentence(" ".join(data.notes))
 
 # %% [markdown]
 # ## Method

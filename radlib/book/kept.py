@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ FILES = ("results.json", "provenance.json", "parameters.json")
 LIMIT_BYTES = 200_000
 #: Tables that name single patients, such as those without an age; they stay in the run.
 NAMES_PATIENTS = ("notes",)
+
+#: Ids of real patients, as the public data sets write them: no kept file of a run on real data holds one.
+PATIENT = re.compile(
+    r"TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4}|UCSF-PDGM-\d{3,4}|BraTS-GLI-\d{5}|BraTS2021_\d{5}|Brats1\d_[A-Z0-9]+_\w+|"
+    r"brats_(?:tcia|2013)_pat\d+|UPENN-GBM-\d{5}"
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,8 @@ def keep_run(chapter: str, *, cohort: str, profile: str) -> Path:
     """Copy a run's tables and provenance to ``published/``, replacing an older kept run.
 
     Raises:
-        RadlibError: if there is no whole run, or a table is so large that it may hold more than results.
+        RadlibError: if there is no whole run, a table is so large that it may hold more than results, or a file names a
+            patient.
     """
     source = run_dir(cohort=cohort, profile=profile, chapter=chapter)
     if not all((source / name).is_file() for name in (*FILES, "notebook.ipynb")):
@@ -93,6 +101,12 @@ def keep_run(chapter: str, *, cohort: str, profile: str) -> Path:
             file=large[0],
             remedy="summarise it in the chapter; rows of single patients are not kept",
         )
+    for file in (source / "results.json", *tables):
+        if named := PATIENT.search(file.read_text(encoding="utf-8")):
+            raise RadlibError(
+                f"{file.name} names a patient ({named.group()})", file=file,
+                remedy="show statistics of the cohort; rows and names of single patients are not kept",
+            )  # fmt: skip
     target = kept_dir(chapter, cohort=cohort, profile=profile)
     shutil.rmtree(target, ignore_errors=True)
     for file in (*(source / name for name in FILES), *tables):

@@ -109,7 +109,7 @@ def test_nothing_that_must_not_be_kept_is_kept() -> None:
     files = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
     names = [name for name in files.stdout.split("\0") if name]
     assert len(names) > 50
-    forbidden = re.compile(r"\.(ipynb|nii|nii\.gz|nrrd|dcm|mha|pt|pth|ckpt|safetensors|pkl)$")
+    forbidden = re.compile(r"\.(ipynb|nii|nii\.gz|nrrd|dcm|mha|tif|tiff|pt|pth|ckpt|safetensors|pkl)$")
     published = "tests/features/data/ibsi/"  # the standard's digital phantom, CC BY 4.0
     assert [name for name in names if forbidden.search(name) and not name.startswith(published)] == []
     assert [name for name in names if (ROOT / name).is_file() and (ROOT / name).stat().st_size > 1_000_000] == []

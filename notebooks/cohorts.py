@@ -71,7 +71,10 @@ for role, reason in absent.items():
 
 # %% tags=["remove-input"]
 sizes = {role: len(one) for role, one in opened.items()}
-had = tables.cohorts_of_the_papers(sizes, absent=absent)
+remarks = dict(absent)
+if real_tables and "huashan" in opened:
+    remarks["huashan"] = "other patients in their place: lower-grade gliomas of TCGA"
+had = tables.cohorts_of_the_papers(sizes, absent=remarks)
 if report.source == "user":
     had = had.drop(columns=["at hand", "remark"])
 report.table(

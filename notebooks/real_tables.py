@@ -280,10 +280,11 @@ if sizes is not None:
     report.value("null-many", wide[padded, PUBLISHED_PERMUTED, many])
     beyond = gaps.set_index(["columns", "protocol", "n"])["value"]
     report.sentence(
-        f"On **shuffled** labels the published protocol reports an AUC of {wide[plain, PUBLISHED_PERMUTED, few]:.2f} "
-        f"with {few} patients and {wide[plain, PUBLISHED_PERMUTED, many]:.2f} with {many} where the table is as it is, "
-        f"and {wide[padded, PUBLISHED_PERMUTED, few]:.2f} and {wide[padded, PUBLISHED_PERMUTED, many]:.2f} where it is "
-        f"as wide as Li 2017's; leakage-free {wide[padded, PERMUTED, few]:.2f} and {wide[padded, PERMUTED, many]:.2f}. "
+        "On **shuffled** labels, in a table as wide as Li 2017's, the published protocol reports an AUC of "
+        + ", ".join(f"{value:.2f} ({n} patients)" for n, value in wide[padded, PUBLISHED_PERMUTED].items())
+        + f", and leakage-free folds {wide[padded, PERMUTED, few]:.2f} to {wide[padded, PERMUTED, many]:.2f}. In the "
+        f"table as it is, which is narrower, it reports {wide[plain, PUBLISHED_PERMUTED, few]:.2f} with {few} and "
+        f"{wide[plain, PUBLISHED_PERMUTED, many]:.2f} with {many}. "
         f"On **true** labels it exceeds the truth by {beyond[padded, AS_PUBLISHED, few]:+.3f} with {few} patients "
         f"({beyond[plain, AS_PUBLISHED, few]:+.3f} in the narrow table), the leakage-free protocol by "
         f"{beyond[padded, LEAKAGE_FREE, few]:+.3f} ({beyond[plain, LEAKAGE_FREE, few]:+.3f})."

@@ -208,11 +208,12 @@ def test_rules_are_fitted_on_training_patients() -> None:
     n = 40
     ids = [f"p{k:03d}" for k in range(n)]
     mutant = pd.Series([k % 2 == 1 for k in range(n)], index=ids)
-    table = pd.DataFrame({"collection": np.where(mutant, "LGG", "GBM"), "age": np.where(mutant, 30.0, 60.0)}, index=ids)
+    known = {"collection": np.where(mutant, "LGG", "GBM"), "age": np.where(mutant, 30.0, 60.0)}
+    table = pd.DataFrame({**known, "grade": np.where(mutant, 2, 4)}, index=ids)
     split = Split(name="run 1", train=tuple(ids[:24]), validation=(), test=tuple(ids[24:]))
     found = rules(table, mutant, split, run=1, traits=table[["age"]])
     right = (found["predicted"] == found["truth"]).groupby(found["arm"]).mean()
-    assert right["collection_rule"] == right["age_model"] == right["traits"] == 1
+    assert right["collection_rule"] == right["age_model"] == right["grade_model"] == right["traits"] == 1
     assert right["majority"] == 0.5
     backwards = mutant.copy()
     backwards.loc[ids[24:]] = ~mutant.loc[ids[24:]]

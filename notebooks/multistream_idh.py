@@ -275,11 +275,12 @@ report.figure(
     "network",
     architecture_figure(
         blocks_of(network, (len(MODALITIES), size, size)),
-        lanes=[[f"streams.{k}"] for k in range(len(MODALITIES))],
+        titles={"Sequential": "a stream, or the last layers"},
     ),
-    caption="The network, drawn from the module (the counterpart of Figure 5): a row a "
-    "stream, then attention, and the fully connected layers behind the bilinear map.",
-    alt="Four rows of boxes that meet in one.",
+    caption="The network, drawn from the module (the counterpart of Figure 5): four "
+    "streams of seven convolutions, attention over what they give, and the fully connected "
+    "layers behind the bilinear map.",
+    alt="Four boxes, one a stream, that lead into one, and this into a last one.",
 )
 
 # %% [markdown]
@@ -543,7 +544,7 @@ report.figure(
             modality=over["modality"].str.removeprefix("attention_").map(MODALITY_TITLES),
             panel=over["stage"].map({"augmented": "first stage", "real": "second stage"}),
         ),
-        x="step", xlabel="step", ylabel="mean attention, validation slices",
+        x="step", xlabel="step", ylabel="mean attention",
         value="value", colour="modality", panel="panel", ylim=(0, 1),
     ),
     caption="Attention of Prop-A on validation slices over both stages; means over runs.",

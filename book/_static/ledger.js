@@ -1,9 +1,10 @@
-/* Filters the ledger's tables by paper, verdict, kind and words. Without this script they are plain tables. */
+/* Filters the ledger's tables by paper, verdict, kind and words; sorts and filters other tables. Without this script they are plain tables. */
 (function () {
   "use strict";
 
   function start() {
     sortable();
+    filterable();
     const form = document.querySelector("form.ledger-filter");
     if (!form) return;
     const tables = Array.from(document.querySelectorAll("details.ledger-table"), (element) => ({
@@ -103,6 +104,18 @@
         const key = (row) => (row.cells[head.cellIndex] || row.cells[0]).textContent.trim();
         const order = (a, b) => key(a).localeCompare(key(b), undefined, { numeric: true });
         body.append(...Array.from(body.rows).sort((a, b) => (down ? order(b, a) : order(a, b))));
+      });
+    }
+  }
+
+  /* A field above a table hides the rows that lack one of its words. */
+  function filterable() {
+    for (const label of document.querySelectorAll("label.table-filter")) {
+      const rows = Array.from(label.nextElementSibling.querySelectorAll("tbody > tr"));
+      label.hidden = false;
+      label.addEventListener("input", (event) => {
+        const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+        for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
       });
     }
   }

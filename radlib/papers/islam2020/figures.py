@@ -8,11 +8,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from radlib.core.titles import MODALITY_TITLES
 from radlib.data.store import ImageStore
 from radlib.papers.islam2020.study_synthesis import tumour_slice
+from radlib.plots.dots import dot_plot
 from radlib.plots.slices import Tile
 from radlib.plots.style import PALETTE
 
@@ -22,6 +25,25 @@ COLOURS: dict[int, tuple[str, str]] = {
     2: ("#26A640", "oedema"),
 }
 """The paper's colours: red, yellow and green."""
+
+
+class Adversaries(nn.Module):
+    """A generator and a discriminator one behind the other, as they are drawn: the condition goes into both.
+
+    Args:
+        players: ``generator``, and ``judge``, which takes the images without their noise, and the synthetic one.
+    """
+
+    def __init__(self, players: nn.ModuleDict) -> None:
+        super().__init__()
+        self.players = players
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The verdicts on what is made of images ``(B, C, H, W)``, whose last channel is noise."""
+        fake = self.players["generator"](images)
+        verdicts: Tensor = self.players["judge"](torch.cat([images[:, :-1], fake], dim=1))
+        return verdicts
+
 
 Slices = Mapping[str, np.ndarray]
 
@@ -66,6 +88,35 @@ def synthesised(
         [Tile(image=image, title=title, limits=(0, 1)) for title, image in made.items()],
         [Tile(image=np.abs(image - truth), cmap="magma", limits=(0, 0.5)) for image in made.values()],
     ]
+
+
+def difference_figure(found: pd.DataFrame, *, titles: Mapping[str, str], pairs: bool = False) -> Figure:
+    """Paired differences in Dice around 0: a panel a region and their mean, a line the second arm, or the pair."""
+    second = found["second"].map(titles)
+    rows = found["first"].map(titles) + " minus " + second if pairs else second
+    panels = {name: "mean" if name == "average" else name.upper() for name in dict.fromkeys(found["group"])}
+    return dot_plot(
+        found.assign(panel=found["group"].map(panels), row=rows), panel="panel", metrics=list(panels.values()),
+        rows="row", references=[("no difference", 0.0)], xlabel="difference in Dice, {}", row_height=0.5, width=12.0,
+    )  # fmt: skip
+
+
+def reliability_points(table: pd.DataFrame, *, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Points of reliability diagrams: ``network``, ``confidence``, ``value`` (share that is right), ``error``.
+
+    Args:
+        table: ``reliability`` of a study of ensembles; subjects are pooled.
+        titles: of arms.
+
+    Returns:
+        Also ``error``: the bin's part of the expected calibration error, which is their sum.
+    """
+    sums = table.groupby(["arm", "bin"], sort=False)[["voxels", "confidence", "right"]].sum().reset_index()
+    whole = sums.groupby("arm")["voxels"].transform("sum")
+    return pd.DataFrame({
+        "network": sums["arm"].map(titles), "confidence": sums["confidence"] / sums["voxels"],
+        "value": sums["right"] / sums["voxels"], "error": (sums["confidence"] - sums["right"]).abs() / whole,
+    })  # fmt: skip
 
 
 def frequency_figure(frequency: pd.Series, names: Sequence[str], *, chance: float) -> Figure:

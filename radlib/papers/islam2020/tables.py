@@ -181,6 +181,15 @@ def beside_print(
     return shown
 
 
+def lesion_table(found: pd.DataFrame, *, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lesion-wise scores to read, of estimates that hold them; a line a network."""
+    names = {"lesion_dice": "Dice by lesion", "lesion_hd95": "HD95 by lesion"}
+    own = found[found["metric"].isin(names)]
+    shown = own.assign(metric=own["metric"].map(names))
+    digits = {"Dice by lesion": 3, "HD95 by lesion": 0}
+    return standard_table(shown, titles=titles, digits=digits).rename(columns={"": "network"})
+
+
 def contrast_table(found: pd.DataFrame, *, titles: Mapping[str, str], digits: int = 3) -> pd.DataFrame:
     """Contrasts as a table to read: a line a pair, a column a metric and group."""
     lines: dict[tuple[str, str], dict[str, str]] = {}

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import nn
+from torch import Tensor, nn
 
 from radlib.core.titles import MODALITY_TITLES, title
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021.data import PAPER, Groups
-from radlib.papers.zhang2021.networks import Discriminator, FusionNet, UNet
-from radlib.papers.zhang2021.tables import PLACES, layers_of
+from radlib.papers.zhang2021.data import Groups
+from radlib.papers.zhang2021.pretraining import both_ways
+from radlib.papers.zhang2021.tables import PLACES
 from radlib.plots.dots import dot_plot
 from radlib.plots.slices import Tile, slice_figure, widest_slice
-from radlib.plots.style import PALETTE, shared_legend
 
 COLOURS = {2: ("#26A640", "whole tumour"), 1: ("#1A59D9", "tumour core"), 4: ("#9933BF", "enhancing tumour")}
 """The paper's colours: green, blue and purple; a label has that of the smallest region it belongs to."""
@@ -107,35 +104,19 @@ def difference_figure(table: pd.DataFrame) -> Figure:
     )
 
 
-def network_figure() -> Figure:
-    """Figures 3 and 4 and Table 1, drawn from the modules at the published size.
+class Cycle(nn.Module):
+    """The four networks of the transition as they are drawn: real and synthetic pairs through generators and judges.
 
-    A bar is what comes out of a convolution for a cube of 128 voxels: as high as its edge (logarithmic), with the
-    number of channels on top, in the order of computation.
+    Args:
+        networks: of :func:`radlib.papers.zhang2021.networks.build_transition`.
     """
-    cube = (PAPER.patch,) * 3
-    with torch.device("meta"):
-        fusion = FusionNet(widths=PAPER.widths)
-        maps = [torch.empty(1, PAPER.widths[0], *cube) for _ in range(4)]
-        masks = torch.empty(1, 8, *cube)
-        parts: dict[str, tuple[nn.Module, tuple[object, ...]]] = {
-            "Generator and branch (Figure 3)": (UNet(2, 2, widths=PAPER.widths), (torch.empty(1, 2, *cube),)),
-            "Discriminator (Table 1)": (Discriminator(2), (torch.empty(1, 2, *cube),)),
-            "Fusion branch (Figure 4)": (fusion.fusion, (maps[:2], maps[2:], masks)),
-        }
-        drawn = {name: layers_of(net, given, (nn.Conv3d, nn.ConvTranspose3d)) for name, (net, given) in parts.items()}
-    ratios = [len(layers) + 2 for layers in drawn.values()]
-    figure, panels = plt.subplots(1, len(drawn), figsize=(10.4, 3.0), width_ratios=ratios, sharey=True)
-    for panel, (name, layers) in zip(panels, drawn.items(), strict=True):
-        for kind, text, tint in ((nn.Conv3d, "convolution", 0), (nn.ConvTranspose3d, "transposed convolution", 1)):
-            part = layers[layers["kind"] == kind]
-            panel.bar(part.index, part["edge"], color=PALETTE[tint], label=text if len(part) else None, width=0.8)
-        for place, row in layers.iterrows():
-            panel.annotate(str(row["channels"]), (place, row["edge"]), ha="center", va="bottom", fontsize=7)
-        panel.set_yscale("log", base=2)
-        panel.set(title=name, xticks=[], ylim=(4, 256))
-        panel.title.set_fontsize(10)
-        panel.grid(visible=False)
-    panels[0].set_ylabel("edge of the maps (voxels)")
-    shared_legend(figure)
-    return figure
+
+    def __init__(self, networks: nn.ModuleDict) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        """What comes back from both pairs ``(B, C, X, Y, Z)``, and the verdicts on what was made of them."""
+        made = both_ways(dict(self.networks.items()), {"a": a, "b": b})
+        verdicts = self.networks["d_b"](made["fake_b"]), self.networks["d_a"](made["fake_a"])
+        return made["again_a"], made["again_b"], *verdicts

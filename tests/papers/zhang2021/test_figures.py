@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from radlib.data.store import ImageStore
 from radlib.papers.zhang2021 import figures
-from radlib.papers.zhang2021.data import PAIRS
+from radlib.papers.zhang2021.data import PAIRS, Recipe
+from radlib.papers.zhang2021.networks import build_transition
 from radlib.papers.zhang2021.tables import PLACES
+from radlib.plots.architecture import blocks_of
 
 
 def test_segmentations_stand_beside_the_reference(store: ImageStore) -> None:
@@ -44,11 +47,13 @@ def test_differences_have_a_panel_a_place() -> None:
     assert [axes.get_xlabel().split()[-1] for axes in figure.axes] == ["ET", "WT", "TC", "average"]
 
 
-def test_networks_are_drawn_from_the_modules() -> None:
-    figure = figures.network_figure()
-    generator, discriminator, fusion = figure.axes
-    assert [text.get_text() for text in generator.texts][:10] == ["16"] * 2 + ["32"] * 2 + ["64"] * 2 + ["128"] * 2 + [
-        "256"
-    ] * 2
-    assert [bar.get_height() for bar in discriminator.patches] == [64, 32, 16, 8, 7]
-    assert {bar.get_height() for bar in fusion.patches} == {128}
+def test_the_transition_is_drawn_from_its_networks() -> None:
+    recipe = Recipe(widths=(2, 2), patch=8, windows=(8,), discriminator_widths=(2, 2))
+    cycle = figures.Cycle(nn.ModuleDict(build_transition(PAIRS, recipe)))
+    blocks = blocks_of(cycle, (2, 8, 8, 8), (2, 8, 8, 8))
+    assert [one.name.removeprefix("networks.") for one in blocks] == [
+        "input 1", "input 2", "to_b", "to_a", "to_a", "to_b", "d_b", "d_a",
+    ]  # fmt: skip
+    # The way back takes what the other generator made; the judges see what was made, not what came back.
+    assert [one.inputs for one in blocks] == [(), (), (0,), (1,), (2,), (3,), (2,), (3,)]
+    assert [one.parameters > 0 for one in blocks[2:6]] == [True, True, False, False]

@@ -215,8 +215,9 @@ show_code(dice_loss, fusion_loss)
 
 # %%
 recipe = ours[0].inputs["recipe"]
+names = channels_of(PAIRS)
 sampler = PatchSampler.of(
-    subjects.store, subjects.train, modalities=channels_of(PAIRS), recipe=recipe, seed=seed
+    subjects.store, subjects.train, modalities=names, recipe=recipe, seed=seed
 )  # fmt: skip
 images, classes = sampler.draw(0, rng(seed, "one step"))
 torch.manual_seed(seed)

@@ -142,11 +142,11 @@ def networks(*starts, groups=PAIRS):
     return [segmentation(**common, seed=s, start=start) for s, *start in found]
 
 
-pairs = {"groups": PAIRS}
+pairs = {"data": data, "groups": PAIRS}
 pretrained = {
     "transition": cycles(PAIRS),
-    "self": [self_reconstruction(data=data, recipe=again, seed=s, **pairs) for s in seeds],
-    "2d": [flat(images=photographs, recipe=in_2d, seed=s, **pairs) for s in seeds],
+    "self": [self_reconstruction(recipe=again, seed=s, **pairs) for s in seeds],
+    "2d": [flat(images=photographs, recipe=in_2d, seed=s, groups=PAIRS) for s in seeds],
 }
 arms = {
     "ours_random": networks(),

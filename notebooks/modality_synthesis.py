@@ -113,12 +113,11 @@ recipe = SynthesisRecipe(
 )
 common = {"images": images, "division": division}
 one_way = {**common, "target": target, "sources": tuple(sources)}
+seeds = range(seed, seed + n_seeds)
+recipes = {name: replace(recipe, **changes) for name, changes in METHODS.items()}
 generators = Study(
     "generators",
-    {
-        method: [generator(**one_way, recipe=replace(recipe, **changes), seed=seed + run) for run in range(n_seeds)]
-        for method, changes in METHODS.items()
-    },
+    {method: [generator(**one_way, recipe=own, seed=one) for one in seeds] for method, own in recipes.items()},
     titles=GENERATORS,
 )
 rival = Study("rival", {"linear": linear(**one_way)}, titles=GENERATORS)

@@ -38,7 +38,7 @@ exchanged: list[str] = [
 ]  # networks with a part changed
 uncropped: list[str] = []  # networks that are also trained on whole slices
 references: list[str] = ["deeplab_v3", "gcn", "dynunet", "segresnet"]  # also basic_unet
-widths: list[int] = [8, 16, 32, 64]  # channels of U-Net's levels (the FCN: but the last)
+widths: list[int] = [8, 16, 32, 64]  # channels of U-Net's levels (FCN: not the last)
 ratio: float = 0.5  # share of low frequencies in octave convolutions
 groups: int = 1  # groups of the octave convolutions (the paper names no number)
 steps: int = 1000  # updates of a training

@@ -189,8 +189,8 @@ with torch.device("meta"):
 report.figure(
     "architecture",
     architecture_figure(whole, lanes=(("branches.0", "input"), ("fusion",), ("branches.1",))),
-    caption="The network at the published size, drawn from the modules (counterpart of Figure 4 and the right half of "
-    "Figure 2): two branches, and between them the fusion branch, which takes their last two features and their masks.",
+    caption="The network at the published size, drawn from the modules (counterpart of Figures 4, 6 and half of "
+    "Figure 2): two branches, and between them the fusion branch, which takes their last features and their masks.",
     alt="Two U-shaped rows of boxes, and between them a row of five boxes with arrows from both.",
 )
 
@@ -261,12 +261,23 @@ report.beginning(study)
 
 # %% tags=["hide-input"]
 both = {"2017, as published": "table2", "2018, as published": "table4"}
-for metric in dict.fromkeys(all_held_out["metric"]):
+
+
+def score_table(metric):
     beside = both if metric in COMPARED else None
     report.table(f"scores-{metric}", tables.score_table(all_held_out[alone], scores, metric, tables=beside),
                  index=False, caption=f"{METRIC_TITLES[metric]} on {len(subjects.held_out)} held-out subjects; "
                  "published values, where a table prints the metric, are those of ET / WT / TC / "
                  "average.")  # fmt: skip
+
+
+score_table("dice")
+score_table("lesion_dice")
+
+# %% tags=["hide-input", "hide-output"]
+for metric in dict.fromkeys(all_held_out["metric"]):
+    if metric not in ("dice", "lesion_dice"):
+        score_table(metric)
 
 # %% tags=["hide-input"]
 distances = scores.query("metric == 'hd95' and group == 'wt'").groupby(["arm", "subject"])["value"].mean().dropna()
@@ -294,8 +305,10 @@ report.figure("differences", figures.difference_figure(differences),
               caption="Dice of the full network minus that of the others, with 95 % intervals over trainings and "
               "subjects.",
               alt="Dots with intervals by region, a line a network, and a line at zero.")  # fmt: skip
+
+# %% tags=["hide-input", "hide-output"]
 report.table("differences", differences.drop(columns=["first", "second", "metric"]), index=False,
-             caption="The same as numbers.")  # fmt: skip
+             caption="Differences in Dice, with 95 % intervals over trainings and subjects.")  # fmt: skip
 
 # %% [markdown]
 # ## Tables 3 and 5: published networks
@@ -412,7 +425,7 @@ if changes is not None:
         "changes",
         figures.segmentation_figure([
             (title, pictures[f"{change}/image"], pictures[f"{change}/truth"],
-             {"Ours": (pictures[f"{change}/found"], means[change])})
+             {TITLES["ours"]: (pictures[f"{change}/found"], means[change])})
             for change, title in failures.CHANGES.items()
         ]),
         caption="One simulated subject as it is and with each trait changed.",

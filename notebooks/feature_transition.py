@@ -434,10 +434,20 @@ options = {"metrics": COMPARED, "groups": PLACES, **resampled}
 all_held_out = estimates(scores, **options)
 fewer = estimates(scores, subjects=subjects.fewer, **options)
 both = {"2017, as published": "table2", "2018, as published": "table4"}
-for metric in COMPARED:
+
+
+def score_table(metric):
     report.table(f"scores-{metric}", tables.score_table(all_held_out, scores, metric, tables=both), index=False,
                  caption=f"{METRIC_TITLES[metric]} on {len(subjects.held_out)} held-out subjects; published values are "
                  "those of ET / WT / TC / average.")  # fmt: skip
+
+
+score_table("dice")
+
+# %% tags=["hide-input", "hide-output"]
+for metric in COMPARED:
+    if metric != "dice":
+        score_table(metric)
 
 # %% [markdown]
 # ### Does the order hold?
@@ -455,8 +465,10 @@ report.table("order", order, index=False,
 report.figure("differences", figures.difference_figure(differences),
               caption="Dice of the network with feature transition minus that of the others, with 95 % intervals.",
               alt="Dots with intervals by region, a line for each other start, and a line at zero.")  # fmt: skip
+
+# %% tags=["hide-input", "hide-output"]
 report.table("differences", differences.drop(columns=["first", "second", "metric"]), index=False,
-             caption="The same as numbers.")  # fmt: skip
+             caption="Differences in Dice, with 95 % intervals over trainings and subjects.")  # fmt: skip
 
 # %% [markdown]
 # ## Other divisions of the modalities

@@ -236,7 +236,7 @@ report.figure(
     "architecture",
     architecture_figure(drawn, lanes=(("players.generator", "input"), ("players.judge",))),
     caption="Generator (above) and discriminator at the published image size, drawn from the modules (counterpart of "
-    "Figure 5 A). The discriminator takes the sources and the synthetic image.",
+    "Figure 4 A). The discriminator takes the sources and the synthetic image.",
     alt="Boxes in a U for the generator, and a smaller U below it for the discriminator.",
 )
 

@@ -325,15 +325,14 @@ report.figure(
     "architecture",
     architecture_figure(drawn),
     caption="The octave FCN at the published image size with U-Net's widths, drawn from the module: channels x edge of "
-    "the maps (counterpart of Figure 2 C). Two sizes are the high and the low frequencies; dashed lines are skip "
-    "connections.",
+    "the maps (counterpart of Figures 2 C and 4 B). Two sizes are high and low frequencies; dashed lines are skips.",
     alt="Boxes in a U: four encoder blocks going down, a centre block, four decoder blocks going up, with dashed lines "
     "across.",
 )
 report.figure(
     "decoder-block",
     architecture_figure(block),
-    caption="A decoder block with skip-scSE opened, drawn from the module (counterpart of Figures 1, 2 A and 2 B).",
+    caption="A decoder block with skip-scSE opened, drawn from the module (counterpart of Figures 2 A and 2 B).",
     alt="A row of boxes from input over convolution, norm, activation and three excitations to the deconvolution.",
 )
 

@@ -22,6 +22,8 @@ METRIC_TITLES: dict[str, str] = {
     "dice": "Dice",
     "iou": "IOU",
     "hd95": "HD95 (mm)",
+    "lesion_dice": "Dice by lesion",
+    "lesion_hd95": "HD95 by lesion (mm)",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
 }

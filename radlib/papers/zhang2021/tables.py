@@ -22,20 +22,20 @@ from radlib.study.estimates import AVERAGE, contrasts, standard_table
 from radlib.study.gates import verdict
 
 TITLES: dict[str, str] = {
-    "ours": "Ours",
-    "without_mg": "Ours without mask guidance",
-    "with_ca": "Ours with conventional attention",
+    "ours": "full network",
+    "without_mg": "without mask guidance",
+    "with_ca": "conventional attention",
     "s_a": "S_A",
     "s_b": "S_B",
     "s_a_s_b": "S_A + S_B",
-    "ours_random": "Ours, random initialisation",
-    "ours_2d": "Ours, pre-trained in 2D",
-    "ours_self": "Ours, self-reconstruction",
-    "ours_other": "Ours, T1 + FLAIR and T2 + T1c",
-    "ours_six": "Ours, four single modalities",
+    "ours_random": "random weights",
+    "ours_2d": "2D segmentation",
+    "ours_self": "self-reconstruction",
+    "ours_other": "pairs T1 + FLAIR, T2 + T1c",
+    "ours_six": "four single modalities",
     "segresnet": "SegResNet (MONAI)",
     "dynunet": "DynUNet (MONAI)",
-    "rule": "FLAIR and T1c thresholds",
+    "rule": "two thresholds",
 }
 """Arms as the tables call them."""
 
@@ -194,7 +194,9 @@ def score_table(
         tables: titles of columns to published tables (``table2``); a region and the average follow one another.
     """
     part = found[found["metric"] == metric]
-    table = standard_table(part, titles=TITLES, digits=1 if metric == "hd95" else 3).rename(columns={"": "network"})
+    table = standard_table(part, titles=TITLES, digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
+        columns={"": "network"}
+    )
     arms = list(dict.fromkeys(part["arm"]))
     if metric == "hd95":
         missed = scores[scores["metric"] == "missed"].groupby(["arm", "group"])["value"].sum().unstack()

@@ -56,7 +56,7 @@ def test_orders_pass_the_gates_or_are_open() -> None:
     table = tables.order_table(scores(chain | {"rule": base - 0.2}), list(chain), curves=flat, n_boot=500)
     assert table["here"].tolist() == ["as claimed", "open", "reversed"]
     assert table["failed"].tolist() == ["", "the interval of the paired difference holds 0", ""]
-    assert table["claim"].iloc[0] == "Ours, random initialisation < Ours, pre-trained in 2D"
+    assert table["claim"].iloc[0] == "random weights < 2D segmentation"
     assert table["value"].tolist() == pytest.approx([0.1, 0.0, -0.1])
     # Behind the rule, and with curves that nobody has drawn, nothing is said.
     behind = tables.order_table(scores(chain | {"rule": base + 0.3}), list(chain), curves={}, n_boot=50)
@@ -64,7 +64,7 @@ def test_orders_pass_the_gates_or_are_open() -> None:
     assert behind["failed"].str.contains("trivial rule").all()
     apart = tables.difference_table(scores(chain), [("ours_2d", "ours")], n_boot=50)
     assert apart["group"].tolist() == list(PLACES)
-    assert apart["comparison"].unique().tolist() == ["Ours, pre-trained in 2D − Ours"]
+    assert apart["comparison"].unique().tolist() == ["2D segmentation − full network"]
     assert apart[["value", "low", "high"]].to_numpy() == pytest.approx(0.1)
 
 

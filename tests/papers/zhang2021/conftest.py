@@ -40,7 +40,7 @@ def store() -> ImageStore:
         for channel, shown in ((1, (4,)), (3, (1, 2, 4)), (2, (1, 4))):
             images[row, channel][np.isin(labels[row], shown)] += 3
     return ImageStore(
-        ids=IDS, modalities=("t1", "t1ce", "t2", "flair"), spacing=2.0, images=torch.from_numpy(images),
+        ids=IDS, modalities=("t1", "t1ce", "t2", "flair"), spacing=(2.0, 2.0, 2.0), images=torch.from_numpy(images),
         labels=torch.from_numpy(labels), present=torch.ones(8, 4, dtype=torch.bool),
         has_labels=torch.ones(8, dtype=torch.bool), affines=np.tile(np.eye(4), (8, 1, 1)), normalisation="zscore",
     )  # fmt: skip

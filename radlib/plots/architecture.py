@@ -19,6 +19,9 @@ from radlib.plots.style import PALETTE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NAMED = 12
+"""A drawing with at most so many blocks has their names."""
+
 _TRANSPARENT = (nn.ModuleList, nn.ModuleDict)
 
 
@@ -220,8 +223,10 @@ def architecture_figure(
         )  # fmt: skip
         axes.text(x[number], y[number] - 0.36, spoken(one).replace(" + ", "\n+ "), ha="center", va="top",
                   fontsize=size, zorder=4)  # fmt: skip
-        if not one.kind:
-            axes.text(x[number], y[number] + 0.36, one.name, ha="center", va="bottom", fontsize=size)
+        if not one.kind or len(blocks) <= NAMED:
+            parts = one.name.split(".")
+            label = ".".join(parts[-2:]) if parts[-1].isdigit() else parts[-1]
+            axes.text(x[number], y[number] + 0.36, label, ha="center", va="bottom", fontsize=size)
     for kind in kinds:
         of = [one for one in blocks if one.kind == kind]
         own = sum(one.parameters for one in of)

@@ -264,11 +264,14 @@ both = {"2017, as published": "table2", "2018, as published": "table4"}
 
 
 def score_table(metric):
-    beside = both if metric in COMPARED else None
-    report.table(f"scores-{metric}", tables.score_table(all_held_out[alone], scores, metric, tables=beside),
-                 index=False, caption=f"{METRIC_TITLES[metric]} on {len(subjects.held_out)} held-out subjects; "
-                 "published values, where a table prints the metric, are those of ET / WT / TC / "
-                 "average.")  # fmt: skip
+    """Ours, and the published values where a table prints the metric."""
+    report.table(
+        f"scores-{metric.replace('_', '-')}",
+        tables.score_table(all_held_out[alone], scores, metric, tables=both if metric in COMPARED else None),
+        index=False,
+        caption=f"{METRIC_TITLES[metric]} on {len(subjects.held_out)} held-out subjects; published values, where a "
+        "table prints the metric, are those of ET / WT / TC / average.",
+    )
 
 
 score_table("dice")

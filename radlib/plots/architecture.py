@@ -205,10 +205,12 @@ def architecture_figure(
         top = min((y[number] for number in here), default=top) - 1.6
     rows = -top
     figure, axes = plt.subplots(figsize=(width, min(9.0, 0.62 * rows + 1.2)), layout="constrained")
+    wide = [0.25 + 0.045 * math.log2(1 + sum(shape[0] for shape in one.shapes)) for one in blocks]
     for number, one in enumerate(blocks):
         for feeder in one.inputs:
             axes.annotate(
-                "", xy=(x[number] - 0.2, y[number]), xytext=(x[feeder] + 0.2, y[feeder]), zorder=2,
+                "", xy=(x[number] - wide[number] / 2, y[number]), xytext=(x[feeder] + wide[feeder] / 2, y[feeder]),
+                zorder=2,
                 arrowprops={
                     "arrowstyle": "-|>", "color": "0.45", "lw": 0.8, "ls": "--" if x[number] - x[feeder] > 1.5 else "-",
                     "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7,
@@ -216,9 +218,8 @@ def architecture_figure(
             )  # fmt: skip
     size = max(5.0, min(8.0, 105 / max(x[-1], 12)))
     for number, one in enumerate(blocks):
-        wide = 0.25 + 0.045 * math.log2(1 + sum(shape[0] for shape in one.shapes))
         axes.bar(
-            x[number], 0.62, width=wide, bottom=y[number] - 0.31, color=colour[one.kind], edgecolor="0.2",
+            x[number], 0.62, width=wide[number], bottom=y[number] - 0.31, color=colour[one.kind], edgecolor="0.2",
             linewidth=0.6, alpha=0.85, zorder=3,
         )  # fmt: skip
         axes.text(x[number], y[number] - 0.36, spoken(one).replace(" + ", "\n+ "), ha="center", va="top",

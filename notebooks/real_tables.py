@@ -273,12 +273,12 @@ if sizes is not None:
         "shuffled carry nothing: what is found there above one half is made by the protocol.",
         alt="Two panels of lines over the number of patients, a line a protocol.",
     )  # fmt: skip
-    wide = sizes.set_index(["columns", "protocol", "n"])["value"]
+    wide = sizes.set_index(["columns", "protocol", "n"])["value"].sort_index()
     plain, padded = list(dict.fromkeys(sizes["columns"]))
     few, many = sizes["n"].min(), sizes["n"].max()
     report.value("null-few", wide[padded, PUBLISHED_PERMUTED, few])
     report.value("null-many", wide[padded, PUBLISHED_PERMUTED, many])
-    beyond = gaps.set_index(["columns", "protocol", "n"])["value"]
+    beyond = gaps.set_index(["columns", "protocol", "n"])["value"].sort_index()
     report.sentence(
         "On **shuffled** labels, in a table as wide as Li 2017's, the published protocol reports an AUC of "
         + ", ".join(f"{value:.2f} ({n} patients)" for n, value in wide[padded, PUBLISHED_PERMUTED].items())

@@ -202,26 +202,27 @@ points = {key: 100 * total.loc["acgan", key] for key in ("value", "low", "high")
 report.value("cost", **points, n=int(total.loc["acgan", "n"]), unit="points", digits=1)
 n_high = int((data.participants["grade_group"] == "HGG").sum())
 if failed:
-    report.sentence(
+    answer = (
         "**The ACGAN failed here**: against held-out features its own have precision "
         f"{like['precision']:.2f} and recall {like['recall']:.2f}, where the training "
         f"features themselves have {best.loc['training', 'precision']:.2f} and "
         f"{best.loc['training', 'recall']:.2f}; what was tried stands below."
     )
 else:
-    report.sentence(
+    answer = (
         f"Against held-out features those of the ACGAN have precision "
         f"{like['precision']:.2f} and recall {like['recall']:.2f}; the training features "
         f"themselves have {best.loc['training', 'precision']:.2f} and "
         f"{best.loc['training', 'recall']:.2f}."
     )
-report.sentence(
-    f"Added to the training slices of {len(data)} patients, {n_high} of them HGG, they "
+answer += (
+    f" Added to the training slices of {len(data)} patients, {n_high} of them HGG, they "
     f"change the share of LGG slices that are right by {report.text('acgan')} and that of "
     f"all slices by {report.text('cost')}. A weighted loss, which needs no network, changes "
     f"the former by {report.text('weighted_loss')}, a Gaussian for each class by "
     f"{report.text('gaussian')}."
 )
+report.sentence(answer)
 
 # %% [markdown]
 # ## Method
@@ -541,10 +542,16 @@ show_agreement(report)
 # 1. *Does the filter matter?* Look at how often the discriminator recognises its own
 #    classes (`class_accuracy` in `gans.scores`), then set `spectral` to `false` and
 #    `gan_steps` to 200: how do precision and recall change?
-# 2. *Is the gain one of balance?* Set `added_share` to 0.05 and to 1.0; which rival
+# 2. *Is the gain one of balance?* Set `added_share` to a tenth of its value and to `1`; which rival
 #    follows the ACGAN, and what happens to HGG slices?
 #
 # For a first look set `n_permutations` to 2, and `BUDGET=0.2` in the environment.
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% tags=["remove-input"]
 report.finish()

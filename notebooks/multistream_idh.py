@@ -236,17 +236,16 @@ changes = {
     )
     if (*pair, metric) in differences.index
 }
-report.sentence(
+answer = (
     f"Fake patients change the AUC for IDH1 by {changes['gain_a']} and the accuracy of the "
     f"vote by {changes['gain_a_accuracy']} (Prop-A minus Bas-1, same patients and runs), "
     f"fake patients and filled-in scans the AUC by {changes['gain_b']} (Prop-B minus "
-    f"Bas-2), the mask in the classifier's input by {changes['mask_gain']}."
-)
-report.sentence(
+    f"Bas-2), the mask in the classifier's input by {changes['mask_gain']}. "
     f"Prop-A has an AUC of {areas['prop_a']}, with shuffled labels "
     f"{areas['prop_a_permuted']}; without any image: {without_image}."
     + (f" Minus the collection rule Prop-A is {changes['above_rule']}." if "above_rule" in changes else "")
 )
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data
@@ -698,6 +697,12 @@ show_agreement(report)
 # 2. *Does the order of the stages matter?* Set `pretrain_steps` to 1 and `refine_steps` to
 #    the sum of both: Prop-A becomes Bas-1. Are the differences above larger than that
 #    between two runs?
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% tags=["remove-input"]
 report.finish()

@@ -171,7 +171,7 @@ for metric, region in zip(metrics, ("whole", "tumour"), strict=True):
             )  # fmt: skip
 trained = [job for arm in gans.values() for six in arm for job in six]
 fallen = [name for job in trained for name in job.result().notes["collapsed"]]
-report.sentence(
+answer = (
     f"On held-out patients the mask changes the PSNR in the tumour by "
     f"{report.text('mask_tumour_median')} and on the whole image by "
     f"{report.text('mask_whole_median')} (medians over twelve directions). Minus a "
@@ -179,6 +179,7 @@ report.sentence(
     f"networks are {report.text('above_line_tumour_median')} in the tumour. Of {2 * len(trained)} generators "
     f"{len(fallen)} collapsed to one value."
 )
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data
@@ -528,6 +529,12 @@ report.sentence(
     f"{len(patients.ids)} patients make {number['fake_patients_a']:.0f} fake ones in the "
     f"first case and {number['fake_patients_b']:.0f} in the second."
 )
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% tags=["remove-input"]
 report.finish()

@@ -90,28 +90,32 @@ rule = "collection rule"
 # **The answer.**
 
 # %% tags=["remove-input"]
+answer = []
 if shared:
     thresholds = f"{ZHANG['rule']} (Zhang)"
     to_rule = sides.against(both, thresholds, metric="dice", groups=list(REGIONS), **options)
     for reference, found in {best: gaps, thresholds: to_rule}.items():
         worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
-        report.sentence(
+        answer.append(
             f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
             f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
         )
-    report.sentence(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
+    answer.append(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
 else:
-    report.sentence("No two chapters have segmented the same patients of this cohort.")
+    answer.append("No two chapters have segmented the same patients of this cohort.")
 
 # %% tags=["remove-input"]
 if people:
     areas = measured.query("metric == 'auc'").set_index("arm")[["value", "low", "high"]]
     named = [arm for arm in dict.fromkeys([*areas["value"].nlargest(1).index, rule]) if arm in areas.index]
-    report.sentence(
+    answer.append(
         "- AUC for IDH, the largest and that of the rule without images: "
         + "; ".join(f"*{arm}* {format_interval(*areas.loc[arm])}" for arm in named)
         + "."
     )
+
+# %% tags=["remove-input"]
+report.sentence("\n".join(answer))
 
 # %% [markdown]
 # ## Segmentation
@@ -234,6 +238,12 @@ else:
 #    both studies measure: is the order the same?
 # 2. *Would pooling have told the same?* Give all runs of the networks one number before
 #    `matched_runs`: how far does their AUC fall, and why?
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence("\n".join(answer))
 
 # %% tags=["remove-input"]
 report.finish()

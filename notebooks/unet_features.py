@@ -126,11 +126,12 @@ for name, other in (("tuning_gain", "before"), ("above_rule", "rule")):
     report.value(name, **{key: change[key] for key in ("value", "low", "high", "n")})
 chosen = means[(means["arm"] == "after") & (means["group"] == "hard_dice")].iloc[0]
 report.value("dice", **{key: chosen[key] for key in ("value", "low", "high", "n")})
-report.sentence(
+answer = (
     f"On {int(chosen['n'])} held-out patients the fine-tuned network reaches a Dice of "
     f"{report.text('dice')}, which fine-tuning changed by {report.text('tuning_gain')}. "
     f"Minus {rule}, which needs no network, it is {report.text('above_rule')}."
 )
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data
@@ -395,6 +396,12 @@ show_agreement(report)
 #    with `n_runs` 1 and `extra_blocks` empty; how do Dice and the maps change?
 #
 # With `BUDGET=0.2` in the environment each takes a fifth of the steps.
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% tags=["remove-input"]
 report.finish()

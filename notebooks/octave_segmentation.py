@@ -159,6 +159,11 @@ def together(members, **about):
     return ensemble(members=tuple(members), **about)
 
 
+# %% [markdown]
+# Arms with the same images, division, recipe and seeds: the networks, what is exchanged
+# in them, the modalities they see, and the rule that needs none.
+
+# %% tags=["study"]
 models = {one: folds_of(one) for one in ["fcn", "unet_scse", "unet"]}
 models |= {one: folds_of(one, number=n_references) for one in references}
 trainings = Study("trainings", models, titles=MODELS)

@@ -160,9 +160,9 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 def largest(mask: np.ndarray) -> np.ndarray:
     """The largest connected component of a mask ``(S, X, Y)``."""
-    from scipy import ndimage
+    import cc3d
 
-    parts, count = ndimage.label(mask)
+    parts, count = cc3d.connected_components(mask, connectivity=6, return_N=True)
     return mask if count < 2 else parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
 
 

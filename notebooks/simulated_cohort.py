@@ -389,9 +389,10 @@ report.figure(
 # Realism is what methods reach. `benchmarks/phantom_transfer.py` tests the same methods on held-out simulated and on
 # real subjects, each in the slices from two below to two above the tumour, z-scored over the brain: two thresholds
 # (FLAIR for the whole tumour, contrast-enhanced T1 for its enhancing part; the best common ones, and each subject's
-# best), a small 2D U-Net trained on simulated subjects alone, and one trained on 110 real lower-grade gliomas (Buda et
-# al. 2019, Comput Biol Med 109:218; tested on a fold that it did not see). Both learn from patches, two of three on
-# tumour. Real subjects cannot be shown or handed out, so the numbers are kept ones.
+# best) and a small 2D U-Net that learns from patches of simulated subjects alone, two of three on tumour. The real
+# subjects are 110 lower-grade gliomas (Buda et al. 2019, Comput Biol Med 109:218) and a few of BraTS; with `--folds`
+# the benchmark also trains the network on the 110 by folds. Real subjects cannot be shown or handed out, so the
+# numbers are kept ones, of a short training.
 #
 # What a network needs: an earlier calibration network, whose first layer halved the resolution and which normalised
 # every slice by itself, drew enhancing tumour far too large, on real subjects too, and the rule beat it. The labels

@@ -61,8 +61,12 @@ axes.hist(x, bins=np.linspace(-4, 4, 33))
 axes.set(xlabel="value", ylabel="count")
 report.figure("histogram", figure, caption="Histogram of the draws.", alt="A bell-shaped histogram around zero.")
 
+# %% [markdown]
+# **The answer.**
+
 # %% tags=["remove-input"]
-report.sentence(f"The mean is {report.text('mean')}: see {{numref}}`fig--template-histogram`.")
+answer = f"The mean is {report.text('mean')}: see {{numref}}`fig--template-histogram`."
+report.sentence(answer)
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -80,6 +84,9 @@ report.sentence(f"The mean is {report.text('mean')}: see {{numref}}`fig--templat
 # What the result cannot show.
 #
 # ## Summary
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% tags=["remove-input"]
 report.finish()

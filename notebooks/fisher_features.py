@@ -142,7 +142,12 @@ answer = (
     "shuffled "
     f"labels {low_f:.3f} to {high_f:.3f} ({len(who.first)} {report.source} patients)."
 )
-report.sentence(f"**The answer.** {answer}")
+
+# %% [markdown]
+# **The answer.**
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data

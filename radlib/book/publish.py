@@ -23,6 +23,9 @@ from radlib.core.paths import project_root, run_dir, runs_root
 from radlib.data.published import PAPERS
 from radlib.stats.tables import as_text, to_markdown
 
+ANSWER = "**The answer.**"
+"""With this begins the Markdown cell above a chapter's answer."""
+
 
 def book_dir() -> Path:
     """``book/`` of the checkout."""
@@ -48,7 +51,7 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
     else:
         with reading(executed, remedy=f"run the chapter {chapter.name} again"):
             whole = nbformat.read(executed, as_version=4)
-        notebook = merge(whole, read_notebook(chapter.source), file=executed)
+        notebook = answer_first(merge(whole, read_notebook(chapter.source), file=executed))
         _stamp_time(notebook, directory)
     for part in ("figures", "tables"):
         _mirror(directory / part, out / chapter.name / part)
@@ -86,6 +89,35 @@ def merge(
         if "parameters" in cell.metadata.get("tags", []):
             merged.cells.extend(injected)
     return merged
+
+
+def answer_first(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The page with its answer below the claim, although a notebook knows it only when its study has run.
+
+    The answer is the cells from the Markdown cell :data:`ANSWER` to the next Markdown cell; where there are none, a
+    copy of what the chapter's summary says. A chapter without either stays as it is.
+    """
+    cells = list(notebook.cells)
+    headings = [place for place, cell in enumerate(cells) if cell.cell_type == "markdown"]
+
+    def section(start: int) -> range:
+        return range(start, next((place for place in headings if place > start), len(cells)))
+
+    own = next((place for place in headings if cells[place].source.startswith(ANSWER)), None)
+    summary = next((place for place in headings if cells[place].source.startswith("## Summary")), None)
+    if own is not None:
+        moved = [cells[place] for place in section(own)]
+        rest = [cell for cell in cells[1:] if not any(cell is one for one in moved)]
+    elif summary is not None:
+        told = [cells[place] for place in section(summary) if cells[place].source.strip() != "report.finish()"]
+        outputs = (output for cell in told for output in cell.get("outputs", []))
+        said = [text for output in outputs if (text := output.get("data", {}).get("text/markdown"))]
+        moved = [nbformat.v4.new_markdown_cell("\n\n".join([ANSWER, *said]))] if said else []
+        rest = cells[1:]
+    else:
+        return notebook
+    notebook.cells = [cells[0], *moved, *rest]
+    return notebook
 
 
 def _stamp_time(notebook: nbformat.NotebookNode, directory: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock
 
 from radlib.book.parameters import read_notebook
-from radlib.book.publish import merge, publish_chapter, status
+from radlib.book.publish import ANSWER, answer_first, merge, publish_chapter, status
 from radlib.book.registry import chapter
 from radlib.book.run import gate, run_chapter
 from radlib.core.errors import RadlibError
@@ -250,3 +250,23 @@ def test_merge_keeps_the_injected_cell_behind_the_parameters(project: Path) -> N
     executed.cells.insert(2, injected)
     executed.metadata["papermill"] = {"end_time": "now"}
     assert [cell.source for cell in merge(executed, source).cells] == [cell.source for cell in executed.cells]
+
+
+def test_the_answer_stands_below_the_claim() -> None:
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+
+    def says(source: str, words: str) -> nbformat.NotebookNode:
+        return code(source, outputs=[nbformat.v4.new_output("display_data", data={"text/markdown": words})])
+
+    def page(*cells: nbformat.NotebookNode) -> list[str]:
+        return [cell.source for cell in answer_first(nbformat.v4.new_notebook(cells=list(cells))).cells]
+
+    title, work, data = text("# Title"), code("study.run()"), text("## Data")
+    answer, sentence = text(ANSWER), says("report.sentence(answer)", "It is 5.")
+    summary, finish = text("## Summary"), says("report.finish()", "*1 table*")
+    assert page(title, work, answer, sentence, data, summary, finish) == [
+        "# Title", ANSWER, "report.sentence(answer)", "study.run()", "## Data", "## Summary", "report.finish()",
+    ]  # fmt: skip
+    assert page(title, work, summary, sentence, finish)[:3] == ["# Title", f"{ANSWER}\n\nIt is 5.", "study.run()"]
+    assert page(title, work, data) == ["# Title", "study.run()", "## Data"]
+    assert page(title, work, summary, finish) == ["# Title", "study.run()", "## Summary", "report.finish()"]

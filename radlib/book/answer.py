@@ -229,7 +229,7 @@ def sentence(paper: str, found: Sequence[Card]) -> tuple[int, str, Card]:
     """One sentence on a paper, from its strongest result.
 
     A claim's declared finding (text with numbers of a kept real run) goes first where its numbers are there; else the
-    claim with the strongest kind of evidence, a word before none.
+    claim with the strongest kind of evidence, a word before none, and of those alike one that its print contradicts.
 
     Returns:
         How strong it is (more is stronger), the sentence, and the claim that it is of.
@@ -239,7 +239,10 @@ def sentence(paper: str, found: Sequence[Card]) -> tuple[int, str, Card]:
         for finding in card.claim.findings:
             if (text := filled(finding, found)) is not None:
                 return 10 + RANK[finding.kind], text, card
-    card = max(own, key=lambda one: (one.best.computed, RANK[one.best.kind], one.best.word != "open"))
+    card = max(own, key=lambda one: (
+        one.best.computed, RANK[one.best.kind], one.best.word != "open",
+        one.marks[0].word == "contradicts itself", one.marks[0].computed,
+    ))  # fmt: skip
     best = card.best
     claimed = card.claim.says.rstrip(".")
     if not best.computed:

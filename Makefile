@@ -34,7 +34,7 @@ SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 	--config "cohort=$(COHORT)" profile=$(PROFILE) seed=$(SEED) fanout=$(FANOUT) --
 # worksteal: a process runs the tests of a file one after the other, so that what they share is made once.
 # UTF-8 whatever the locale is, also where a library sets another one in the middle of a run.
-RUN_TESTS = PYTHONUTF8=1 $(BIN)/python -m pytest -n auto --dist worksteal
+RUN_TESTS = PYTHONUTF8=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
 .DEFAULT_GOAL := help
 .PHONY: help install book pdf chapters cohorts chapter notebooks lab test test-fast lint lock clean

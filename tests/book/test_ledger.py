@@ -164,8 +164,14 @@ def write(
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Runs of two cohorts and a kept full-size result."""
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Runs of two cohorts and a kept full-size result; the entry is measured by a second arm too, as published."""
+    said = evidence()
+    leakage_free, *controls = said[ACCURACY].measured
+    note = "unknown status counted as wild-type, in training and in testing"
+    second = leakage_free.model_copy(update={"arm": "prop_a_counted", "protocol": "as published", "note": note})
+    both = said[ACCURACY].model_copy(update={"measured": (leakage_free, second, *controls)})
+    monkeypatch.setattr(collecting, "evidence", lambda: {**said, ACCURACY: both})
     runs, kept = tmp_path / "runs", tmp_path / "published"
     write(runs, row(70), cohort="simulated", figures={})
     write(runs, row(80), row(88, arm="prop_a_counted", protocol="as published", note="<b>&"))

@@ -102,7 +102,10 @@ def test_a_study_on_toy_subjects(data: Data, subjects: Subjects, tiny: Recipe) -
     scores = study.scores
     assert set(scores["subject"]) == set(subjects.held_out)
     assert set(scores[scores["arm"] == "branches"]["prediction"]) == {"s_a", "s_b", "s_a_s_b"}
-    assert set(scores["metric"]) == {"dice", "sensitivity", "specificity", "ppv", "hd95", "missed"}
+    assert set(scores["metric"]) == {
+        "dice", "sensitivity", "specificity", "ppv", "hd95", "missed",
+        "lesion_dice", "lesion_hd95", "lesions", "lesions_found", "lesions_false",
+    }  # fmt: skip
     made = study.result("ours")
     assert made.notes["window"] == int(made.table("windows").sort_values("dice")["window"].iloc[-1])
     assert made.notes["seconds_per_subject"] > 0

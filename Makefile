@@ -18,9 +18,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TORCH := $(shell sed -n 's/^torch==\([0-9.]*\).*/torch==\1/p' requirements-cuda.lock)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-# uv reads no configuration of pip: the registries that pip was told of are handed over.
+# uv reads no configuration of pip: the registry that pip was told of is handed over.
 PIP_SAYS = $(shell $(BIN)/pip config get global.$(1) 2>/dev/null || $(BIN)/pip config get :env:.$(1) 2>/dev/null)
-UV_ENV = VIRTUAL_ENV=$(VENV) UV_CONCURRENT_DOWNLOADS=16 $(if $(call PIP_SAYS,index-url),UV_DEFAULT_INDEX="$(call PIP_SAYS,index-url)")
+UV_ENV = VIRTUAL_ENV=$(VENV) $(if $(call PIP_SAYS,index-url),UV_DEFAULT_INDEX="$(call PIP_SAYS,index-url)")
 INSTALL = $$(test -x $(BIN)/uv && echo "env $(UV_ENV) $(BIN)/uv pip install --compile-bytecode" || echo "$(BIN)/pip install") --quiet --no-deps
 STAMP := $(VENV)/.installed
 # A job that asks for more cores than any node has would wait for ever, and so would everything without a controller.

@@ -14,12 +14,13 @@ from typing import Any
 
 import yaml
 from markupsafe import Markup
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from radlib.book.claims import Claim, Finding, Kept, claims, likeness_of, planned
 from radlib.book.kept import KeptRun, kept_run
 from radlib.book.registry import chapters
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.core.paths import manifests_dir
 from radlib.data.published import Likeness, PublishedValue, published
 from radlib.study.contrasts import Contrast, Decision, word_of
@@ -298,10 +299,8 @@ def _cell(run: KeptRun, number: Kept) -> list[Any]:
     return list(rows[number.column]) if number.column in rows else []
 
 
-class Lesson(BaseModel):
+class Lesson(Strict):
     """A general lesson: shown where the numbers of at least one of its findings are there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     findings: tuple[Finding, ...]

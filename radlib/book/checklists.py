@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radlib.core.errors import RadlibError, first_problem
+from radlib.core.models import Strict
 from radlib.core.paths import manifests_dir
 from radlib.data.published import PAPERS
 
@@ -27,10 +28,8 @@ class Score(BaseModel):
     place: str
 
 
-class Item(BaseModel):
+class Item(Strict):
     """One item of a checklist in our words, and every document's score."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     part: str
     item: str
@@ -48,10 +47,8 @@ class Item(BaseModel):
         return rest | {"scores": {name: {"score": one[0], "place": one[2]} for name, one in parts.items()}}
 
 
-class Checklist(BaseModel):
+class Checklist(Strict):
     """A checklist with all its items."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     about: str

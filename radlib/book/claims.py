@@ -9,29 +9,25 @@ What was decided on real patients is kept in ``published/real/default/claims.jso
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from radlib.core.errors import RadlibError, first_problem
 from radlib.core.files import write_json
+from radlib.core.models import Strict
 from radlib.core.paths import manifests_dir, project_root
 from radlib.data.published import Likeness, load_all, load_paper, published_values
 from radlib.study import contrasts
-from radlib.study.contrasts import MAJORITY, Contrast, Decision
+from radlib.study.contrasts import Contrast, Decision
 from radlib.study.studies import Study
 
 PROFILE = "default"
 """The profile whose jobs decide."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Kept(_Strict):
+class Kept(Strict):
     """A number of a kept run on real data, or of a claim's decision, or a printed one.
 
     Attributes:
@@ -52,7 +48,7 @@ class Kept(_Strict):
     digits: int = 0
 
 
-class Finding(_Strict):
+class Finding(Strict):
     """A sentence with numbers of results, in braces by name, and the kind of evidence that it is."""
 
     kind: Literal["simulated", "analogous", "same"]
@@ -60,7 +56,7 @@ class Finding(_Strict):
     numbers: dict[str, Kept]
 
 
-class Claim(_Strict):
+class Claim(Strict):
     """A headline claim of a paper, in our words.
 
     Attributes:
@@ -192,16 +188,3 @@ def decisions_by_kind(published: Path | None = None) -> dict[str, dict[str, list
     """By claim: ``simulated``, from the jobs that are there, and ``real``, from what is kept."""
     kept = kept_decisions(published)
     return {key: {"simulated": decide(claim), "real": kept.get(key, [])} for key, claim in claims().items()}
-
-
-def declared_arms() -> Iterator[tuple[str, str, str]]:
-    """Claim, study and arm of everything that a claim names, for a check that all of it is there."""
-    for key, claim in claims().items():
-        for contrast in claim.decided:
-            sides = (contrast.first, contrast.second, contrast.rule, contrast.comparator)
-            for side in sides:
-                if side is not None and side.arm != MAJORITY:
-                    yield key, side.study or contrast.study, side.arm
-            for curve in contrast.curves:
-                for arm in curve.arms:
-                    yield key, curve.study, arm

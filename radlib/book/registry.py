@@ -6,13 +6,14 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.core.paths import project_root
 
 
-class Chapter(BaseModel):
+class Chapter(Strict):
     """One chapter of the book.
 
     Attributes:
@@ -22,8 +23,6 @@ class Chapter(BaseModel):
         needs: chapters whose run directory it reads.
         gpu: whether its paper-size run wants a GPU.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
     title: str
@@ -38,8 +37,7 @@ class Chapter(BaseModel):
         return notebooks_dir() / f"{self.name}.py"
 
 
-class _Chapters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Chapters(Strict):
     chapters: dict[str, Chapter] = Field(min_length=1)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from radlib.core.errors import RadlibError, first_problem
+from radlib.core.models import Strict
 
 REQUIRED = ("arm", "metric", "group", "value", "low", "high", "n")
 """Columns that a frame of measured values has."""
@@ -22,11 +23,7 @@ def source_of(cohort: str) -> Source:
     return cohort if cohort in ("simulated", "real") else "user"  # type: ignore[return-value]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Measured(_Strict):
+class Measured(Strict):
     """One number that a study measured.
 
     Attributes:
@@ -60,7 +57,7 @@ class Measured(_Strict):
         return (self.study, self.arm, self.minus, self.metric, self.group, self.protocol)
 
 
-class Results(_Strict):
+class Results(Strict):
     """The content of ``results.json``. ``unmet`` says what the cohort lacks where a chapter could not run.
 
     What an older version wrote beside is not read.

@@ -119,11 +119,10 @@ def keep(
     wanted = {name: keeping.of_simulated(jobs_of({name: studies})) for name, studies in found.items()}
     simulated = keeping.of_simulated(jobs_of(found))
     made = keeping.keep([job for job in simulated if (result := find(job)) and result.origin == "here"])
-    lacking = sorted(name for name, jobs in wanted.items() if any(find(job) is None for job in jobs))
+    whole = {name for name, jobs in wanted.items() if jobs and all(map(find, jobs))}
     typer.echo(f"{len(made)} jobs kept; {sum(find(job) is None for job in simulated)} of {len(simulated)} are missing")
-    typer.echo(
-        f"kept whole: {', '.join(keeping.note_whole(set(wanted) - set(lacking), not_whole=lacking)) or 'no chapter'}"
-    )
+    if (profile, seed) == ("default", 0):
+        typer.echo(f"kept whole: {', '.join(keeping.note_whole(whole, of=wanted)) or 'no chapter'}")
     if prune:
         typer.echo(f"{len(keeping.prune(jobs_of(plans(profile=profile, seed=seed))))} jobs deleted")
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.stats.intervals import Estimate
 from radlib.study.estimates import AVERAGE, WITHIN_CLASSES, class_contrasts, class_estimates, contrasts
 from radlib.study.gates import Verdict, Word, joint, last_quarter_change, verdict
@@ -31,11 +32,7 @@ Plans = Callable[[str], Mapping[str, Study]]
 """The studies of a chapter by name, from its name."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Side(_Strict):
+class Side(Strict):
     """An arm of a study, as a text, or with the study and the rows of its scores where these are not the contrast's.
 
     Attributes:
@@ -58,7 +55,7 @@ def _as_side(value: Any) -> Any:
 AnySide = Annotated[Side, BeforeValidator(_as_side)]
 
 
-class Curve(_Strict):
+class Curve(Strict):
     """The validation metric that must be flat at the end of training, for the named arms of a study.
 
     ``scale`` multiplies its change before the gate, where the metric is no share: 0.1 takes a tenth of a decibel for a
@@ -72,7 +69,7 @@ class Curve(_Strict):
     scale: float = 1.0
 
 
-class Contrast(_Strict):
+class Contrast(Strict):
     """One paired contrast, first arm minus second, on the same subjects in the same runs.
 
     Attributes:

@@ -71,9 +71,9 @@ def kept_whole() -> list[str]:
     return list(json.loads(noted.read_text(encoding="utf-8"))) if noted.is_file() else []
 
 
-def note_whole(names: Iterable[str], *, not_whole: Iterable[str]) -> list[str]:
-    """Note chapters that are kept whole, and that others are not any more; returns all that are."""
-    noted = sorted({*kept_whole(), *names} - set(not_whole))
+def note_whole(names: Iterable[str], *, of: Iterable[str]) -> list[str]:
+    """Note that of some chapters these are kept whole, and the others not any more; returns all that are."""
+    noted = sorted({*kept_whole()} - {*of} | {*names})
     write_json(kept_root() / WHOLE, noted)
     return noted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import pytest
 
 from radlib.book import claims as module
 from radlib.book.answer import cards
-from radlib.book.claims import Claim, claims, decide, declared_arms, keep_decisions
+from radlib.book.claims import Claim, claims, decide, keep_decisions
 from radlib.book.ledger import collect, pages
 from radlib.core.errors import RadlibError
 from radlib.data.published import PAPERS
-from radlib.study.contrasts import Contrast, Decision, word_of
+from radlib.study.contrasts import MAJORITY, Contrast, Decision, word_of
 from radlib.study.jobs import job
 from radlib.study.store import Work
 from radlib.study.studies import Study
@@ -176,6 +177,19 @@ def test_every_claim_is_declared_and_has_its_contrasts() -> None:
     for one in found.values():
         assert one.decided
         assert len(one.short) <= 36, one.short
+
+
+def declared_arms() -> Iterator[tuple[str, str, str]]:
+    """Claim, study and arm of everything that a claim names, for a check that all of it is there."""
+    for key, claim in claims().items():
+        for contrast in claim.decided:
+            sides = (contrast.first, contrast.second, contrast.rule, contrast.comparator)
+            for side in sides:
+                if side is not None and side.arm != MAJORITY:
+                    yield key, side.study or contrast.study, side.arm
+            for curve in contrast.curves:
+                for arm in curve.arms:
+                    yield key, curve.study, arm
 
 
 def test_every_declared_study_and_arm_is_there() -> None:

@@ -15,7 +15,6 @@ from radlib.data.regions import REGIONS, region_mask
 from radlib.data.splits import Split
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_flops, count_parameters
-from radlib.nn.octave import conv_flops, octave_flops
 from radlib.papers.islam2020.recipes import (
     METHODS,
     PAPER,
@@ -108,17 +107,6 @@ def size_table(models: Sequence[str], recipe: Recipe, *, side: int, paper_side: 
             line[f"parameters (10³), {name}"] = count_parameters(network) / 1e3
             line[f"multiplications (10⁹), {name}"] = count_flops(network, (1, 3, edge, edge)) / 1e9
         rows.append(line)
-    return pd.DataFrame(rows)
-
-
-def octave_table(ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75), *, channels: int = 64) -> pd.DataFrame:
-    """Multiplications of one 3 x 3 octave convolution beside those of the plain one, by the closed form."""
-    plain = conv_flops(channels, channels, height=240, width=240)
-    rows = []
-    for ratio in ratios:
-        count = octave_flops(channels, channels, height=240, width=240, ratio_in=ratio, ratio_out=ratio)
-        rows.append({"ratio of low frequencies": ratio, "multiplications (10⁹)": count / 1e9,
-                     "of the plain convolution (%)": 100 * count / plain})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -48,7 +48,6 @@ import pandas as pd
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
 from radlib.core.errors import MissingDataError
-from radlib.data.persons import person_of
 from radlib.papers.across import study_large as large
 from radlib.papers.across import tables_large as tables
 from radlib.plots.curves import curve_figure
@@ -151,8 +150,7 @@ def shown(name, study, make, *, caption, **how):
 
 # %% tags=["hide-input"]
 def patients():
-    table = hospital.open().participants
-    return tables.patients_table(table[~person_of(table).duplicated()])
+    return tables.patients_table(hospital.open().participants)
 
 
 counts = shown("patients", "idh", patients, digits=1,

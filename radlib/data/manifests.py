@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from radlib.core.errors import RadlibError, problems_of
 from radlib.core.files import read_yaml
+from radlib.core.models import Strict
 from radlib.core.paths import manifests_dir
 
 Access = Literal["open", "registration", "private"]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _web_address(url: str) -> str:
@@ -56,7 +53,7 @@ Pattern = Annotated[str, AfterValidator(_regular_expression)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Address(_Strict):
+class Address(Strict):
     """An address on the web, and whether documentation confirms it."""
 
     url: Url
@@ -71,7 +68,7 @@ class Address(_Strict):
         return self
 
 
-class Column(_Strict):
+class Column(Strict):
     """A column, or with ``pattern`` a family of columns, of a table."""
 
     name: str | None = None
@@ -100,7 +97,7 @@ class Column(_Strict):
         return re.fullmatch(self.pattern, header) is not None
 
 
-class Known(_Strict):
+class Known(Strict):
     """A blemish of the published table: found as described, it is a note and not an error."""
 
     kind: str
@@ -109,7 +106,7 @@ class Known(_Strict):
     note: str
 
 
-class Table(_Strict):
+class Table(Strict):
     """How a table is written and what it must hold."""
 
     format: Literal["csv", "tsv", "excel"]
@@ -123,7 +120,7 @@ class Table(_Strict):
     known: tuple[Known, ...] = ()
 
 
-class File(_Strict):
+class File(Strict):
     """One file of a data set, below the data root."""
 
     path: RelativePath
@@ -143,7 +140,7 @@ class File(_Strict):
         return self
 
 
-class Image(_Strict):
+class Image(Strict):
     """One image a subject has."""
 
     file: Pattern  # stands for {image} in the templates
@@ -152,7 +149,7 @@ class Image(_Strict):
     optional: bool = False
 
 
-class Images(_Strict):
+class Images(Strict):
     """How the images of a data set lie on disk.
 
     ``templates`` are regular expressions of the path below the image folder, in which ``{subject}`` and ``{image}``
@@ -191,7 +188,7 @@ class Images(_Strict):
         ]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """One data set."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]

@@ -7,14 +7,12 @@ subjects, of one cohort or of two, are one person where they share an id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from radlib.core.errors import RadlibError
 from radlib.data.findings import shorten
-from radlib.data.splits import Split
 
 
 def public_ids(table: pd.DataFrame) -> dict[str, frozenset[str]]:
@@ -29,6 +27,11 @@ def public_ids(table: pd.DataFrame) -> dict[str, frozenset[str]]:
 def person_of(table: pd.DataFrame) -> pd.Series:
     """For each subject a label that is the same for all subjects who are one person: the first of their ids."""
     return pd.Series(_joined(list(public_ids(table).values())), index=table.index, dtype=object)
+
+
+def each_once(table: pd.DataFrame) -> list[str]:
+    """The first subject of every person, in the order of ``table``: who may be split without a person on both sides."""
+    return [str(subject) for subject in table.index[~person_of(table).duplicated()]]
 
 
 def shared(table: pd.DataFrame, other: pd.DataFrame) -> list[str]:
@@ -74,32 +77,3 @@ def without(table: pd.DataFrame, other: pd.DataFrame) -> list[str]:
     """The subjects of ``table`` who are nobody of ``other``: on whom a model may train that ``other`` tests."""
     gone = set(shared(table, other))
     return [str(subject) for subject in table.index if str(subject) not in gone]
-
-
-def by_person(split: Callable[..., list[Split] | Split], table: pd.DataFrame, **how: Any) -> list[Split]:
-    """The splits of a function of :mod:`radlib.data.splits`, in which all subjects of a person stay together.
-
-    One subject stands for each person (the first of the table); the others follow it.
-
-    Args:
-        split: such as :func:`radlib.data.splits.k_fold`.
-        table: participants.
-        how: handed on; labels of subjects (``stratify``, ``groups``) as Series by subject.
-    """
-    person = person_of(table)
-    first = person.drop_duplicates()
-    chosen = {
-        name: value.reindex(first.index) if isinstance(value, pd.Series) else value for name, value in how.items()
-    }
-    members: dict[str, list[str]] = {}
-    for subject, name in person.items():
-        members.setdefault(str(name), []).append(str(subject))
-
-    def everyone(part: Sequence[str]) -> tuple[str, ...]:
-        return tuple(subject for one in part for subject in members[str(person[one])])
-
-    found = split([str(subject) for subject in first.index], **chosen)
-    return [
-        Split(name=one.name, train=everyone(one.train), test=everyone(one.test), validation=everyone(one.validation))
-        for one in ([found] if isinstance(found, Split) else found)
-    ]

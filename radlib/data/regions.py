@@ -44,23 +44,6 @@ def to_regions(labels: Array) -> Array:
     return torch.stack(masks)
 
 
-def from_regions(masks: Any) -> Any:
-    """Masks ``(3, ...)`` in the order of :data:`REGIONS` as labels ``(...)``, uint8.
-
-    Regions are nested: a voxel of the core that is outside the whole tumour is background, and an enhancing voxel
-    outside the core is what the outer regions say.
-    """
-    if masks.shape[0] != len(REGIONS):
-        raise RadlibError(f"{masks.shape[0]} masks were given", remedy=f"give one for each of {', '.join(REGIONS)}")
-    et, wt, tc = (masks[place] > 0 for place in range(3))
-    tc = tc & wt
-    et = et & tc
-    labels: Any = np.zeros(et.shape, np.uint8) if isinstance(masks, np.ndarray) else _zeros_like(et)
-    for mask, label in ((wt, 2), (tc, 1), (et, 4)):
-        labels[mask] = label
-    return labels
-
-
 def to_classes(labels: Array) -> Array:
     """Labels 0, 1, 2, 4 as class numbers 0, 1, 2, 3 (int64, for cross-entropy)."""
     classes: Any = labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels.long().clone()
@@ -70,12 +53,6 @@ def to_classes(labels: Array) -> Array:
 
 def from_classes(classes: Any) -> Any:
     """Class numbers 0, 1, 2, 3 as labels 0, 1, 2, 4 (uint8)."""
-    labels = classes.astype(np.uint8) if isinstance(classes, np.ndarray) else _zeros_like(classes).copy_(classes)
+    labels: Any = classes.astype(np.uint8) if isinstance(classes, np.ndarray) else classes.byte()
     labels[labels == 3] = 4
     return labels
-
-
-def _zeros_like(mask: Any) -> Any:
-    import torch
-
-    return torch.zeros(mask.shape, dtype=torch.uint8, device=mask.device)

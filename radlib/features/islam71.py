@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.features.boxcount import box_count
 
 #: Labels of the regions whose geometry and intensity are measured.
@@ -23,7 +24,7 @@ REGIONS: dict[str, tuple[int, ...]] = {"necrosis": (1,), "tc": (1, 4), "wt": (1,
 FRACTAL_REGIONS: dict[str, tuple[int, ...]] = {"et": (4,), "necrosis": (1,)}
 
 
-class Islam71Settings(BaseModel):
+class Islam71Settings(Strict):
     """Choices that the paper does not state.
 
     Attributes:
@@ -33,8 +34,6 @@ class Islam71Settings(BaseModel):
         histogram: ``mode``: the intensity of the fullest bin; ``peak``: the share of voxels in that bin.
         bins: bins of the histogram and of the entropy, over the region's range.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     modality: Literal["t1", "t1ce", "t2", "flair"] = "t1ce"
     axis_coordinates: Literal["direction", "tip"] = "direction"

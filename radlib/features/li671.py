@@ -16,15 +16,16 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from radlib.core.models import Strict
 from radlib.features.api import compute_features, feature_names
 from radlib.features.settings import DerivedImage, Discretisation, FeatureSettings
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 
 
-class Li671Settings(BaseModel):
+class Li671Settings(Strict):
     """Choices that the paper does not state.
 
     Attributes:
@@ -32,8 +33,6 @@ class Li671Settings(BaseModel):
         bins: grey levels, from the region's smallest to its largest intensity (the images have no unit).
         wavelet: the mother wavelet.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     modality: Modality = "flair"
     bins: Annotated[int, Field(ge=2, le=4096)] = 32

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from radlib.core.errors import RadlibError, problems_of
+from radlib.core.models import Strict
 from radlib.data.cohort import Cohort
 from radlib.data.nifti import Volume
 from radlib.data.regions import region_mask
@@ -70,7 +71,7 @@ class Preset:
             ) from error  # fmt: skip
 
 
-class IbsiSettings(BaseModel):
+class IbsiSettings(Strict):
     """One image, one region, and everything that :class:`FeatureSettings` can say.
 
     Attributes:
@@ -79,8 +80,6 @@ class IbsiSettings(BaseModel):
         features: families, aggregations, resampling, discretisation, derived images, definitions. By default every
             family of IBSI on the original image, in 32 grey levels, as MR images have no unit.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     modality: Modality = "t1ce"
     region: Literal["et", "wt", "tc"] = "wt"

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.features.registry import AGGREGATIONS, IBSI_FAMILIES, PYRADIOMICS_CLASSES
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Interpolation = Literal["nearest", "linear", "cubic"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Discretisation(_Frozen):
+class Discretisation(Strict):
     """How intensities become grey levels 1 to N_g (IBSI reference manual, section 2.7).
 
     ``fbs`` (fixed bin size): bins of ``bin_width`` that start at the lower bound of the re-segmentation range where
@@ -32,7 +29,7 @@ class Discretisation(_Frozen):
     bin_count: Annotated[int, Field(ge=1, le=1_000_000)] = 32
 
 
-class Resampling(_Frozen):
+class Resampling(Strict):
     """Interpolation to another voxel spacing (IBSI section 2.4).
 
     ``spacing`` is in mm, in the order of the array's axes; None for an axis keeps it as it is (resampling within
@@ -46,7 +43,7 @@ class Resampling(_Frozen):
     mask_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-class DerivedImage(_Frozen):
+class DerivedImage(Strict):
     """An image computed from the (resampled) image before features are taken from it.
 
     ``log`` is the Laplacian of Gaussian at ``sigma_mm``; ``wavelet`` the eight bands of one level of the stationary
@@ -71,7 +68,7 @@ class DerivedImage(_Frozen):
 ORIGINAL = DerivedImage(kind="original")
 
 
-class FeatureSettings(_Frozen):
+class FeatureSettings(Strict):
     """Everything that decides on a feature's value.
 
     Args:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from radlib.core.paths import project_root
 
-#: What is reached through these decides no number: they draw, write, or only carry results around.
-OUTSIDE = ("radlib.plots", "radlib.book", "radlib.cli", "radlib.study", "radlib.core")
+#: What is reached through these decides no number: they draw, write, hold printed values, or carry results around.
+OUTSIDE = ("radlib.plots", "radlib.book", "radlib.cli", "radlib.study", "radlib.core", "radlib.data.published")
 #: But these do, although they lie in one of the rooms above.
 INSIDE = ("radlib.study.cohorts", "radlib.core.seeds")
 #: Modules by these names draw, whichever room they are in.

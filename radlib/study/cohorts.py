@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import read_json, write_json
+from radlib.core.models import Strict
 from radlib.core.paths import project_root
+from radlib.data.persons import each_once
 from radlib.data.sources import open_cohort, simulated_dir
 from radlib.study.code import code_digest
 from radlib.study.jobs import NOT_DECIDING
@@ -32,10 +34,8 @@ _PROFILE = ("cohorts", "chapters", "real")  # keys of a profile
 MADE = "made.json"
 
 
-class CohortOptions(BaseModel):
+class CohortOptions(Strict):
     """What a profile may say of a simulated cohort; what it leaves out is as in the template."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     n: int | None = Field(default=None, ge=2)
     grid: tuple[int, int, int] | None = None
@@ -73,7 +73,7 @@ class Source:
         return _digest(_made_with(self._recipe())) if self.cohort == "simulated" else self.key
 
     def open(self) -> Cohort:
-        """The cohort; opened once in a process."""
+        """The cohort, each person once, so that no split can divide one; opened once in a process."""
         return _open(self)
 
     def _recipe(self) -> dict[str, Any]:
@@ -116,7 +116,8 @@ def _open(source: Source) -> Cohort:
                 f"the simulated cohort {source.role!r} was made with other options or by other code",
                 file=stamp.parent, remedy=f"run: radlib chapter cohort {source.role} --profile {source.profile}",
             )  # fmt: skip
-    return open_cohort(source.role, cohort=source.cohort, profile=source.profile)
+    cohort = open_cohort(source.role, cohort=source.cohort, profile=source.profile)
+    return cohort.subset(each_once(cohort.participants))
 
 
 def _open_own(source: Source) -> Cohort:

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
-class OptimizerSettings(BaseModel):
+class OptimizerSettings(Strict):
     """An optimiser and the course of its learning rate.
 
     Attributes:
@@ -26,8 +27,6 @@ class OptimizerSettings(BaseModel):
             ``step`` multiplies by ``decay`` every ``decay_every`` steps, ``milestones`` at each of ``milestones``
             (shares of all steps).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["adam", "sgd", "adagrad"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -82,7 +81,7 @@ def _one_cycle(done: float, *, rise: float = 0.3) -> float:
     return between(1.0, 1e-4, (done - rise) / (1 - rise))
 
 
-class LoopSettings(BaseModel):
+class LoopSettings(Strict):
     """How long and how a training runs.
 
     Attributes:
@@ -101,8 +100,6 @@ class LoopSettings(BaseModel):
         channels_last: memory format of 2D networks, faster on GPUs and with bf16.
         devices: GPUs, or processes on the CPU.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(ge=1)
     log_every: int = Field(default=10, ge=1)

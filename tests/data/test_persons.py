@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from radlib.core.errors import RadlibError
-from radlib.data.persons import by_person, person_of, refuse_shared, shared, without
+from radlib.data.persons import each_once, person_of, refuse_shared, shared, without
 from radlib.data.sources import open_cohort
 from radlib.data.splits import hold_out, k_fold, leave_one_out
 
@@ -42,19 +42,13 @@ def test_training_on_the_tested_is_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_splits_keep_a_person_together(seed: int) -> None:
-    subjects = {f"s{n}": f"p{n % 13}" for n in range(40)}  # of every person three or four examinations
-    people = table(dict(subjects))
-    stratify = pd.Series([n % 2 for n in range(40)], index=people.index)
-    splits = by_person(k_fold, people, n_folds=5, seed=seed, stratify=stratify)
-    splits += by_person(hold_out, people, test=0.3, validation=0.2, seed=seed)
-    splits += by_person(leave_one_out, people)
-    for split in splits:
-        sides = [{subjects[one] for one in side} for side in (split.train, split.validation, split.test)]
-        assert not (sides[0] & sides[2])
-        assert not (sides[0] & sides[1])
-        assert not (sides[1] & sides[2])
-        assert len(split.train) + len(split.validation) + len(split.test) == 40
+def test_splits_of_an_opened_cohort_never_divide_a_person(seed: int) -> None:
+    people = table({f"s{n}": f"p{n % 13}" for n in range(40)})  # of every person three or four examinations
+    ids = each_once(people)
+    assert ids == [f"s{n}" for n in range(13)]
+    splits = [*k_fold(ids, n_folds=5, seed=seed), hold_out(ids, test=0.3, validation=0.2, seed=seed)]
+    for split in [*splits, *leave_one_out(ids)]:
+        refuse_shared(people.loc[[*split.train, *split.validation]], people.loc[list(split.test)])
 
 
 def test_without_it_a_person_is_on_both_sides() -> None:
@@ -63,11 +57,6 @@ def test_without_it_a_person_is_on_both_sides() -> None:
     with pytest.raises(RadlibError, match="trained on and tested"):
         for split in k_fold(list(people.index), n_folds=5, seed=0):
             refuse_shared(people.loc[list(split.train)], people.loc[list(split.test)])
-
-
-def test_splits_of_unique_persons_are_the_ordinary_ones() -> None:
-    people = table({f"s{n}": None for n in range(12)})
-    assert by_person(k_fold, people, n_folds=3, seed=1) == k_fold(list(people.index), n_folds=3, seed=1)
 
 
 @pytest.mark.data

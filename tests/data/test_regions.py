@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from radlib.core.errors import RadlibError
-from radlib.data.regions import from_classes, from_regions, region_mask, to_classes, to_regions
+from radlib.data.regions import from_classes, region_mask, to_classes
 
 LABELS = np.array([0, 1, 2, 4], dtype=np.uint8)
 
@@ -23,17 +23,9 @@ def test_round_trips() -> None:
     assert to_classes(LABELS).tolist() == [0, 1, 2, 3]
     assert from_classes(to_classes(LABELS)).tolist() == LABELS.tolist()
     assert torch.equal(from_classes(to_classes(tensor)), tensor)
-    assert from_regions(to_regions(LABELS)).tolist() == LABELS.tolist()
-    assert torch.equal(from_regions(to_regions(tensor)), tensor)
-
-
-def test_inner_regions_stay_within_outer_ones() -> None:
-    masks = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]])  # et, wt, tc
-    assert from_regions(masks).tolist() == [0, 2, 1]
+    assert torch.equal(from_classes(to_classes(tensor)), tensor)
 
 
 def test_wrong_input_is_named() -> None:
     with pytest.raises(RadlibError, match="unknown region 'core'"):
         region_mask(LABELS, "core")
-    with pytest.raises(RadlibError, match="2 masks were given"):
-        from_regions(np.zeros((2, 4)))

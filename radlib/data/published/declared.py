@@ -24,9 +24,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 
 if TYPE_CHECKING:
     from radlib.data.published.schema import Paper, PublishedValue
@@ -41,10 +42,6 @@ def _listed(value: Any) -> Any:
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
 
 KINDS = ("measured", "drawn", "setting", "in_print", "quoted", "not_measured")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MeasuredRow(Protocol):
@@ -64,7 +61,7 @@ class MeasuredRow(Protocol):
     def protocol(self) -> str: ...
 
 
-class Measure(_Strict):
+class Measure(Strict):
     """Rows of a study that stand beside an entry.
 
     Attributes:
@@ -107,14 +104,14 @@ class Measure(_Strict):
         return f"{self.study}: {', '.join(part for part in (arms, self.metric, self.group, self.protocol) if part)}"
 
 
-class Drawing(_Strict):
+class Drawing(Strict):
     """Figures of a chapter, by name."""
 
     chapter: Text
     figures: Texts
 
 
-class Parameter(_Strict):
+class Parameter(Strict):
     """A chapter's parameter, in the profile in which it has the published value."""
 
     chapter: Text
@@ -122,7 +119,7 @@ class Parameter(_Strict):
     profile: Text = "paper"
 
 
-class Evidence(_Strict):
+class Evidence(Strict):
     """One item of the section: the entries it speaks of, and what stands beside them."""
 
     keys: Texts

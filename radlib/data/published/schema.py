@@ -17,9 +17,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from radlib.core.errors import RadlibError
+from radlib.core.models import Strict
 from radlib.data.published.declared import Evidence
 
 PAPERS = ("islam2020", "ge2020", "zhang2021", "li2017", "mehra2022")
@@ -39,11 +40,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Column(_Strict):
+class Column(Strict):
     """A column of a table; ``n`` and ``unit`` overrule the table's."""
 
     label: Text
@@ -51,7 +48,7 @@ class Column(_Strict):
     n: int | None = Field(default=None, gt=0)
 
 
-class Row(_Strict):
+class Row(Strict):
     """A row of a table; what it names overrules the column and the table."""
 
     label: Text
@@ -62,7 +59,7 @@ class Row(_Strict):
     rounding: Rounding | None = None
 
 
-class Table(_Strict):
+class Table(Strict):
     """A printed table. ``cells`` of every row follow the order of ``columns``."""
 
     label: Text
@@ -83,7 +80,7 @@ class Table(_Strict):
         return self
 
 
-class Statement(_Strict):
+class Statement(Strict):
     """A number (or a choice in words) that only the text, an equation or an algorithm states."""
 
     value: Text
@@ -94,7 +91,7 @@ class Statement(_Strict):
     n: int | None = Field(default=None, gt=0)
 
 
-class Figure(_Strict):
+class Figure(Strict):
     """A printed figure: its caption in our words, and what it shows."""
 
     caption: Text
@@ -102,7 +99,7 @@ class Figure(_Strict):
     where: Text
 
 
-class Remark(_Strict):
+class Remark(Strict):
     """What a reader of these entries must know.
 
     ``contradiction`` means that the paper disagrees with itself; False is a note, or a disagreement that something
@@ -119,7 +116,7 @@ class Remark(_Strict):
 Alike = Literal["same", "analogous"]
 
 
-class Likeness(_Strict):
+class Likeness(Strict):
     """How far a chapter's run on real data is like the paper's study.
 
     Attributes:
@@ -138,7 +135,7 @@ class Likeness(_Strict):
         return self.patients == self.features == self.protocol == "same"
 
 
-class Paper(_Strict):
+class Paper(Strict):
     """One paper's manifest.
 
     ``claims`` is read by :mod:`radlib.book.claims`: what decides a claim is the book's, and no job depends on it.
@@ -163,7 +160,7 @@ class Paper(_Strict):
     evidence: tuple[Evidence, ...] = ()
 
 
-class PublishedValue(_Strict):
+class PublishedValue(Strict):
     """One entry of a paper: a printed number, a statement in words, or a figure.
 
     Attributes:

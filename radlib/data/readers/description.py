@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from radlib.core.errors import RadlibError, problems_of
 from radlib.core.files import read_yaml
+from radlib.core.models import Strict
 from radlib.data.cohort import COLUMNS
 from radlib.data.nifti import parse_encoding
 
@@ -20,11 +21,7 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Modality = Literal["t1", "t1ce", "t2", "flair", "seg"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SideTable(_Strict):
+class SideTable(Strict):
     """A table of numbers beside the participants: one row a subject, one column a gene or feature."""
 
     file: Text
@@ -32,7 +29,7 @@ class SideTable(_Strict):
     drop: tuple[str, ...] = ()
 
 
-class Description(_Strict):
+class Description(Strict):
     """What the YAML file of a cohort holds; unknown keys, and keys without effect, are refused.
 
     Attributes:

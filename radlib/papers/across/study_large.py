@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from radlib.core.errors import MissingDataError
 from radlib.core.progress import track
 from radlib.core.seeds import rng
-from radlib.data.persons import person_of, refuse_shared
+from radlib.data.persons import refuse_shared
 from radlib.papers.across.study import Folds, to_rows
 from radlib.stats.baselines import clinical_model
 from radlib.stats.binary import (
@@ -56,7 +56,7 @@ def question_of(source: Source, *, grade: float | None = None) -> Question:
         MissingDataError: if IDH, age or the table is not there, or nobody has the grade.
     """
     data = source.open().complete("idh", "radiomics", "age")
-    table = data.participants[~person_of(data.participants).duplicated()]
+    table = data.participants
     if grade is not None:
         table = table[table["grade"] == grade]
     if table.empty or data.radiomics is None:
@@ -196,7 +196,7 @@ def transported(work: Work, *, source: Source, other: Source, volume: tuple[str,
 def _carried(source: Source, volume: str) -> pd.DataFrame:
     data = source.open().complete("radiomics", "age")
     assert data.radiomics is not None
-    table = data.participants[~person_of(data.participants).duplicated()]
+    table = data.participants
     status = table["idh_ceccarelli"] if "idh_ceccarelli" in table else table["idh"]
     table = table[status.notna()]
     return pd.DataFrame({

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
     from radlib.data.store import ImageStore
 
-_PROFILE = ("cohorts", "chapters", "real")  # keys of a profile
+_PROFILE = ("like", "cohorts", "chapters", "real")  # keys of a profile
 
 #: The file in a simulated cohort's folder that says that it is whole.
 MADE = "made.json"
@@ -165,6 +165,7 @@ def profile_file(profile: str) -> Path:
 def read_profile(profile: str) -> dict[str, Any]:
     """The profile: ``cohorts`` (role -> options of the simulated cohort), ``chapters`` (name -> parameters) and
     ``real`` (name -> parameters that take the place of those on real data, such as the grid of another cohort).
+    ``like`` names a profile whose options and parameters hold where this one says nothing.
 
     Raises:
         RadlibError: if there is no such profile, it cannot be read, or it has other keys.
@@ -184,7 +185,12 @@ def _profile(file: Path, _changed: int) -> dict[str, Any]:
         raise RadlibError(f"the profile is no YAML: {error}", file=file) from error
     if not isinstance(content, dict) or set(content) - set(_PROFILE):
         raise RadlibError(f"a profile has the keys {', '.join(_PROFILE)} and no others", file=file)
-    return {key: content.get(key) or {} for key in _PROFILE}
+    base = read_profile(content["like"]) if content.get("like") else {}
+    return {key: _over(base.get(key) or {}, content.get(key) or {}) for key in _PROFILE if key != "like"}
+
+
+def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    return {name: {**(base.get(name) or {}), **(own.get(name) or {})} for name in {**base, **own}}
 
 
 def cohort_options(role: str, *, profile: str) -> CohortOptions:

@@ -37,7 +37,7 @@ SNAKEMAKE = $(BIN)/python -m snakemake --snakefile workflow/Snakefile $(WHERE) \
 RUN_TESTS = PYTHONUTF8=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf chapters cohorts chapter notebooks lab test test-fast lint lock clean
+.PHONY: help install book pdf paper-steps chapters cohorts chapter notebooks lab test test-fast lint lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ cohorts: $(STAMP) ## Make the simulated cohorts of the profile
 chapter: $(STAMP) ## Run one chapter and what it reads: make chapter NAME=idh_tables
 	@test -n "$(NAME)" || { echo "give the chapter: make chapter NAME=..."; $(BIN)/radlib chapter list; exit 2; }
 	$(SNAKEMAKE) chapter_$(NAME)
+
+paper-steps: export BUDGET = 0.00005
+paper-steps: $(STAMP) ## Take about two steps of every training of the paper profile: shapes, losses, memory, cost
+	$(MAKE) cohorts PROFILE=paper_steps
+	$(BIN)/radlib study run --profile paper_steps $(NAME)
+	$(BIN)/radlib study costs --profile paper_steps $(NAME)
 
 notebooks: $(STAMP) ## Write the paired .ipynb of every chapter
 	$(BIN)/radlib chapter sync

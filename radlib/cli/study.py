@@ -104,6 +104,32 @@ def run(
 
 
 @app.command()
+def costs(names: Names = None, cohort: Cohort = "simulated", profile: Profile = "default", seed: Seed = 0,
+          gpu: Annotated[float, typer.Option(help="How many times as fast a GPU is as this processor.")] = 100.0,
+) -> None:  # fmt: skip
+    """Say what a step of every training took, and what all its steps would take here and on a GPU."""
+    from radlib.book.plan import jobs_of, plans
+    from radlib.study.costs import training_costs
+
+    found = training_costs(jobs_of(plans(names, cohort=cohort, profile=profile, seed=seed)))
+    if found.empty:
+        typer.echo("no training is there; compute with `radlib study run`")
+        return
+    rows = table("training", "steps", "s a step", "hours here", f"hours at {gpu:g} times", "GiB")
+    for job, training, steps, seconds, hours, gib in found.to_numpy():
+        rows.add_row(
+            f"{job} {training}".strip(),
+            str(steps),
+            f"{seconds:.2f}",
+            f"{hours:.1f}",
+            f"{hours / gpu:.2f}",
+            f"{gib:.1f}",
+        )
+    console().print(rows)
+    typer.echo(f"{len(found)} trainings, {found['hours'].sum():.0f} h here, up to {found['gib'].max():.1f} GiB")
+
+
+@app.command()
 def keep(
     names: Names = None,
     profile: Profile = "default",

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from radlib.core.device import describe_device, pick_device
+from radlib.core.device import describe_device, peak_memory_bytes, pick_device
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, read_json, reading, sha256, write_json
 from radlib.core.paths import project_root, runs_root
@@ -243,6 +243,7 @@ def compute(job: Job) -> Result:
             **job.spec(), "key": job.key, "fingerprint": job.fingerprint, "code": job.function.code,
             "parents": [parent.job.fingerprint for parent in parents], "notes": work.notes, "keep": sorted(work.kept),
             "seconds": round(time.monotonic() - start, 2), "threads": threads(),
+            "peak_memory_bytes": peak_memory_bytes(),  # of the process, earlier jobs of it included
             "computed": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
             "device": describe_device(pick_device()), "versions": _versions(),
             "files": {

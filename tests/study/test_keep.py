@@ -16,6 +16,7 @@ from radlib.core.errors import RadlibError
 from radlib.study import keep as keeping
 from radlib.study import store
 from radlib.study.cohorts import Source
+from radlib.study.costs import training_costs
 from radlib.study.jobs import Job, JobFunction, job, job_on_real_patients
 from radlib.study.store import Result, Work, compute, find, infos, jobs_root
 from radlib.study.studies import Study
@@ -186,3 +187,14 @@ def test_a_rewording_is_restamped_and_a_change_is_refused(monkeypatch: pytest.Mo
         keeping.restamp(kept_root(), sample=3)
     assert set(infos(kept_root())) == {one.fingerprint for one in fresh.jobs()}
     assert not list(jobs_root().glob("*.part"))
+
+
+def test_costs_are_those_of_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDGET", "0.2")
+    done = training(seed=0)
+    assert training_costs([done]).empty
+    compute(done)
+    (row,) = training_costs([done, on_a_cohort(source=Source("huashan", profile="smoke"))]).itertuples()
+    assert row.steps == 0.2 * STEPS
+    assert row.hours == pytest.approx(row.seconds * STEPS / 3600)
+    assert row.gib > 0.1

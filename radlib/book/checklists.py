@@ -29,8 +29,9 @@ class Score(BaseModel):
 
 
 class Item(Strict):
-    """One item of a checklist in our words, and every document's score."""
+    """One item of a checklist, under its official number and in our words, and every document's score."""
 
+    number: str
     part: str
     item: str
     scores: dict[str, Score]

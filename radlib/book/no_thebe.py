@@ -6,7 +6,10 @@ a host that the book must not ask.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
+
+from radlib.book.reference import PARTS, modules
 
 
 def drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -21,5 +24,10 @@ def drop_thebe(app: Any, pagename: str, templatename: str, context: dict[str, An
 
 def setup(app: Any) -> dict[str, Any]:
     """Sphinx's entry point."""
+    # autodoc adds annotations to pydantic's base class when it documents a model, and models that are defined later do
+    # not understand them; so every model is defined before the first page
+    for part in PARTS:
+        for name in modules(part):
+            importlib.import_module(name)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

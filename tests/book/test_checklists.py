@@ -9,13 +9,16 @@ import pytest
 from radlib.book.checklists import DOCUMENTS, SCORES, Checklist, checklists
 from radlib.core.errors import RadlibError
 
-ITEM = {"part": "a", "item": "b"} | dict.fromkeys(DOCUMENTS, "yes; here")
+ITEM = {"number": "1", "part": "a", "item": "b"} | dict.fromkeys(DOCUMENTS, "yes; here")
 
 
 def test_every_item_is_scored_with_its_place() -> None:
-    (metrics,) = checklists()
-    assert (metrics.name, len(metrics.items)) == ("METRICS", 30)
-    for item in metrics.items:
+    found = {one.name: [item.number for item in one.items] for one in checklists()}
+    assert {name: len(numbers) for name, numbers in found.items()} == {
+        "METRICS": 30, "CLEAR": 58, "TRIPOD+AI": 52, "CLAIM": 44,
+    }  # fmt: skip
+    assert all(len(set(numbers)) == len(numbers) for numbers in found.values())
+    for item in (item for one in checklists() for item in one.items):
         assert set(item.scores) == set(DOCUMENTS)
         assert all(one.score in SCORES and one.place for one in item.scores.values())
 
@@ -30,6 +33,8 @@ def test_the_share_leaves_out_what_does_not_apply() -> None:
 @pytest.mark.parametrize("wrong", ["maybe; here", "yes", "yes; "])
 def test_a_score_without_a_place_is_refused(tmp_path: Path, wrong: str) -> None:
     lines = "".join(f"    {name}: {wrong if name == 'book' else 'no; here'}\n" for name in DOCUMENTS)
-    (tmp_path / "x.yml").write_text(f"name: x\nabout: y\nitems:\n  - part: a\n    item: b\n{lines}", encoding="utf-8")
+    (tmp_path / "x.yml").write_text(
+        f"name: x\nabout: y\nitems:\n  - number: 1\n    part: a\n    item: b\n{lines}", encoding="utf-8"
+    )
     with pytest.raises(RadlibError, match="book"):
         checklists(tmp_path)

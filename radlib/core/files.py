@@ -48,7 +48,7 @@ def part_of_a_path(name: str, *, what: str = "the name") -> str:
     if not name.strip() or name in (".", "..") or set(name) & set("/\\\0") or len(name.encode()) > 200:
         raise RadlibError(
             f"{what} {name[:80]!r} cannot be the name of a file",
-            remedy="use a name without / and \\, of at most 200 bytes, other than . and ..",
+            remedy="use a name without / and \\, of at most 200 bytes, other than `.` and `..`",
         )
     return name
 
@@ -79,6 +79,8 @@ def check_target(target: Path | str, *, inputs: Iterable[Path | str] = (), folde
         if not os.access(home, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         taken = [path for path in inputs if target.exists() and Path(path).exists() and target.samefile(path)]
+    except RadlibError:
+        raise
     except (OSError, ValueError) as error:  # a file among the parents, too long a name, a character 0
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise RadlibError(f"it cannot be written there: {reason}", file=target, remedy="name another place") from error

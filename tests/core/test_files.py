@@ -1,13 +1,22 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from radlib.core.errors import MissingDataError
-from radlib.core.files import atomic_path, checksums, sha256, write_json, write_text, write_text_if_changed
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.core.files import (
+    atomic_path,
+    check_target,
+    checksums,
+    sha256,
+    write_json,
+    write_text,
+    write_text_if_changed,
+)
 
 
 def test_target_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -30,6 +39,19 @@ def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
         raise OSError("disk full")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_place_that_cannot_be_written_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "file")
+    for target, says, options in (
+        (tmp_path, "this is a folder", {}), (tmp_path / "file", "this is a file", {"folder": True}),
+        (tmp_path / "file" / "x", "is a file", {}),
+        (tmp_path / "linked", "would overwrite", {"inputs": [tmp_path / "file"]}),
+    ):  # fmt: skip
+        with pytest.raises(RadlibError, match=f"^[^.]*{says}.*File: {re.escape(str(target))}") as raised:
+            check_target(target, **options)
+        assert str(raised.value).count("Remedy") == 1
 
 
 def test_json_is_plain(tmp_path: Path) -> None:

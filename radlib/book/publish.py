@@ -191,6 +191,7 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
     from radlib.book.costs_page import costs_figure, costs_page, figure_png
     from radlib.book.ledger import collect, ledger_frame, pages
     from radlib.book.reference import api_pages, command_line_page
+    from radlib.book.research_objects import write_research_objects
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
@@ -210,6 +211,7 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
     if not (folder / "costs.png").is_file() or (folder / "costs.png").read_bytes() != picture:
         with atomic_path(folder / "costs.png") as temporary:
             temporary.write_bytes(picture)
+    write_research_objects(folder / "extra" / "research", cohort=cohort, profile=profile)
     return [folder / name for name in (*made, "ledger.csv", "costs.png")]
 
 

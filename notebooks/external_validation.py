@@ -39,6 +39,7 @@ import pandas as pd
 
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.papers.across.other_cohort import group_panels, survival_by_group, wide_metrics
 from radlib.papers.across.study import divided, from_rows, survival_sites
@@ -125,6 +126,11 @@ report.table("shift", shown.rename(columns=names), index=False, digits=2,
 
 # %% [markdown]
 # ## IDH
+#
+# Every group is tested with a model of the others; beside it stand five folds of all patients.
+
+# %%
+show_code(external.validate)
 
 # %%
 found = {}

@@ -43,9 +43,11 @@ import pandas as pd
 
 from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.core.errors import MissingDataError
 from radlib.core.paths import data_root
 from radlib.features import conformity
+from radlib.features.boxcount import box_count
 from radlib.features.differences import pyradiomics_differences_table
 from radlib.features.presets import PRESETS
 from radlib.features.registry import registry_table
@@ -123,6 +125,9 @@ report.table("pyradiomics", differing, index=False, digits=3,
 #
 # The fractal dimension is minus the slope of the logarithm of the number of boxes that a region touches over the
 # logarithm of their edge.
+
+# %%
+show_code(box_count)
 
 # %% tags=["hide-input"]
 report.table("features71", hc.family_71(), digits=0, caption="The 71 features by kind and region.")

@@ -36,6 +36,7 @@ n_repeats: int = 10  # repeats of these folds
 feature_numbers: list[int] = [1, 2, 5, 10, 20, 50, 100, 200]  # numbers of features for the curve
 n_permutations: int = 40  # shuffles of the labels
 n_boot: int = 2000  # resamples of the patient bootstrap
+n_cohorts: int = 200  # small cohorts drawn to see whether intervals hold the truth
 n_noise: int = 20  # draws of noisy labels on which the models are trained again
 unknown_share: float = 0.114  # simulated patients who lose their status: 19 of 167, as in the real cohort
 missed_share: float = 0.035  # simulated mutants with a status who are overlooked: 2 of 57, as in the real cohort
@@ -47,6 +48,7 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.core.files import atomic_path
 from radlib.core.titles import METRIC_TITLES
 from radlib.data.published import published
@@ -75,6 +77,7 @@ report = Report.start("idh_tables", cohort=cohort, profile=profile, seed=seed)
 from dataclasses import replace
 
 from radlib.papers.across import study as jobs
+from radlib.papers.across import study_cover
 from radlib.stats.binary import Recipe
 from radlib.study.cohorts import Source
 from radlib.study.studies import Study
@@ -113,9 +116,12 @@ if cohort == "simulated":
     further["ceiling"] = jobs.ceiling(**common | {"recipe": plain})
 by_group_study = Study("groups", by_group_arms) if by_group_arms else None
 more = Study("further", further)
+cover = Study("intervals", {
+    "coverage": study_cover.coverage(n_cohorts=n_cohorts, n_boot=n_boot // 2, seed=seed)
+})  # fmt: skip
 
 # %%
-for one in (protocols, by_group_study, more):
+for one in (protocols, by_group_study, more, cover):
     if one is not None:
         report.study(one)
 
@@ -501,6 +507,58 @@ report.table(
     index=False,
     caption=f"Means over {n_noise} draws of noisy labels on the patients of "
     "known status: patients with a wrong label, and metrics by the noisy labels and by the truth.",
+)
+
+# %% [markdown]
+# ## Do the intervals hold the truth?
+#
+# An interval of 95 % should hold the true value in 95 of 100 studies. One study cannot show it. So small cohorts
+# of 100 patients are drawn again and again. Their 20 features are normal and independent, the first 12 tell the
+# classes apart. A linear score with weights $w$ then has a known AUC, with $m$ the differences of means:
+#
+# $$\mathrm{AUC}(w) = \Phi\left(\frac{w \cdot m}{\sqrt{2}\,|w|}\right)$$
+
+# %%
+show_code(study_cover.true_auc, study_cover.train)
+
+# %% [markdown]
+# A *training* draws its patients with replacement: another one ends elsewhere, as another seed of a network does.
+# Two models are trained in each cohort, on all features and on half of them, and one on all features again, which
+# differs from the first by nothing. Two designs are common in the papers. With patients *held out*, one training is
+# tested on 40 patients, or five trainings are; with *folds*, the AUC of each of five folds is one of five values, or
+# the folds are repeated five times.
+
+# %%
+held = study_cover.coverage_table(cover.result("coverage").table("intervals"))
+
+# %% tags=["hide-input"]
+shown = held[held["target"] == "these training patients"]
+report.figure(
+    "coverage",
+    dot_plot(
+        shown.rename(columns={"covers": "value"}), metrics={name: name for name in shown["quantity"]},
+        panel="quantity", rows="interval", references=[("wanted", 0.95)], limits=(0.8, 1.01),
+    ),
+    caption=f"How many of {n_cohorts} cohorts have the truth inside their interval of 95 %, for the AUC, for the "
+    "difference of the two models, and for the difference of equals. The lines are the intervals of the shares "
+    "(Wilson).",
+    alt="Dots with intervals near 0.95 for five kinds of intervals, in three panels.",
+)  # fmt: skip
+report.table(
+    "coverage", held, index=False,
+    caption="Share of cohorts whose interval holds the true value, for the training patients at hand and for any; "
+    "mean width.",
+)  # fmt: skip
+for row in shown.to_dict("records"):
+    slug = f"{study_cover.SLUGS[row['interval']]}_{study_cover.SLUGS[row['quantity']]}"
+    report.value(f"covers_{slug}", value=row["covers"], low=row["low"], high=row["high"], n=row["n"])
+    report.value(f"width_{slug}", value=row["width"], n=row["n"])
+report.sentence(
+    f"Over trainings and patients an interval holds the true AUC in {report.text('covers_crossed_auc')} of the "
+    f"cohorts and the true difference in {report.text('covers_crossed_difference')}; over the patients of one "
+    f"training in {report.text('covers_one_auc')} and {report.text('covers_one_difference')}, and a difference of "
+    f"equals in {report.text('covers_one_nothing')} only. **The book's intervals are therefore over trainings and "
+    "patients**, or over repeats of the folds and patients."
 )
 
 # %% [markdown]

@@ -47,6 +47,7 @@ import pandas as pd
 
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.core.errors import MissingDataError
 from radlib.papers.across import study_large as large
 from radlib.papers.across import tables_large as tables
@@ -60,6 +61,7 @@ from radlib.stats.protocols import (
     PERMUTED,
     PUBLISHED_PERMUTED,
 )
+from radlib.stats.recalibration import recalibrated
 
 report = Report.start("real_tables", cohort=cohort, profile=profile, seed=seed)
 
@@ -295,6 +297,9 @@ if sizes is not None:
 # whole tumour. It is carried with age, from the 147 patients of BraTS-TCGA of known status to UCSF and back. Nobody
 # stands in both; the reader of the cohorts compares every public id. *Recalibration* learns from some patients of the
 # other place and is judged on the rest of them.
+
+# %%
+show_code(recalibrated)
 
 # %%
 moved = done["carried"].scores if "carried" in done else None

@@ -48,6 +48,7 @@ import pandas as pd
 from radlib.book.agreement import show_agreement
 from radlib.book.kept import kept_run
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.data.published import published
 from radlib.papers.islam2020 import figures
 from radlib.papers.islam2020 import radiogenomics as rg
@@ -66,6 +67,7 @@ from radlib.stats.protocols import (
     PERMUTED,
     PUBLISHED_PERMUTED,
 )
+from radlib.stats.selection import LinearRFE
 from radlib.stats.stability import named_frequencies, selection_matrix
 
 report = Report.start("survival_tcga", cohort=cohort, profile=profile, seed=seed)
@@ -166,7 +168,11 @@ report.sentence(
 # over the machines $m$ (one for each pair of classes, or one regression), and fits again. Only inner products of
 # patients enter the fit, so that the kernel is computed once and loses $x_j x_j^\top$ as feature $j$ leaves; this
 # gives the support of scikit-learn's elimination, one feature at a time.
-#
+
+# %%
+show_code(LinearRFE.fit, rg.fusion)
+
+# %% [markdown]
 # **Two readings.** The paper prints, for one model, the error of predicted *days* and the accuracy of *classes*,
 # and speaks of training "regression models". Both ways to read this are run. In the reading *days*, a support
 # vector regression eliminates features and predicts days, and the class is the one into which the predicted days

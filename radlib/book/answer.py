@@ -276,7 +276,7 @@ def _number(number: Kept, found: Sequence[Card]) -> str | None:
                 values = [getattr(card.decisions[0], number.column)]
     elif (run := kept_run(number.chapter)) is not None:
         if number.named:
-            values = [run.results.values[number.named]["value"]] if number.named in run.results.values else []
+            values = [run.results.values[number.named][number.column]] if number.named in run.results.values else []
         elif number.table:
             values = _cell(run, number)
         else:

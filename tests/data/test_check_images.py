@@ -105,13 +105,19 @@ def with_value(value: float, dtype: str = "f4") -> Callable[[np.ndarray], np.nda
     return change
 
 
-def sform_of_another_size(root: Path) -> None:
-    path = file_of(root, ONE, "t1")
-    image = nib.load(path)
-    image.header["pixdim"][1:4] = 2.0
-    image.header.set_sform(np.diag([-1.0, -1.0, 1.0, 1.0]), code=1)
-    raw = image.header.binaryblock + b"\0" * 4 + np.asarray(image.dataobj).tobytes(order="F")
-    path.write_bytes(gzip.compress(raw))
+def set_header(pixdim: float = 1.0, first: float = -1.0) -> Callable[[Path], None]:
+    """Voxel sizes, and the first value of the affine."""
+
+    def apply(root: Path) -> None:
+        path = file_of(root, ONE, "t1")
+        image = nib.load(path)
+        image.header["pixdim"][1:4] = pixdim
+        image.header.set_sform(np.diag([-1.0, -1.0, 1.0, 1.0]), code=1)
+        image.header["srow_x"][0] = first
+        raw = image.header.binaryblock + b"\0" * 4 + np.asarray(image.dataobj).tobytes(order="F")
+        path.write_bytes(gzip.compress(raw))
+
+    return apply
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
@@ -147,7 +153,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
         {"affine-differs", "unexpected-spacing"},
         "2 x 1 x 1 mm",
     ),
-    "sizes that contradict": (sform_of_another_size, {"bad-header"}, "differ"),
+    "sizes that contradict": (set_header(pixdim=2.0), {"bad-header"}, "differ"),
+    "an axis without length": (set_header(first=0.0), {"bad-header"}, "has no length"),
+    "no number in the affine": (set_header(first=np.nan), {"bad-header"}, "not finite"),
     "NaN": (set_data(with_value(np.nan)), {"non-finite"}, "1 of 960 voxels"),
     "infinite": (set_data(with_value(-np.inf)), {"non-finite"}, "1 of 960 voxels"),
     "nothing finite": (set_data(lambda d: np.full(SHAPE, np.nan, "f4")), {"non-finite"}, "960 of 960"),
@@ -155,6 +163,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "no tumour": (set_data(np.zeros_like, "seg"), {"constant-image"}, "no voxel is labelled"),
     "label of another vintage": (set_data(with_value(3, "i2"), "seg"), {"unexpected-label"}, "labelled 3"),
     "interpolated labels": (set_data(with_value(0.5), "seg"), {"unexpected-label"}, "labelled 0.5"),
+    "an image among the labels": (
+        lambda r: write(file_of(r, ONE, "seg"), volume(ONE, "seg") + rng(0, "x").uniform(0.1, 0.9, SHAPE)),
+        {"unexpected-label"},
+        "960 voxels are labelled",
+    ),
     "negative label": (set_data(with_value(-1, "i2"), "seg"), {"unexpected-label"}, "labelled -1"),
     "modality copied over another": (
         lambda r: shutil.copyfile(file_of(r, ONE, "t2"), file_of(r, ONE, "t1")),

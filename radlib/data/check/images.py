@@ -25,7 +25,7 @@ from radlib.data.decode import (
 from radlib.data.duplicates import describe_image, describe_mask, same_images
 from radlib.data.findings import Finding, Kind, Severity, shorten
 from radlib.data.manifests import Images, Manifest
-from radlib.data.nifti import LABEL_TOLERANCE, label_values
+from radlib.data.nifti import LABEL_TOLERANCE
 
 _LITTER = (".DS_Store", "Thumbs.db", "SHA256SUMS")  # what file systems and people leave behind
 
@@ -139,11 +139,10 @@ def check_subject(
             del content
             for kind, message, count in found.faults:
                 add(kind, message, file=path, count=count)
-            if found.grid is None:
-                continue
-            for kind, message in _unexpected(found.grid, images):
-                add(kind, message, file=path)
-            grids.setdefault(name, found.grid)
+            if found.grid is not None:
+                for kind, message in _unexpected(found.grid, images):
+                    add(kind, message, file=path)
+                grids.setdefault(name, found.grid)
             if image.labels is not None and (wrong := [v for v in found.labels if v not in image.labels]):
                 add(
                     "unexpected-label",
@@ -180,7 +179,7 @@ class Examined:
 
     Attributes:
         faults: kind, message and, where something is counted, how many voxels.
-        grid: where its voxels lie; None where there are none.
+        grid: where its voxels lie; None where there are none, or the header contradicts itself.
         labels: of a label map, each value other than 0 and its number of voxels.
         description: for :mod:`radlib.data.duplicates`; None where nothing varies.
         background: of an image, the value outside the head.
@@ -202,6 +201,7 @@ def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined
     faults: list[tuple[Kind, str, int | None]] = [(error.kind, error.problem, None) for error in found.problems]
     if faults and faults[0][0] == "unexpected-shape":
         return Examined(faults)
+    grid = None if faults else found.grid  # a header that contradicts itself does not say where the voxels lie
     data = found.data
     finite: np.ndarray = data
     if data.dtype.kind == "f":
@@ -210,21 +210,25 @@ def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined
             faults.append(("non-finite", f"{bad} of {data.size} voxels are NaN or infinite", bad))
             finite = data[sound]
     if finite.size == 0:
-        return Examined(faults, found.grid)
+        return Examined(faults, grid)
     low, high = finite.min(), finite.max()
     if low == high:
         what = "no voxel is labelled" if mask and low == 0 else f"every voxel is {low:g}"
         faults.append(("constant-image", what, None))
-        return Examined(faults, found.grid, {} if not mask or low == 0 else {float(low): finite.size})
+        return Examined(faults, grid, {} if not mask or low == 0 else {float(low): finite.size})
     if finite is not data:
         data = np.where(sound, data, 0)
     if mask:
-        labels = {value: int(np.count_nonzero(np.abs(data - value) <= LABEL_TOLERANCE)) for value in label_values(data)}
-        return Examined(faults, found.grid, labels, describe_mask(data != 0))
+        values = data[data != 0].astype(np.float64)
+        nearest = np.rint(values)
+        values = np.where(np.abs(values - nearest) <= LABEL_TOLERANCE, nearest, values)
+        counts = dict(zip(*(found.tolist() for found in np.unique(values, return_counts=True)), strict=True))
+        counts.pop(0.0, None)
+        return Examined(faults, grid, counts, describe_mask(data != 0))
     background = background_of(data)
     if background:
         data = without_background(data, background)
-    return Examined(faults, found.grid, description=describe_image(data), background=background)
+    return Examined(faults, grid, description=describe_image(data), background=background)
 
 
 def _unexpected(grid: Grid, images: Images) -> Iterator[tuple[Kind, str]]:

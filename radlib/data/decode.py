@@ -30,6 +30,9 @@ AFFINE_TOLERANCE = 1e-3
 GRID_TOLERANCE = 0.05
 """How far the corners of two grids may be apart and the grids be one, in voxels."""
 
+_HEAD_MM = 120.0
+"""An image that reaches so far along every axis holds a head, and something around it."""
+
 _UNITS = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "micron": 1e-3}
 _VOXEL_MM = (0.01, 100.0)
 _LPS = orientations.axcodes2ornt(("L", "P", "S"))
@@ -345,6 +348,21 @@ def background_of(data: np.ndarray) -> float:
         return 0.0
     share = np.count_nonzero(data == value) / data.size
     return float(value) if 0.1 <= share < 1 and np.count_nonzero(data == 0) < 0.1 * data.size else 0.0
+
+
+def no_background(data: np.ndarray, spacing: tuple[float, float, float]) -> str | None:
+    """What is wrong with a head that nothing surrounds; None where something does, or the image is a piece of a head.
+
+    Args:
+        data: ``(X, Y, Z)``, with a background of 0 (:func:`without_background`).
+        spacing: mm.
+    """
+    if (np.array(data.shape) * spacing).min() < _HEAD_MM or np.count_nonzero(data) <= 0.9 * data.size:
+        return None
+    return (
+        "has no background: more than nine tenths of its voxels are not 0, so that the brain cannot be told from what "
+        "is around it"
+    )
 
 
 def times(shape: tuple[int, ...]) -> str:

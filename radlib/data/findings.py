@@ -26,6 +26,7 @@ Kind = Literal[
     "unexpected-spacing",
     "non-finite",
     "constant-image",
+    "no-background",
     "unexpected-label",
     "duplicate-image",
     "duplicate-subject",

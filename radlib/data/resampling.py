@@ -11,7 +11,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from radlib.core.errors import RadlibError
 from radlib.core.progress import track
 from radlib.data.cohort import Cohort
-from radlib.data.decode import Grid, refuse_other_grid
+from radlib.data.decode import Grid, no_background, refuse_other_grid
 from radlib.data.nifti import Volume
 
 Normalisation = Literal["zscore", "minmax", "none"]
@@ -23,9 +23,6 @@ Spacing = float | tuple[float, float, float]
 #: would otherwise set the scale.
 ZSCORE_LIMIT = 5.0
 _MINMAX_PERCENTILE = 99.5
-
-_HEAD_MM = 120.0
-"""An image that reaches so far along every axis holds a head, and something around it."""
 
 
 def edges_of(spacing: Spacing) -> tuple[float, float, float]:
@@ -87,12 +84,9 @@ def refuse_unusable(cohort: Cohort, subject: str, volumes: dict[str, Volume]) ->
             Grid(volume.data.shape, volume.affine), Grid(like.data.shape, like.affine),
             file=cohort.path(subject, name), other=f"{first} of {subject}",
         )  # fmt: skip
-        if (np.array(volume.data.shape) * volume.spacing).min() >= _HEAD_MM and np.count_nonzero(volume.data) > (
-            0.9 * volume.data.size
-        ):
+        if problem := no_background(volume.data, volume.spacing):
             raise RadlibError(
-                f"{name} of {subject} has no background: more than nine tenths of its voxels are not 0, so that the "
-                "brain cannot be told from what is around it", file=cohort.path(subject, name),
+                f"{name} of {subject} {problem}", file=cohort.path(subject, name),
                 remedy="strip the skull (`radlib preprocess`, with --mask where you have one)",
             )  # fmt: skip
 

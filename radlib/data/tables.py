@@ -21,6 +21,7 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "--", "-", "[Not Available]", "
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls")
 
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 _REMEDY = "save it as CSV in UTF-8, or as .xlsx"
 
 
@@ -97,7 +98,7 @@ def read_text_table(
     Rows are indexed by their number in the file; empty ones are left out. A column that is named twice gets a number
     behind its name the second time, a column without name but with content its place. ``attrs`` say what was done:
     ``twice`` (columns), ``footnotes`` (rows at the end that are prose, which are left out of a table that is not
-    ``published``), ``decimal_comma`` (whether ``61,5`` may be a number).
+    ``published``), ``decimal_comma`` (whether it writes ``61,5`` for a number).
 
     Raises:
         RadlibError: if it is no table, a row is longer than the first, or a required column is absent.
@@ -143,7 +144,8 @@ def read_text_table(
     table = table.drop(columns=unnamed)
     table.attrs |= {
         "twice": twice, "footnotes": [f"row {number} ({row[0]!r:.60})" for number, row in footnotes],
-        "decimal_comma": found.delimiter not in (None, ","),
+        "decimal_comma": not published and found.delimiter not in (None, ",")
+        and any("," in cell and bool(_DECIMAL_COMMA.match(cell)) for row in cells for cell in row),
     }  # fmt: skip
     return table
 
@@ -165,10 +167,14 @@ def index_by(table: pd.DataFrame, column: str, *, file: Path) -> pd.DataFrame:
 
 
 def as_numbers(column: pd.Series, *, decimal_comma: bool = False) -> pd.Series:
-    """Text to float64; NaN where a cell is no finite number."""
+    """Text to float64; NaN where a cell is no finite number.
+
+    Where commas are decimal, ``1.200`` is none: it may be 1200.
+    """
     text = column.astype("str")
     if decimal_comma:
-        text = text.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+        text = text.mask(text.str.contains(r"^[+-]?\d{1,3}\.\d{3}$", na=False))
+        text = text.str.replace(_DECIMAL_COMMA, r"\1.\2", regex=True)
     text = text.mask(text.str.contains("_", na=False))  # Python would take 1_000 for a number
     numbers = pd.to_numeric(text, errors="coerce").astype(float)
     return numbers.mask(np.isinf(numbers))

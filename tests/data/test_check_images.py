@@ -160,6 +160,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], set[str], str]] = {
     "infinite": (set_data(with_value(-np.inf)), {"non-finite"}, "1 of 960 voxels"),
     "nothing finite": (set_data(lambda d: np.full(SHAPE, np.nan, "f4")), {"non-finite"}, "960 of 960"),
     "constant": (set_data(lambda d: np.full_like(d, 7)), {"constant-image"}, "every voxel is 7"),
+    "nothing around the head": (
+        lambda r: [
+            write(file_of(r, ONE, image), volume(ONE, image) + (image == "t1"), np.diag([-10.0, -12.0, 15.0, 1.0]))
+            for image in IMAGES
+        ],
+        {"no-background", "unexpected-spacing"},
+        "more than nine tenths",
+    ),
     "no tumour": (set_data(np.zeros_like, "seg"), {"constant-image"}, "no voxel is labelled"),
     "label of another vintage": (set_data(with_value(3, "i2"), "seg"), {"unexpected-label"}, "labelled 3"),
     "interpolated labels": (set_data(with_value(0.5), "seg"), {"unexpected-label"}, "labelled 0.5"),

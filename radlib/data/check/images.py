@@ -19,6 +19,7 @@ from radlib.data.decode import (
     VolumeError,
     background_of,
     decode,
+    no_background,
     times,
     without_background,
 )
@@ -182,14 +183,12 @@ class Examined:
         grid: where its voxels lie; None where there are none, or the header contradicts itself.
         labels: of a label map, each value other than 0 and its number of voxels.
         description: for :mod:`radlib.data.duplicates`; None where nothing varies.
-        background: of an image, the value outside the head.
     """
 
     faults: list[tuple[Kind, str, int | None]]
     grid: Grid | None = None
     labels: Mapping[float, int] = field(default_factory=dict)
     description: np.ndarray | None = None
-    background: float = 0.0
 
 
 def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined:
@@ -228,7 +227,9 @@ def examine(path: Path, content: bytes | None = None, *, mask: bool) -> Examined
     background = background_of(data)
     if background:
         data = without_background(data, background)
-    return Examined(faults, grid, description=describe_image(data), background=background)
+    if grid is not None and (problem := no_background(data, grid.spacing)):
+        faults.append(("no-background", problem, None))
+    return Examined(faults, grid, description=describe_image(data))
 
 
 def _unexpected(grid: Grid, images: Images) -> Iterator[tuple[Kind, str]]:

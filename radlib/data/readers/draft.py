@@ -12,13 +12,13 @@ import yaml
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort
-from radlib.data.decode import VOLUME_SUFFIXES, VolumeError, decode
-from radlib.data.nifti import label_values, map_labels
+from radlib.data.decode import VOLUME_SUFFIXES, VolumeError
+from radlib.data.nifti import map_labels
 from radlib.data.readers.bids import find_bids
 from radlib.data.readers.brats import read_brats
 from radlib.data.readers.description import QUESTION
 from radlib.data.readers.files import walk
-from radlib.data.readers.folder import numbers_alone, understood
+from radlib.data.readers.folder import labels_found, numbers_alone, understood
 from radlib.data.tables import TABLE_SUFFIXES, as_numbers, read_text_table
 
 _TOKENS: tuple[tuple[str, str], ...] = (
@@ -141,16 +141,11 @@ def _guess_encoding(folder: Path, layout: str, subjects: pd.DataFrame) -> tuple[
     """The label encoding, or a question, or None where nothing need be said; and the labels that were found."""
     if "seg" not in subjects or not subjects["seg"].notna().any():
         return None, ""
+    values = labels_found(folder / path for path in subjects["seg"].dropna().head(5))
+    shown = ", ".join(f"{value:g}" for value in [0, *sorted(values)][:9])
     stated = subjects.get("label_encoding")
     if layout == "brats" and stated is not None and stated[subjects["seg"].notna()].notna().all():
-        return None, ""
-    values: set[float] = set()
-    for path in subjects["seg"].dropna().head(5):
-        try:
-            values |= set(label_values(decode(folder / path).data))
-        except RadlibError:
-            continue  # the check names it
-    shown = ", ".join(f"{value:g}" for value in [0, *sorted(values)][:9])
+        return (QUESTION if values == {1} else None), shown
     try:
         map_labels(pd.Series(sorted(values)).to_numpy(), encoding=None)
     except VolumeError:

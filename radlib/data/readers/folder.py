@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 
 from radlib.core.errors import RadlibError
 from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort, participants_table
+from radlib.data.decode import decode
+from radlib.data.nifti import label_values
 from radlib.data.readers.bids import find_bids
 from radlib.data.readers.brats import read_brats
 from radlib.data.readers.description import Description, SideTable, read_description
@@ -35,6 +38,7 @@ SYNONYMS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Usual spellings, in lower case, that need no entry under ``values``."""
 
+_PERSON = {"participant": "person"}  # of a BIDS folder: sessions of one participant are one person
 _UNKNOWN = {"unknown", "not known", "not available", "n.a.", "null", "none", "missing"}
 
 
@@ -54,7 +58,7 @@ def read_described(path: Path | str) -> Cohort:
         raise RadlibError(f"root {description.root!r} does not exist", file=path, remedy="correct root")
     images, notes = _find_images(description, root)
     if description.participants is None:
-        table = images.drop(columns="participant", errors="ignore")
+        table = images.rename(columns=_PERSON)
     else:
         table = _joined(description, path, images, notes)
     if not len(table):
@@ -85,7 +89,25 @@ def read_described(path: Path | str) -> Cohort:
         notes=tuple(notes),
     )
     cohort.validate()
+    if description.layout == "brats" and description.label_encoding is None:
+        drawn = [subject for subject in cohort.ids if cohort.has(subject, "seg")][:3]
+        if labels_found(cohort.path(subject, "seg") for subject in drawn) == {1}:
+            raise RadlibError(
+                f"the names are those of BraTS, but the segmentations of {', '.join(drawn)} have the label 1 only, "
+                "necrosis or the whole tumour", file=path, remedy="state label_encoding: brats, or whole-tumour",
+            )  # fmt: skip
     return cohort
+
+
+def labels_found(files: Iterable[Path]) -> set[float]:
+    """The labels other than 0 of all these segmentations; what cannot be read has none, and the check names it."""
+    values: set[float] = set()
+    for file in files:
+        try:
+            values |= set(label_values(decode(file).data))
+        except RadlibError:
+            continue
+    return values
 
 
 def _place(text: str, description: Path) -> Path:
@@ -158,7 +180,7 @@ def _joined(description: Description, path: Path, images: pd.DataFrame, notes: l
         index=images.index, dtype=object,
     )  # fmt: skip
     met = rows.dropna()
-    images = images.drop(columns="participant", errors="ignore")
+    images = images.rename(columns=_PERSON)
     if len(images) and not len(met):
         raise RadlibError(
             f"no id of the table meets an image: the table has {_some(told.index)}, the images {_some(images.index)}",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from radlib.core.errors import RadlibError
+from radlib.data.persons import each_once
 from radlib.data.readers.description import read_description
 from radlib.data.readers.draft import draft
 from radlib.data.readers.folder import read_described
@@ -111,8 +112,9 @@ def test_a_survival_without_a_unit_is_asked(tmp_path: Path) -> None:
     assert read_described(path).participants["survival_days"].iloc[0] == pytest.approx(14 * 365.25 / 12)
 
 
-def test_a_mask_of_0_and_1_is_asked(tmp_path: Path, write) -> None:
-    for subject in ("p1", "p2"):
+@pytest.mark.parametrize("names", [("p1", "p2"), ("Brats17_A_1", "Brats17_B_1")])
+def test_a_mask_of_0_and_1_is_asked(tmp_path: Path, write, names: tuple[str, str]) -> None:
+    for subject in names:
         for name in ("flair", "t1", "t1ce", "t2"):
             write(f"c/{subject}/{subject}_{name}.nii.gz")
         write(f"c/{subject}/{subject}_seg.nii.gz", labels=[1, 1])
@@ -122,7 +124,10 @@ def test_a_mask_of_0_and_1_is_asked(tmp_path: Path, write) -> None:
     assert answered(path, "whole-tumour").layout == "brats"
     cohort = read_described(path)
     assert cohort.participants["label_encoding"].tolist() == ["whole-tumour"] * 2
-    assert set(cohort.labels("p1").data.ravel()) == {0, 2}
+    assert set(cohort.labels(names[0]).data.ravel()) == {0, 2}
+    path.write_text(f"name: c\nlayout: brats\nroot: {tmp_path / 'c'}\n")
+    with pytest.raises(RadlibError, match=r"label.* 1 (only|can be read).*label_encoding"):
+        read_described(path).labels(names[0])
 
 
 @pytest.mark.parametrize("name", ["seg", "truth", "label", "lesion_mask", "tumor_segmentation"])
@@ -157,6 +162,7 @@ def test_bids_with_sessions_and_contrast(tmp_path: Path, write) -> None:
     cohort = read_described(path)
     assert cohort.ids == ["sub-01_ses-01", "sub-01_ses-02", "sub-02", "sub-03"]
     assert cohort.participants["age"].tolist()[:2] == [60, 60]
+    assert each_once(cohort.participants) == ["sub-01_ses-01", "sub-02", "sub-03"]
     assert all("ce-gd" in str(file) for file in cohort.participants["t1ce"])
     assert not any("ce-gd" in str(file) for file in cohort.participants["t1"])
     assert all("tumor" in str(file) for file in cohort.participants["seg"])
@@ -192,6 +198,14 @@ def test_every_wrong_cell_is_named(tmp_path: Path) -> None:
     assert all(f"row {k + 2}: age of p{k} is 'x{k}'" in str(caught.value) for k in range(8))
     path = described(tmp_path, "id,age,idh\np1,xx,nd\n", missing=["xx"], values={"idh": {"nd": None}})
     assert read_described(path).participants[["age", "idh"]].isna().all(axis=None)
+
+
+def test_a_point_that_may_divide_thousands_is_named(tmp_path: Path) -> None:
+    path = described(tmp_path, "id;age;survival_days\np1;61,5;1.200\n")
+    with pytest.raises(RadlibError, match=r"1 cell.*survival_days of p1 is '1\.200'"):
+        read_described(path)
+    path = described(tmp_path, "id;age;survival_days\np1;61.5;100.125\n")  # no comma: points are decimal
+    assert read_described(path).participants["survival_days"].tolist() == [100.125]
 
 
 def test_ids_that_meet_no_image_are_a_problem(tmp_path: Path, write) -> None:

@@ -110,6 +110,13 @@ class Card:
         """The chapters that show it."""
         return list(dict.fromkeys(contrast.chapter for contrast in self.claim.decided))
 
+    @property
+    def place(self) -> str:
+        """The page and the heading that show it, as an address from the book's root."""
+        from docutils.nodes import make_id  # comes with what builds the book
+
+        return f"chapters/{self.chapters[0]}.html#{make_id(self.claim.heading)}"
+
 
 def cards(decisions: Mapping[str, Mapping[str, Sequence[Decision]]]) -> list[Card]:
     """Every claim in the order of the book, from :func:`radlib.book.claims.decisions_by_kind`."""

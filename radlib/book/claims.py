@@ -65,6 +65,7 @@ class Claim(Strict):
         keys: the printed entries that bear it, without the paper's name.
         printed: pairs of entries whose printed difference, first minus second, is the paper's own contrast.
         positives: patients of the class that is looked for, where the pairs are areas under ROC curves.
+        heading: under which the chapter of its first contrast shows it.
         decided: the contrasts, all of which it asserts.
         settle: what would settle it on real patients.
         findings: sentences for the front page, the strongest first; the first whose numbers are there is taken.
@@ -76,6 +77,7 @@ class Claim(Strict):
     keys: tuple[str, ...] = Field(min_length=1)
     printed: tuple[tuple[str, str], ...] = ()
     positives: int | None = None
+    heading: str
     decided: tuple[Contrast, ...] = Field(min_length=1)
     settle: str
     findings: tuple[Finding, ...] = ()

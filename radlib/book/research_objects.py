@@ -125,7 +125,7 @@ def croissant(table: Path, about: dict[str, Any]) -> dict[str, Any]:
         }],
         "recordSet": [{
             "@type": "cr:RecordSet", "@id": "participants", "name": "participants",
-            "field": [field(column, values) for column, values in pd.read_csv(table, sep="\t").items()],
+            "field": [field(str(column), values) for column, values in pd.read_csv(table, sep="\t").items()],
         }],
     }  # fmt: skip
 

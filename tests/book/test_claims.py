@@ -17,6 +17,7 @@ from radlib.book.answer import cards
 from radlib.book.claims import Claim, claims, decide, keep_decisions
 from radlib.book.ledger import collect, pages
 from radlib.core.errors import RadlibError
+from radlib.core.paths import project_root
 from radlib.data.published import PAPERS
 from radlib.study.contrasts import MAJORITY, Contrast, Decision, word_of
 from radlib.study.jobs import job
@@ -57,7 +58,7 @@ def claim(**changes: Any) -> Claim:
         "curves": [{"study": "chapter.networks", "metric": "dice_mean", "arms": ["new", "old"]}],
     }  # fmt: skip
     decided = (Contrast.model_validate(contrast | changes),)
-    return Claim(name="one", short="s", says="s", settle="s", keys=("a",), decided=decided)
+    return Claim(name="one", short="s", says="s", settle="s", heading="h", keys=("a",), decided=decided)
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *, compute: bool = True, **arms: Any) -> None:
@@ -177,6 +178,8 @@ def test_every_claim_is_declared_and_has_its_contrasts() -> None:
     for one in found.values():
         assert one.decided
         assert len(one.short) <= 36, one.short
+        chapter = (project_root() / "notebooks" / f"{one.decided[0].chapter}.py").read_text(encoding="utf-8")
+        assert len(re.findall(rf"^# ##+ {re.escape(one.heading)}$", chapter, re.MULTILINE)) == 1, one.heading
 
 
 def declared_arms() -> Iterator[tuple[str, str, str]]:

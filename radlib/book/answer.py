@@ -152,9 +152,8 @@ def _printed(claim: Claim) -> Iterable[Line]:
         scale = 0.01 if a.unit == "%" else 1.0
         value, half = scale * (a.value - b.value), 1.96 * math.hypot(_error(a, claim), _error(b, claim))
         unit = a.unit if a.unit not in ("%", "fraction") else ""
-        yield Line(
-            f"{a.row or a.key} − {b.row or b.key}, {a.column}", value, value - half, value + half, 1, unit, a.n or 0
-        )
+        says = f"{a.column} − {b.column}" if a.row == b.row else f"{a.row} − {b.row}, {a.column}"
+        yield Line(says, value, value - half, value + half, 1, unit, a.n or 0)
 
 
 def _error(entry: PublishedValue, claim: Claim) -> float:

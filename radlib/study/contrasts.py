@@ -265,7 +265,7 @@ def _study(name: str, arms: Sequence[str], plans: Plans) -> Study:
         raise NotComputedError(f"{chapter} has no {lacking} on this cohort")
     part = found[study].only(*arms)
     if missing := part.missing():
-        raise NotComputedError(f"{len(missing)} jobs of {chapter} ({study}) have not been computed")
+        raise NotComputedError(f"jobs of {chapter} ({study}) without a result: {len(missing)}")
     return part
 
 

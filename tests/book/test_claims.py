@@ -120,8 +120,8 @@ def test_a_direction_and_a_margin(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     arms = networks()
     planned(monkeypatch, compute=False, **arms)
-    assert decide(claim())[0].missing == "5 jobs of chapter (networks) have not been computed"
-    assert decide(claim(second="unknown"))[0].missing.startswith("5 jobs")
+    assert decide(claim())[0].missing == "jobs of chapter (networks) without a result: 5"
+    assert decide(claim(second="unknown"))[0].missing.startswith("jobs of chapter")
     Study("networks", {"new": arms["new"]}).run()
     assert "no arm 'unknown'" in decide(claim(second="unknown"))[0].missing
     assert "no study 'other'" in decide(claim(study="chapter.other"))[0].missing

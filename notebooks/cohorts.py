@@ -28,7 +28,6 @@ cohort: str = "simulated"  # simulated, real, or the path of a cohort descriptio
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 gallery_subjects: int = 3  # simulated subjects in the gallery
-viewer_modality: str = "flair"  # modality of the interactive viewer
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -41,7 +40,7 @@ from radlib.data.sources import open_all
 from radlib.papers.across import baseline_tables as tables
 from radlib.plots.availability import IMAGE_ITEMS, LABEL_ITEMS, availability_counts, availability_map
 from radlib.plots.style import shared_legend
-from radlib.plots.viewer import gallery, interactive_viewer
+from radlib.plots.viewer import gallery
 
 report = Report.start("cohorts", cohort=cohort, profile=profile, seed=seed)
 
@@ -322,9 +321,8 @@ else:
 # ### Simulated subjects
 #
 # Pictures of real patients are not shown in a book that is made to be passed on. The subjects below were drawn by the
-# simulated cohort, on which the rest of the book can be run; how they are made is in {doc}`simulated_cohort`.
-# The viewer carries its voxels and its script; click into a section to move the others. Other than in
-# the pictures, the patient's left is on the left (L). The numbers are the cross's place in mm.
+# simulated cohort, on which the rest of the book can be run; how they are made is in {doc}`simulated_cohort`, with one
+# to be clicked through.
 
 # %% tags=["hide-input"]
 simulated = opened if report.source == "simulated" else open_all(cohort="simulated", profile=profile)[0]
@@ -342,8 +340,6 @@ else:
         alt=f"Rows of brain slices for {len(chosen)} simulated subjects; each shows a tumour in T1, T1 with contrast, "
         "T2 and FLAIR, and its parts in colour.",
     )  # fmt: skip
-    report.page("viewer", interactive_viewer(shown, chosen[0], modality=viewer_modality), height=300,
-                title=f"Interactive viewer of the simulated subject {chosen[0]}")  # fmt: skip
 
 # %% [markdown]
 # ## Agreement with the paper

@@ -65,11 +65,17 @@ from radlib.papers.islam2020.networks import (
     Synthesiser,
 )
 from radlib.papers.islam2020.recipes import build_discriminator, build_generator, everyone
-from radlib.papers.islam2020.study_synthesis import missing_directions, slug
+from radlib.papers.islam2020.study_synthesis import (
+    load_generator,
+    missing_directions,
+    slug,
+    synthesise,
+)
 from radlib.plots.architecture import architecture_figure, blocks_of
 from radlib.plots.curves import curve_figure, loss_figure
 from radlib.plots.dots import dot_plot
 from radlib.plots.slices import slice_figure
+from radlib.plots.viewer import linked_viewer, on_grid
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import contrasts, estimates, standard_table
 
@@ -358,8 +364,24 @@ if report.source == "simulated":
             colorbar="absolute error",
         ),
         caption="A held-out simulated subject: sources and true image, synthetic images, and their errors "
-        "(the counterpart of Figure 6 B).",
+        "(the counterpart of Figure 6 B). In the viewer below, the whole volume by the paper's method: click, then "
+        "use the wheel or the arrow keys.",
         alt="Three rows of axial slices: real images, synthetic images, and maps of their absolute error.",
+    )
+    one, wanted = store.subject(first), MODALITY_TITLES[target]
+    synthetic = synthesise(load_generator(generators.arms["fcn"][0]), store, first)
+    pictures = {MODALITY_TITLES[name]: one.image(name) for name in sources}
+    pictures |= {f"true {wanted}": one.image(target), f"synthetic {wanted}": synthetic}
+    pictures["absolute error"] = abs(one.image(target).numpy() - synthetic)
+    report.page(
+        "viewer",
+        linked_viewer(
+            images.source.open(),
+            on_grid(store, first, pictures),
+            on_grid(store, first, {"tumour": one.labels}),
+            limits={**dict.fromkeys(pictures, (0, 1)), "absolute error": (0, 0.5)},
+        ),
+        title=f"Viewer of a simulated subject: true and synthetic {wanted}, and their difference",
     )
 else:
     report.note("Pictures of real patients are not shown.")

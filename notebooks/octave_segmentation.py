@@ -67,6 +67,7 @@ from radlib.book.report import Report
 from radlib.book.show import show_code
 from radlib.core.paths import data_root
 from radlib.core.seeds import rng
+from radlib.core.titles import MODALITY_TITLES
 from radlib.data.regions import REGIONS
 from radlib.nn.excitation import InnerImagingExcitation, SkipSCSE
 from radlib.nn.octave import OctaveConv2d
@@ -85,10 +86,15 @@ from radlib.papers.islam2020.study_ensembles import (
     necrotic_subjects,
     real_table,
 )
-from radlib.papers.islam2020.study_segmentation import open_slices
+from radlib.papers.islam2020.study_segmentation import (
+    load_network,
+    open_slices,
+    segment,
+)
 from radlib.plots.architecture import architecture_figure, blocks_of
 from radlib.plots.curves import curve_figure, loss_figure
 from radlib.plots.slices import Tile, slice_figure
+from radlib.plots.viewer import linked_viewer, on_grid
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import contrasts, estimates
 from radlib.study.gates import FLAT, last_quarter_change
@@ -636,7 +642,9 @@ report.sentence(
 # ## Figures 7 and 8: pictures
 #
 # Only simulated subjects are shown. The paper's colours: red is necrosis, yellow enhancing
-# tumour, green oedema.
+# tumour, green oedema. In the viewer the first of them is segmented by the octave FCN's
+# ensemble as this page is made; it opens on what is wrong. Click, then use the wheel or
+# the arrow keys.
 
 # %% tags=["hide-input"]
 pictured = [one for one in ("fcn", "unet_scse", "gcn", "deeplab_v3") if one in networks.arms]
@@ -648,6 +656,18 @@ if report.source == "simulated":
         caption="T1ce of two simulated held-out subjects, the reference, and the ensembles' segmentations (counterpart "
         "of Figure 7).",
         alt="Rows of brain slices with coloured tumour labels: input, reference, FCN, U-Net scSE, GCN, DeepLab v3.",
+    )
+    one, ensembled = store.subject(shown[0]), [load_network(job) for job in trainings.arms["fcn"]]
+    masks = {"reference": one.labels, MODELS["fcn"]: segment(ensembled, store, shown[0])}
+    report.page(
+        "viewer",
+        linked_viewer(
+            data,
+            on_grid(store, shown[0], {MODALITY_TITLES[name]: one.image(name) for name in store.modalities}),
+            on_grid(store, shown[0], masks),
+            colours=figures.COLOURS,
+        ),
+        title="Viewer of a simulated subject: reference, octave FCN, and where they differ",
     )
 core = {"groups": ["ncr"], "metrics": ["dice"], **boot}
 necrosis = estimates(scores, arms=pictured, **core)

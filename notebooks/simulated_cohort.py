@@ -41,6 +41,8 @@ timed_grid: list[int] = [96, 96, 64]  # voxels of the subjects made for the time
 import pandas as pd
 
 from radlib.book.report import Report
+from radlib.core.titles import title
+from radlib.data.cohort import MODALITIES
 from radlib.data.sources import open_cohort
 from radlib.phantom import agreement, plots
 from radlib.phantom import validation as v
@@ -51,7 +53,7 @@ from radlib.phantom.mechanisms import mechanism_table
 from radlib.phantom.physics import growth_table, signal_table, stage_times
 from radlib.phantom.realism import kept_calibration, transfer_attempts
 from radlib.phantom.templates import load_template
-from radlib.plots.viewer import gallery, interactive_viewer
+from radlib.plots.viewer import gallery, linked_viewer
 
 report = Report.start("simulated_cohort", cohort=cohort, profile=profile, seed=seed)
 
@@ -341,7 +343,9 @@ report.table(
 # %% [markdown]
 # ## The images
 #
-# Simulated subjects of the template `brats2017`, picked by rule: the extremes of some traits.
+# Simulated subjects of the template `brats2017`, picked by rule: the extremes of some traits. Then one of them from all
+# sides, the four modalities under one cross. Click into a picture; the wheel or Page Up and Page Down change the slice,
+# the arrow keys move the cross, O hides the overlay.
 
 # %% tags=["hide-input"]
 shown = open_cohort("brats2017", cohort="simulated", profile=profile)
@@ -357,8 +361,16 @@ report.figure(
 )
 
 # %% tags=["hide-input"]
-report.page("viewer", interactive_viewer(shown, shown.complete("flair", "seg").ids[0], modality="flair"), height=300,
-            title="Interactive viewer of a simulated subject")  # fmt: skip
+subject = shown.complete(*MODALITIES, "seg").ids[0]
+report.page(
+    "viewer",
+    linked_viewer(
+        shown,
+        {title(name): shown.volume(subject, name) for name in MODALITIES},
+        {"drawn tumour": shown.labels(subject)},
+    ),
+    title="Viewer of a simulated subject in four modalities",
+)
 
 # %% [markdown]
 # ## What makes the images hard

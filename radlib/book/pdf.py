@@ -215,6 +215,7 @@ def _relink(link: Tag, file: Path, pages: Path, printed: list[str]) -> None:
 def _still(page: Path, frame: Tag, browser: Browser) -> str:
     """A picture of an interactive viewer as it opens."""
     view = browser.new_page(viewport={"width": PRINT_WIDTH, "height": 320}, device_scale_factor=2)
+    view.emulate_media(media="print")
     view.goto(page.resolve().as_uri(), wait_until="load")
     view.wait_for_timeout(500)
     picture = base64.b64encode(view.screenshot()).decode()

@@ -155,21 +155,22 @@ class Report:
         )
         show_output(myst, lab, f"[figure: {caption}]")
 
-    def page(self, name: str, content: str, *, title: str, height: int = 420) -> None:
+    def page(self, name: str, content: str, *, title: str) -> None:
         """Show a self-contained HTML page (an interactive viewer) in a frame.
 
         Args:
             name: short name of the file.
             content: a whole HTML document that loads nothing from anywhere.
             title: what the frame holds, for assistive technology.
-            height: in pixels.
         """
         self._claim(name, self.pages, "page")
         file = f"pages/{name}.html"
         with atomic_path(self.directory / file) as temporary:
             temporary.write_text(content, encoding="utf-8")
         self.pages[name] = {"file": file, "title": title}
-        frame = f'<iframe title="{html.escape(title)}" loading="lazy" style="width:100%;height:{height}px;border:0"'
+        # Pictures that stand side by side on a screen stand below one another on a phone, and so do their controls.
+        style = "width:100%;height:clamp(340px,60rem - 100vw,580px);border:0"
+        frame = f'<iframe title="{html.escape(title)}" loading="lazy" style="{style}"'
         show_output(
             f'```{{raw}} html\n{frame} src="{self.chapter}/{file}"></iframe>\n```\n',
             f'{frame} srcdoc="{html.escape(content)}"></iframe>',

@@ -1,30 +1,38 @@
-"""Pictures of simulated subjects: a gallery of slices, and a viewer that loads nothing from anywhere.
+"""Pictures of subjects: a gallery of slices, and a viewer that loads nothing from anywhere.
 
-Real patients are never pictured: a rendered book is made to be passed on.
+The book shows no real patients: it is made to be passed on.
 """
 
 from __future__ import annotations
 
-import re
-import warnings
+import base64
+import io
+import itertools
+import json
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from nibabel.orientations import apply_orientation, io_orientation
+from PIL import Image
 
 from radlib.core.errors import RadlibError
 from radlib.core.titles import title
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.nifti import Volume
-from radlib.plots.slices import LABEL_COLOURS, Tile, slice_figure, widest_slice
+from radlib.data.resampling import resample
+from radlib.plots.slices import LABEL_COLOURS, Tile, as_array, slice_figure, widest_slice
 
 if TYPE_CHECKING:
-    pass
+    from radlib.data.store import ImageStore
+
+#: Bytes of a viewer.
+LARGEST = 2_500_000
+#: Voxels of a viewer's images together: in base64 they stay below LARGEST even where PNG cannot compress them.
+VOXELS = 1_750_000
+CORNERS = list(itertools.product((0, 1), repeat=3))
 
 
 def gallery(
@@ -57,95 +65,96 @@ def gallery(
     return slice_figure(rows, crop=False)
 
 
-def interactive_viewer(cohort: Cohort, subject: str, *, modality: str = "flair") -> str:
-    """A whole HTML document: three linked sections of one image with its segmentation, to be clicked through.
-
-    The patient's left is on the left and marked so, other than in :func:`gallery`: nilearn's radiological view draws
-    the cross on the wrong side. The numbers are the place of the cross in mm.
-
-    The document carries its scripts and its voxels and makes no network request.
+def linked_viewer(cohort: Cohort, images: Mapping[str, Volume], labels: Mapping[str, Volume], **how: Any) -> str:
+    """:func:`viewer_document` of a simulated subject, for a chapter.
 
     Raises:
-        RadlibError: if the cohort is not simulated, or the document would load something.
+        RadlibError: if the cohort is not simulated.
     """
-    from nilearn.plotting import view_img
-
     _only_simulated(cohort)
-    image = cohort.volume(subject, modality)
-    labels = cohort.labels(subject)
-    colours = ListedColormap(["#000000", *(LABEL_COLOURS[label][0] for label in (1, 2, 4))])
-    # Labels 1, 2, 4 as 1, 2, 3, so that each has a colour of its own.
-    ranks = np.searchsorted([0, 1, 2, 4], labels.data).astype(np.float32)
-    low, high = grey_window(image.data)
-    grey = np.clip((image.data - low) / (high - low), 0, 1).astype(np.float32)
-    with warnings.catch_warnings():
-        # nilearn calls a method of colour maps that matplotlib means to deprecate.
-        warnings.filterwarnings("ignore", message="The set_bad function", category=PendingDeprecationWarning)
-        view = view_img(
-            nib.Nifti1Image(ranks, labels.affine),
-            bg_img=nib.Nifti1Image(grey, image.affine),
-            threshold=0.5,
-            vmin=0,
-            vmax=3,
-            cmap=colours,
-            symmetric_cmap=False,
-            black_bg=True,
-            colorbar=False,
-            opacity=0.45,
-            resampling_interpolation="nearest",
-            cut_coords=_centre(labels),
-            title=title(modality),
-        )
-    document = str(view.get_standalone())
-    if requests := external_resources(document):
-        raise RadlibError(
-            f"the viewer would load {requests[0]}", remedy="use a version of nilearn whose viewers are self-contained"
-        )
-    return document
+    return viewer_document(images, labels, **how)
 
 
-def external_resources(document: str) -> list[str]:
-    """What a browser might load when it opens an HTML document, beside the document itself.
+def viewer_document(
+    images: Mapping[str, Volume], labels: Mapping[str, Volume], *,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+    colours: Mapping[int, tuple[str, str]] = LABEL_COLOURS,
+) -> str:  # fmt: skip
+    """A whole HTML document: one plane of several images side by side under one cross. It loads nothing.
 
-    Addresses in ``src`` (and ``href`` of ``link``), in style sheets, and every http(s) address in a script, whatever
-    it is for. ``data:`` addresses, page anchors and XML namespaces are not counted, nor links that need a click.
+    Radiological convention: the patient's left is on the right, marked L. The images are cut to what is not 0 in any of
+    them and brought to one grid, coarse enough for the document to stay below :data:`LARGEST`. Real patients belong
+    only on a page that stays with them (``radlib predict``); a chapter calls :func:`linked_viewer`.
+
+    Args:
+        images: by title, left to right; each on a grid of its own.
+        labels: by title, 0 and the keys of ``colours``; of two, the second is also shown as far as it differs from
+            the first.
+        limits: by title, what is shown black and white; :func:`grey_window` where not given.
+        colours: label to colour and name.
+
+    Raises:
+        RadlibError: if there is no image, or all are 0.
     """
-    parser = _Resources()
-    parser.feed(document)
-    return [
-        address
-        for address in parser.found
-        if address and not address.startswith(("data:", "#", "about:", "http://www.w3.org/"))
-    ]
+    low, high = _box(images)
+    edge = max(
+        min(min(image.spacing) for image in images.values()), float(np.cbrt(np.prod(high - low) * len(images) / VOXELS))
+    )
+    shape = np.maximum(1, np.ceil((high - low) / edge)).astype(int)
+    # From voxel to mm (RAS+): axes to the left, to the back and upwards, the first voxel's centre half an edge inside.
+    affine = np.diag([-edge, -edge, edge, 1.0])
+    affine[:3, 3] = [high[0] - edge / 2, high[1] - edge / 2, low[2] + edge / 2]
+    shown = []
+    for name, image in images.items():
+        black, white = (limits or {}).get(name) or grey_window(image.data)
+        grey = (resample(image.data.astype(np.float32), image.affine, affine, shape, order=1) - black) / (white - black)
+        shown.append({"title": name, "png": _png(np.clip(grey, 0, 1) * 255)})
+    ranks = {title: _ranks(volume, affine, shape, list(colours)) for title, volume in labels.items()}
+    first = next(iter(ranks.values()), np.zeros(shape))
+    z = widest_slice(first)
+    inside = np.argwhere(first[..., z])
+    x, y = inside.mean(axis=0).astype(int) if len(inside) else shape[:2] // 2
+    data = {
+        "shape": shape.tolist(), "spacing": edge, "cross": [int(x), int(y), z],
+        "images": shown, "overlays": [{"title": title, "png": _png(one * 64)} for title, one in ranks.items()],
+        "labels": [[name, colour] for colour, name in colours.values()],
+    }  # fmt: skip
+    template = resources.files("radlib.plots").joinpath("viewer.html").read_text(encoding="utf-8")
+    return template.replace("DATA", json.dumps(data).replace("<", "\\u003c"))
 
 
-class _Resources(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.inside = ""
+def on_grid(store: ImageStore, subject: str, arrays: Mapping[str, Any]) -> dict[str, Volume]:
+    """Arrays ``(X, Y, Z)`` on the grid of a store as volumes."""
+    affine = store.affines[store.rows([subject])[0]]
+    return {title: Volume(as_array(values), affine, store.spacing) for title, values in arrays.items()}
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.inside = tag
-        for name, value in attrs:
-            if name == "src" or (name == "href" and tag == "link"):
-                self.found.append((value or "").strip())
-            elif name == "srcdoc" and value:
-                self.found += external_resources(value)
-            elif name == "style" and value:
-                self._style(value)
 
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
+def _box(images: Mapping[str, Volume]) -> tuple[np.ndarray, np.ndarray]:
+    """Corners, mm (RAS+), of the smallest box around what is not 0 in any of the images, voxels included whole."""
+    corners = []
+    for image in images.values():
+        found = np.argwhere(image.data)
+        if len(found):
+            ends = np.stack([found.min(axis=0) - 0.5, found.max(axis=0) + 0.5])
+            corners += [image.affine @ [*(ends[pick, axis] for axis, pick in enumerate(picks)), 1] for picks in CORNERS]
+    if not corners:
+        raise RadlibError("no picture to show", remedy="give an image that is not 0 everywhere")
+    places = np.stack(corners)[:, :3]
+    return places.min(axis=0), places.max(axis=0)
 
-    def handle_data(self, data: str) -> None:
-        if self.inside == "style":
-            self._style(data)
-        elif self.inside == "script":
-            self.found += re.findall(r"https?://[^\s\"'`<>)]+", data)
 
-    def _style(self, text: str) -> None:
-        self.found += re.findall(r"(?:@import\s+|url\()\s*[\"']?([^\"')\s;]+)", text, re.IGNORECASE)
+def _ranks(volume: Volume, affine: np.ndarray, shape: np.ndarray, values: list[int]) -> np.ndarray:
+    """Labels as 1, 2, ... in the order of ``values``."""
+    found = resample(volume.data, volume.affine, affine, shape, order=0)
+    return sum(((found == value) * rank for rank, value in enumerate(values, start=1)), np.zeros(shape, int))
+
+
+def _png(values: np.ndarray) -> str:
+    """``(X, Y, Z)``, 0 to 255, as one grey picture in base64: the axial slices below one another."""
+    stream = io.BytesIO()
+    strip = np.round(values).astype(np.uint8).T.reshape(-1, values.shape[0])
+    Image.fromarray(strip).save(stream, format="png", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def _only_simulated(cohort: Cohort) -> None:
@@ -186,11 +195,3 @@ def _describe(cohort: Cohort, subject: str, reason: str) -> str:
     if row.notna()["idh"]:
         parts.append(f"IDH {row['idh']}")
     return "\n".join(part for part in parts if part)
-
-
-def _centre(labels: Volume) -> tuple[float, float, float]:
-    """The middle of the tumour in mm; of the volume where there is none."""
-    inside = np.argwhere(labels.data > 0)
-    middle = inside.mean(axis=0) if len(inside) else (np.array(labels.data.shape) - 1) / 2
-    x, y, z = (labels.affine @ [*middle, 1])[:3]
-    return float(x), float(y), float(z)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.figure import Figure
-
-from radlib.data.nifti import Volume
 from radlib.papers.across.predict.models import Answer
-from radlib.plots.slices import Tile, slice_figure
-from radlib.plots.viewer import grey_window, to_lps
 from radlib.stats.tables import format_interval
 
 NOT_CLINICAL = "Research software. Not a medical device, not for clinical use."
@@ -24,47 +15,23 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }
 .warning { border-left: .4rem solid #d55e00; padding: .4rem .8rem; background: #d55e0022; }
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .25rem .8rem; text-align: left;
-border-bottom: 1px solid #8886; } img { max-width: 100%; background: white; } .scroll { overflow-x: auto; }
+border-bottom: 1px solid #8886; }
+iframe { width: 100%; height: clamp(420px, 60rem - 100vw, 580px); border: 0; }
+.scroll { overflow-x: auto; }
 """
 
 
-def overlay(images: Mapping[str, Volume], labels: Volume, *, made: Sequence[str] = ()) -> Figure:
-    """Axial slices through the predicted tumour, one row a modality, the outline drawn in.
-
-    Radiological convention. Without a tumour the middle of the volume is shown.
-
-    Args:
-        images: by modality, on the grid of ``labels``.
-        labels: 0, 1, 2, 4.
-        made: modalities that are synthetic; their titles say so.
-    """
-    found = to_lps(labels)
-    inside = np.flatnonzero(found.any(axis=(0, 1)))
-    middle = found.shape[2] // 2
-    places = [middle] if not len(inside) else sorted({int(np.quantile(inside, q)) for q in (0.25, 0.5, 0.75)})
-    rows = {}
-    for modality, volume in images.items():
-        voxels, limits = to_lps(volume), grey_window(volume.data)
-        beside = modality + (" (synthetic)" if modality in made else "")
-        rows[beside] = [Tile(image=voxels[..., z], labels=found[..., z], limits=limits) for z in places]
-    return slice_figure(rows)
-
-
 def patient_page(
-    subject: str, figure: Figure, volumes_ml: Mapping[str, float], answers: Sequence[Answer], notes: Sequence[str],
+    subject: str, viewer: str, volumes_ml: Mapping[str, float], answers: Sequence[Answer], notes: Sequence[str],
     provenance: Mapping[str, str],
 ) -> str:  # fmt: skip
-    """A whole HTML document that loads nothing."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    plt.close(figure)
-    picture = base64.b64encode(stream.getvalue()).decode()
+    """A whole HTML document that loads nothing. ``viewer`` is one, too: the images under the predicted tumour."""
     parts = [
         f"<h1>{html.escape(subject)}</h1>",
         f'<p class="warning"><strong>{NOT_CLINICAL}</strong></p>',
         *(f'<p class="warning">{html.escape(note)}</p>' for note in notes),
         "<h2>Predicted segmentation</h2>",
-        f'<img alt="Slices with the predicted tumour parts in colour" src="data:image/png;base64,{picture}">',
+        f'<iframe title="The images under the predicted tumour" srcdoc="{html.escape(viewer)}"></iframe>',
         _table([[name, f"{value:.1f} ml"] for name, value in volumes_ml.items()], ["part", "volume"]),
     ]
     for answer in answers:

@@ -12,15 +12,17 @@ import pandas as pd
 from radlib.book.plan import study_of
 from radlib.core.errors import MissingDataError
 from radlib.core.files import atomic_path, check_target
+from radlib.core.titles import title
 from radlib.data.cohort import Cohort
 from radlib.data.nifti import Volume, write_volume
 from radlib.data.resampling import unusable
 from radlib.data.sources import open_cohort
 from radlib.papers.across.predict.models import SURVIVAL_COVARIATES, Answer, predict_idh, predict_survival
-from radlib.papers.across.predict.page import NOT_CLINICAL, overlay, patient_page, summary_row
+from radlib.papers.across.predict.page import NOT_CLINICAL, patient_page, summary_row
 from radlib.papers.islam2020 import study_survival as stages
 from radlib.papers.islam2020.study_segmentation import load_network, split_of
 from radlib.papers.islam2020.study_synthesis import load_generator
+from radlib.plots.viewer import viewer_document
 from radlib.study.jobs import Job
 from radlib.study.store import find
 
@@ -97,8 +99,9 @@ def predict(
         notes = [f"Synthesised, not measured: {', '.join(made)}." if made else "", "" if labels.data.any() else
                  "No tumour was found: whatever follows is about a patient without one."]  # fmt: skip
         has = [name for name in modalities if isinstance(chosen.participants.at[subject, name], str)]
-        figure = overlay({name: chosen.volume(subject, name) for name in has}, labels)
-        page = patient_page(subject, figure, volumes_ml, answers, [note for note in notes if note], provenance)
+        # The page stays with its patient: pictures are meant.
+        viewer = viewer_document({title(name): chosen.volume(subject, name) for name in has}, {"predicted": labels})
+        page = patient_page(subject, viewer, volumes_ml, answers, [note for note in notes if note], provenance)
         with atomic_path(out / subject / f"{subject}.html") as temporary:
             temporary.write_text(page, encoding="utf-8")
         rows.append(summary_row(subject, volumes_ml, answers))

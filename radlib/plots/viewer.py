@@ -23,7 +23,7 @@ from radlib.core.titles import title
 from radlib.data.cohort import MODALITIES, Cohort
 from radlib.data.nifti import Volume
 from radlib.data.resampling import resample
-from radlib.plots.slices import LABEL_COLOURS, Tile, as_array, slice_figure, widest_slice
+from radlib.plots.slices import LABEL_COLOURS, Tile, as_array, grey, slice_figure, widest_slice
 
 if TYPE_CHECKING:
     from radlib.data.store import ImageStore
@@ -90,7 +90,7 @@ def viewer_document(
         images: by title, left to right; each on a grid of its own.
         labels: by title, 0 and the keys of ``colours``; of two, the second is also shown as far as it differs from
             the first.
-        limits: by title, what is shown black and white; :func:`grey_window` where not given.
+        limits: by title, what is shown black and white; where not given as :class:`radlib.plots.slices.Tile` says.
         colours: label to colour and name.
 
     Raises:
@@ -106,9 +106,8 @@ def viewer_document(
     affine[:3, 3] = [high[0] - edge / 2, high[1] - edge / 2, low[2] + edge / 2]
     shown = []
     for name, image in images.items():
-        black, white = (limits or {}).get(name) or grey_window(image.data)
-        grey = (resample(image.data.astype(np.float32), image.affine, affine, shape, order=1) - black) / (white - black)
-        shown.append({"title": name, "png": _png(np.clip(grey, 0, 1) * 255)})
+        values = grey(image.data.astype(np.float32), (limits or {}).get(name))
+        shown.append({"title": name, "png": _png(255 * resample(values, image.affine, affine, shape, order=1))})
     ranks = {title: _ranks(volume, affine, shape, list(colours)) for title, volume in labels.items()}
     first = next(iter(ranks.values()), np.zeros(shape))
     z = widest_slice(first)
@@ -172,15 +171,6 @@ def _has(cohort: Cohort, subject: str, modality: str) -> bool:
 def to_lps(volume: Volume) -> np.ndarray:
     """Voxels ``(X, Y, Z)`` turned so that the axes run to the patient's left, to the back and upwards."""
     return apply_orientation(volume.data, io_orientation(volume.affine))[::-1, ::-1]
-
-
-def grey_window(voxels: np.ndarray) -> tuple[float, float]:
-    """What is shown black and what white: the 1st and the 99.5th percentile of the voxels that are not 0."""
-    brain = voxels[voxels != 0]
-    if not brain.size:
-        return 0.0, 1.0
-    low, high = np.percentile(brain, [1, 99.5])
-    return float(low), float(high if high > low else low + 1)
 
 
 def _describe(cohort: Cohort, subject: str, reason: str) -> str:

@@ -18,7 +18,8 @@ from radlib.core.errors import RadlibError
 from radlib.core.paths import project_root
 from radlib.data.cohort import Cohort, participants_table
 from radlib.data.nifti import Volume, write_volume
-from radlib.plots.viewer import LARGEST, gallery, grey_window, linked_viewer, to_lps, viewer_document
+from radlib.plots.slices import grey
+from radlib.plots.viewer import LARGEST, gallery, linked_viewer, to_lps, viewer_document
 
 BRATS = np.array([[-1.0, 0, 0, 10], [0, -1.0, 0, 12], [0, 0, 1.0, -8], [0, 0, 0, 1]])
 
@@ -94,9 +95,8 @@ def test_a_viewer_carries_its_voxels_in_place(cohort: Cohort) -> None:
     assert [one["title"] for one in data["images"]] == ["flair", "t1"]
     ranks = voxels(data["overlays"][0]["png"], data["shape"]) // 64
     assert (ranks == np.searchsorted([0, 1, 2, 4], labels.data[3:17, 3:21, 3:13])).all()
-    low, high = grey_window(images["t1"].data)
-    grey = np.clip((images["t1"].data[3:17, 3:21, 3:13] - low) / (high - low), 0, 1) * 255
-    assert np.abs(voxels(data["images"][1]["png"], data["shape"]) - grey).max() <= 0.5
+    wanted = 255 * grey(images["t1"].data)[3:17, 3:21, 3:13]
+    assert np.abs(voxels(data["images"][1]["png"], data["shape"]) - wanted).max() <= 0.5
     x, y, z = data["cross"]
     assert ranks[x, y, z]
     assert z == 6  # slice 9 has most tumour

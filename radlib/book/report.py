@@ -23,7 +23,8 @@ from radlib.book.results import Measured, Results, Source, measured_rows, source
 from radlib.core.device import peak_memory_bytes
 from radlib.core.errors import RadlibError
 from radlib.core.files import atomic_path, write_json
-from radlib.core.paths import cohort_slug, run_dir
+from radlib.core.paths import cohort_slug, lab_dir, run_dir
+from radlib.core.settings import in_lab
 from radlib.plots.style import set_style
 from radlib.stats.tables import as_text, format_interval, to_markdown
 
@@ -65,7 +66,8 @@ class Report:
     def start(cls, chapter: str, *, cohort: str, profile: str, seed: int) -> Report:
         """Open the run directory, set the figure style and show the banner."""
         set_style()
-        directory = run_dir(cohort=cohort, profile=profile, chapter=chapter)
+        place = lab_dir if in_lab() else run_dir
+        directory = place(cohort=cohort, profile=profile, chapter=chapter)
         for folder in ("tables", "figures", "pages", "arrays"):
             (directory / folder).mkdir(parents=True, exist_ok=True)
         report = cls(
@@ -257,10 +259,10 @@ class Report:
             raise RadlibError(f"{study!r} is no name for a study", remedy="use lower case, digits and hyphens")
         taken = {one.place for one in self.measurements}
         for one in measured_rows(study, frame, protocol=protocol):
-            if one.place in taken:
+            if one.place in taken and not in_lab():
                 raise RadlibError(f"measured twice: {', '.join(part for part in one.place if part)}")
             taken.add(one.place)
-            self.measurements.append(one)
+            self.measurements = [*(other for other in self.measurements if other.place != one.place), one]
 
     def results(self) -> Results:
         """What ``results.json`` will hold, as it is by now."""
@@ -278,11 +280,13 @@ class Report:
         write_json(self.directory / "results.json", self.results().model_dump())
         counts = {"tables": self.tables, "figures": self.figures, "measured values": self.measurements}
         written = ", ".join(f"{len(items)} {name}" for name, items in counts.items())
-        show_output(
-            f"*{written} written.*",
-            None,
-            f"{written}: {self.directory}",
-        )
+        if not in_lab():
+            show_output(f"*{written} written.*", None, f"{written}: {self.directory}")
+            return
+        write_json(self.directory / "parameters.json", parameters_now(self.chapter))
+        command = f"radlib chapter diff {self.chapter} --cohort {self.cohort} --profile {self.profile}"
+        text = f"{written}, in {self.directory}; the book's run is as it was. What has changed against it: {command}"
+        show_output(text, f"<p>{html.escape(text.removesuffix(command))}<code>!{command}</code></p>", text)
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -293,7 +297,7 @@ class Report:
     def _claim(self, name: str, taken: Mapping[str, Any], kind: str) -> None:
         if kind != "value" and not NAME.fullmatch(name):
             raise RadlibError(f"{name!r} is no name for a {kind}", remedy="use lower case, digits and hyphens")
-        if name in taken:
+        if name in taken and not in_lab():  # where a cell may be run twice
             raise RadlibError(
                 f"this report already has a {kind} {name!r}",
                 remedy="give it another name, or restart the kernel to run the chapter again",
@@ -319,6 +323,17 @@ class Report:
             f"<p><small>{html.escape(line.replace('**', ''))}.{small}</small></p>",
             line.replace("**", ""),
         )
+
+
+def parameters_now(name: str) -> dict[str, Any]:
+    """The parameters of a chapter as the notebook that runs now has them."""
+    from IPython import get_ipython
+
+    from radlib.book.parameters import declared_parameters
+    from radlib.book.registry import chapter
+
+    variables = get_ipython().user_ns
+    return {one: variables[one] for one in declared_parameters(chapter(name).source) if one in variables}
 
 
 def _one_line(text: str) -> str:

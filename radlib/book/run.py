@@ -63,6 +63,7 @@ def run_chapter(
     parameters |= resolve(chapter, profile=profile, cohort=cohort, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)
     directory.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("JPY_SESSION_NAME", None)  # a run that a notebook starts is none in the notebook
     for name in THREADS:
         os.environ[name] = str(threads)
     with exclusive_run(chapter, directory), full_disk_named(chapter, directory):

@@ -157,6 +157,32 @@ def keep(
 
 
 @app.command()
+def diff(
+    name: Name,
+    cohort: Cohort = "simulated",
+    profile: Profile = "default",
+) -> None:
+    """Show what a run in JupyterLab changes against the book's run, or the book's run against the kept one."""
+    from radlib.book.diff import difference, runs_to_compare
+    from radlib.book.registry import chapter
+
+    before, after = runs_to_compare(chapter(name).name, cohort=cohort, profile=profile)
+    found = difference(before, after)
+    typer.echo(f"before: {before}\nafter:  {after}")
+    if found.empty:
+        typer.echo("no parameter, value or table differs")
+        return
+    rows = table(*found.columns)
+    for row in found.astype(object).where(found.notna(), "").itertuples(index=False):
+        rows.add_row(*(f"{one:.4g}" if isinstance(one, float) else str(one) for one in row))
+    console().print(rows)
+    numbers = found[found["what"] != "parameter"].dropna(subset="difference").to_dict("records")
+    if numbers:
+        largest = max(numbers, key=lambda row: abs(row["difference"]))
+        typer.echo(f"largest difference: {largest['difference']:.4g} ({largest['what']} {largest['name']})")
+
+
+@app.command()
 def sync() -> None:
     """Make or update the paired .ipynb of every chapter, for JupyterLab."""
     from radlib.book.parameters import write_paired

@@ -39,6 +39,11 @@ def run_dir(*, cohort: str, profile: str, chapter: str) -> Path:
     return runs_root() / cohort_slug(cohort) / profile / chapter
 
 
+def lab_dir(*, cohort: str, profile: str, chapter: str) -> Path:
+    """Where a chapter writes in JupyterLab: a folder of its own, so that trying something never changes the book."""
+    return runs_root() / "_lab" / cohort_slug(cohort) / profile / chapter
+
+
 def cohort_slug(cohort: str) -> str:
     """The folder name of a cohort: ``simulated``, ``real``, or ``<stem>-<digest>`` of a user's YAML file.
 

@@ -29,6 +29,11 @@ def fresh() -> bool:
     return os.environ.get("FRESH", "0") not in ("", "0")
 
 
+def in_lab() -> bool:
+    """Whether this is the kernel of a notebook that a Jupyter server has opened: it names the notebook."""
+    return bool(os.environ.get("JPY_SESSION_NAME"))
+
+
 def threads() -> int:
     """Threads that compute a job: ``$RADLIB_THREADS``, else 1. Results are equal bit for bit for an equal number.
 

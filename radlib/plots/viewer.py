@@ -9,6 +9,7 @@ import base64
 import io
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,7 @@ def viewer_document(
     edge = max(
         min(min(image.spacing) for image in images.values()), float(np.cbrt(np.prod(high - low) * len(images) / VOXELS))
     )
-    shape = np.maximum(1, np.ceil((high - low) / edge)).astype(int)
+    shape = [max(1, math.ceil(length)) for length in (high - low) / edge]
     # From voxel to mm (RAS+): axes to the left, to the back and upwards, the first voxel's centre half an edge inside.
     affine = np.diag([-edge, -edge, edge, 1.0])
     affine[:3, 3] = [high[0] - edge / 2, high[1] - edge / 2, low[2] + edge / 2]
@@ -112,9 +113,9 @@ def viewer_document(
     first = next(iter(ranks.values()), np.zeros(shape))
     z = widest_slice(first)
     inside = np.argwhere(first[..., z])
-    x, y = inside.mean(axis=0).astype(int) if len(inside) else shape[:2] // 2
+    x, y = inside.mean(axis=0) if len(inside) else (shape[0] // 2, shape[1] // 2)
     data = {
-        "shape": shape.tolist(), "spacing": edge, "cross": [int(x), int(y), z],
+        "shape": shape, "spacing": edge, "cross": [int(x), int(y), z],
         "images": shown, "overlays": [{"title": title, "png": _png(one * 64)} for title, one in ranks.items()],
         "labels": [[name, colour] for colour, name in colours.values()],
     }  # fmt: skip
@@ -142,7 +143,7 @@ def _box(images: Mapping[str, Volume]) -> tuple[np.ndarray, np.ndarray]:
     return places.min(axis=0), places.max(axis=0)
 
 
-def _ranks(volume: Volume, affine: np.ndarray, shape: np.ndarray, values: list[int]) -> np.ndarray:
+def _ranks(volume: Volume, affine: np.ndarray, shape: Sequence[int], values: list[int]) -> np.ndarray:
     """Labels as 1, 2, ... in the order of ``values``."""
     found = resample(volume.data, volume.affine, affine, shape, order=0)
     return sum(((found == value) * rank for rank, value in enumerate(values, start=1)), np.zeros(shape, int))

@@ -97,7 +97,7 @@ notebooks: $(STAMP) ## Write the paired .ipynb of every chapter
 
 lab: notebooks ## Open JupyterLab
 	env -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-	--LabApp.default_url=/lab/tree/notebooks
+	--LabApp.default_url=/lab/tree/START.ipynb
 
 test: $(STAMP) ## Run all tests, with RADLIB_DATA on real data too
 	$(RUN_TESTS)

@@ -20,6 +20,8 @@
 # 38.4 %, while the total falls from 61 % to 52.4 % on 570 slices of eleven patients.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status acgan_grade
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

@@ -19,6 +19,8 @@
 # and 4). Whether IDH1 can be *predicted* from them is the question of the [next chapter](idh_prediction).
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status fisher_features
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

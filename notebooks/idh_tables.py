@@ -25,6 +25,8 @@
 # collection, what the selection outside the cross-validation adds, and how far wrong labels can move the result.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status idh_tables
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

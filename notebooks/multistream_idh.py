@@ -20,6 +20,8 @@
 # real slices alone; without tumour masks it is 81.15 %.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status multistream_idh
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

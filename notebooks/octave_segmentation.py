@@ -20,6 +20,8 @@
 # U-Net, DeepLab v3 and GCN on BraTS 2017, and Dice grows with every modality.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status octave_segmentation
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

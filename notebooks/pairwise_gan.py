@@ -21,6 +21,8 @@
 # next chapter trains classifiers on them.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status pairwise_gan
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

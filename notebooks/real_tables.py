@@ -26,6 +26,8 @@
 # published features in place of the paper's.
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status real_tables
 cohort: str = "simulated"  # only `real` computes anything here; otherwise the kept run is shown
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

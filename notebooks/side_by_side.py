@@ -19,6 +19,8 @@
 # patients*, and by more than chance?
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status side_by_side
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

@@ -28,6 +28,8 @@
 # on patients, and does what fails on patients fail here?
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status simulated_cohort
 cohort: str = "simulated"  # simulated: this chapter opens no other
 profile: str = "default"  # smoke, default or paper: the size of the simulated cohorts that are opened
 seed: int = 0  # seed of every random number

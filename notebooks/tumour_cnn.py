@@ -19,6 +19,8 @@
 # give a better segmentation of low-grade glioma (their Figure 1).
 
 # %% tags=["parameters"]
+# Change a value, then run all cells. Jobs that do not change are found; what the others
+# take is said by: radlib study status tumour_cnn
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number

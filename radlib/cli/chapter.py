@@ -184,9 +184,11 @@ def diff(
 
 @app.command()
 def sync() -> None:
-    """Make or update the paired .ipynb of every chapter, for JupyterLab."""
+    """Make or update the paired .ipynb of every chapter and the start page, for JupyterLab."""
     from radlib.book.parameters import write_paired
     from radlib.book.registry import chapters
+    from radlib.book.start import write_start
 
     for found in chapters().values():
         typer.echo(write_paired(found))
+    typer.echo(write_start())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,16 +21,18 @@ import pytest
 
 from radlib.book.parameters import declared_parameters, write_paired
 from radlib.book.registry import chapter
-from radlib.core.paths import project_root
+from radlib.book.start import write_start
+from radlib.core.paths import project_root, run_dir
 
 ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = ["--no-browser", "--ServerApp.token=t", "--ServerApp.port=0", "--allow-root"]
 
 
 class Server:
     """A running server and what a browser asks of it."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url, self.token = url, token
+    def __init__(self, url: str, token: str, command: list[str]) -> None:
+        self.url, self.token, self.command = url, token, command
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
@@ -61,24 +64,24 @@ def server(project: Path, tmp_path: Path) -> Iterator[Server]:
     # .venv/bin/jupyter of this interpreter, as the launcher in a link would take another prefix
     place = next(number for number, part in enumerate(command) if part.endswith("/jupyter"))
     command[place : place + 2] = [sys.executable, "-m", "jupyterlab"]
-    command += ["--no-browser", "--ServerApp.token=t", "--ServerApp.port=0", "--allow-root"]
+    command += OPTIONS
     state = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "JUPYTER_CONFIG_DIR": str(tmp_path / "c")}
     running = subprocess.Popen(command, cwd=project, env=state, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        yield _when_ready(tmp_path / "runtime", running)
+        yield _when_ready(tmp_path / "runtime", running, command)
     finally:
         running.terminate()
         running.wait(timeout=60)
 
 
-def _when_ready(runtime: Path, running: subprocess.Popen[bytes]) -> Server:
+def _when_ready(runtime: Path, running: subprocess.Popen[bytes], command: list[str]) -> Server:
     for _ in range(240):
         for file in runtime.glob("jpserver-*.json"):
-            server = Server(json.loads(file.read_text())["url"], "t")
             try:
+                server = Server(json.loads(file.read_text())["url"], "t", command)
                 server.ask("GET", "status")
                 return server
-            except urllib.error.URLError:
+            except (urllib.error.URLError, json.JSONDecodeError):  # not yet there, or half written
                 pass
         assert running.poll() is None, "the server has ended"
         time.sleep(0.5)
@@ -157,3 +160,22 @@ def test_edits_made_without_pairing_reach_the_text(project: Path) -> None:
     assert declared_parameters(first.source)["n"].default == 9
     changed = [line for line in first.source.read_text().splitlines() if line not in before.splitlines()]
     assert [line for line in changed if not line.startswith("#")] == ["n: int = 9  # how many"]
+
+
+@pytest.mark.slow
+def test_lab_opens_on_the_chapters_in_order(server: Server, project: Path) -> None:
+    timing = run_dir(cohort="simulated", profile="smoke", chapter="second")
+    timing.mkdir(parents=True)
+    (timing / "timing.json").write_text('{"wall_seconds": 41.6}')
+    write_paired(chapter("first"))
+    assert write_start() == project / "START.ipynb"
+    assert server.command[-1 - len(OPTIONS)].endswith("=/lab/tree/START.ipynb")
+    page = server.open("START.ipynb")
+    text = page["cells"][0]["source"]
+    assert re.findall(r"\[(\w+)\]\((.+?)\)", text) == [
+        ("First", "notebooks/first.ipynb"), ("Second", "notebooks/second.ipynb"),
+    ]  # fmt: skip
+    assert "| first | 42 s (smoke) |" in text
+    assert server.open("notebooks/first.ipynb")["cells"]
+    server.save("START.ipynb", page)
+    assert not list(project.glob("START.py"))

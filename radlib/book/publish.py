@@ -189,6 +189,7 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
     from radlib.book.claims import decisions_by_kind
     from radlib.book.costs import read_costs
     from radlib.book.costs_page import costs_figure, costs_page, figure_png
+    from radlib.book.gallery import write_gallery
     from radlib.book.ledger import collect, ledger_frame, pages
     from radlib.book.reference import api_pages, command_line_page
     from radlib.book.research_objects import write_research_objects
@@ -212,7 +213,8 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
         with atomic_path(folder / "costs.png") as temporary:
             temporary.write_bytes(picture)
     write_research_objects(folder / "extra" / "research", cohort=cohort, profile=profile)
-    return [folder / name for name in (*made, "ledger.csv", "costs.png")]
+    gallery = write_gallery(folder, cohort=cohort, profile=profile)
+    return [gallery, *(folder / name for name in (*made, "ledger.csv", "costs.png"))]
 
 
 def build_book(*, cohort: str, profile: str, commands: Any) -> Path:

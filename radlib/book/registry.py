@@ -21,6 +21,7 @@ class Chapter(Strict):
         papers: keys of the papers it re-implements.
         cohorts: roles of the cohorts it opens (:func:`radlib.data.sources.open_cohort`).
         needs: chapters whose run directory it reads.
+        picture: the figure that stands for it on the front page.
         gpu: whether its paper-size run wants a GPU.
     """
 
@@ -29,6 +30,7 @@ class Chapter(Strict):
     papers: tuple[str, ...] = ()
     cohorts: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    picture: str = ""
     gpu: bool = False
 
     @property

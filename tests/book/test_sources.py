@@ -58,7 +58,16 @@ def test_a_chapter_has_its_parts(name: str) -> None:
         assert re.search(rf"^## .*{part}", text, re.MULTILINE | re.IGNORECASE), f"{name} has no part {part!r}"
     assert f'Report.start("{name}"' in "\n".join(code)
     assert code[-1].strip() == "report.finish()"
+    (parameters,) = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    assert parameters.startswith("# Change a value, then run all cells.")
+    assert parameters.splitlines()[1].endswith(f"radlib study status {name}")
     assert declared_parameters(source)["profile"].default == "default"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_picture_of_a_chapter_is_one_of_its_figures(name: str) -> None:
+    picture, source = chapters()[name].picture, chapters()[name].source.read_text()
+    assert re.search(rf'report\.figure\(\s*(f"{picture.partition("-")[0]}-{{|"{picture}")', source)
 
 
 #: Lines of a cell. Those that list the arms of a study show the method; the others compute nothing and draw.

@@ -46,6 +46,27 @@ def test_only_what_changed_runs_again(project: Path) -> None:
     assert planned(project) == {"first", "second"}
 
 
+def test_an_own_cohort_whose_content_changes_runs_again(project: Path, tmp_path: Path) -> None:
+    """Its description has a blank in its name, and a namesake in another folder is another cohort."""
+    own = [tmp_path / name / "my cohort.yml" for name in ("a", "b")]
+    for path in own:
+        path.parent.mkdir()
+        path.write_text("name: c\nparticipants: t.csv\n")
+        (path.parent / "t.csv").write_text("id,age\np1,60\n")
+
+    def ran(path: Path, *arguments: str) -> bool:
+        return "rule chapter_first:" in snakemake(project, f"cohort={path}", *arguments)
+
+    assert ran(own[0])
+    assert not ran(own[0], "--dry-run")
+    results = [run_dir(cohort=str(path), profile="smoke", chapter="second") / "results.json" for path in own]
+    assert [path.is_file() for path in results] == [True, False]
+    assert ran(own[1], "--dry-run")
+    time.sleep(1.1)  # Snakemake compares times
+    (own[0].parent / "t.csv").write_text("id,age\np1,61\n")
+    assert ran(own[0], "--dry-run")
+
+
 def test_one_failure_leaves_the_other_chapters_and_a_page_that_names_it(project: Path) -> None:
     notebooks = project / "notebooks"
     text = (notebooks / "first.py").read_text()

@@ -111,8 +111,14 @@ def test_an_interrupted_run_takes_nothing_from_what_has_changed(
     pd.testing.assert_frame_equal(again, fresh)
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
-def test_features_do_not_depend_on_how_a_file_is_stored(cohort: Cohort, tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("preset", "suffix"),
+    [*(("islam71", suffix) for suffix in (".nii", ".nii.gz", ".nrrd", ".mha")),
+     *(pytest.param(preset, ".nii", marks=pytest.mark.slow) for preset in ("li671", "ibsi"))],
+)  # fmt: skip
+def test_features_do_not_depend_on_how_a_file_is_stored(
+    cohort: Cohort, tmp_path: Path, preset: str, suffix: str
+) -> None:
     """In each of the 48 orders of the axes, also where image and mask are stored differently: equal to the last bit."""
     affine = np.diag([-1.0, -2.0, 1.5, 1.0])
     voxels = {name: np.asarray(nib.load(cohort.path("a", name)).dataobj) for name in ("t1ce", "seg")}
@@ -122,7 +128,7 @@ def test_features_do_not_depend_on_how_a_file_is_stored(cohort: Cohort, tmp_path
         for name, data in voxels.items():
             stored(tmp_path / files[name], data, affine, order if name == "t1ce" else ORDERS[-number])
         stored_so = replace(cohort.subset(["a"]), participants=cohort.participants.loc[["a"]].assign(**files))
-        values = PRESETS["islam71"].compute(stored_so, "a", PRESETS["islam71"].parse(None))
+        values = PRESETS[preset].compute(stored_so, "a", PRESETS[preset].parse({"modality": "t1ce"}))
         expected = expected or dict(values)
         assert values == pytest.approx(expected, nan_ok=True, abs=0, rel=1e-6 if suffix == ".nii" else 1e-5)
 

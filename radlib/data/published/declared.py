@@ -65,7 +65,7 @@ class Measure(Strict):
     """Rows of a study that stand beside an entry.
 
     Attributes:
-        study: ``<chapter>.<study>``.
+        study (str): ``<chapter>.<study>``.
         minus: the arm that is subtracted in a paired contrast; empty for an estimate of one arm.
         protocol: the protocol of the rows; empty takes every protocol of the study.
         scale: what the study's number is multiplied by to have the published unit.

@@ -52,6 +52,7 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
         with reading(executed, remedy=f"run the chapter {chapter.name} again"):
             whole = nbformat.read(executed, as_version=4)
         notebook = answer_first(merge(whole, read_notebook(chapter.source), file=executed))
+        _name_folds(notebook)
         _stamp_time(notebook, directory)
     for part in ("figures", "tables"):
         _mirror(directory / part, out / chapter.name / part)
@@ -118,6 +119,19 @@ def answer_first(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         return notebook
     notebook.cells = [cells[0], *moved, *rest]
     return notebook
+
+
+def _name_folds(notebook: nbformat.NotebookNode) -> None:
+    """The first folds of a chapter by what is in them: else three in a row say the same."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        name = (
+            "Parameters of this run" if "injected-parameters" in tags
+            else "All parameters" if "parameters" in tags
+            else "Imports" if cell.cell_type == "code" and "Report.start(" in cell.source else ""
+        )  # fmt: skip
+        if name:
+            cell.metadata["mystnb"] = {"code_prompt_show": name, "code_prompt_hide": name}
 
 
 def _stamp_time(notebook: nbformat.NotebookNode, directory: Path) -> None:

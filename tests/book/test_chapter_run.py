@@ -55,6 +55,9 @@ def test_a_whole_run_and_its_page(project: Path) -> None:
     assert "Better prose." in text
     assert "There are 5 draws." in text
     assert "ran in" in text
+    cells = json.loads(text)["cells"]
+    folds = [cell["metadata"]["mystnb"]["code_prompt_show"] for cell in cells if "mystnb" in cell["metadata"]]
+    assert folds == ["All parameters", "Parameters of this run", "Imports"]
     assert (project / "book/chapters/first/tables/draws.csv").is_file()
 
     # Other code is no longer what ran.

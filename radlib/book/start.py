@@ -24,6 +24,8 @@ def write_start() -> Path:
     )  # fmt: skip
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="start")])
     notebook.metadata["jupytext"] = {"formats": "ipynb"}
+    # Named, so that JupyterLab does not ask for one.
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     target = project_root() / "START.ipynb"
     with atomic_path(target) as temporary:
         nbformat.write(notebook, temporary)

@@ -96,6 +96,8 @@ def test_bad_input(tumour: tuple[np.ndarray, np.ndarray]) -> None:
     image, labels = tumour
     with pytest.raises(RadlibError, match="labels are"):
         islam71(image[1:], labels)
+    with pytest.raises(RadlibError, match="no background"):
+        islam71(np.abs(image) + 1, labels, spacing=(9.0, 9.0, 9.0))
     image[20, 20, 20] = np.nan
     with pytest.raises(RadlibError, match="NaN"):
         islam71(image, labels)

@@ -129,10 +129,11 @@ def _intervals(scores: pd.DataFrame, n_boot: int) -> dict[tuple[str, str], Estim
         for interval, design in INTERVALS.items():
             part = scores[(scores["design"] == design) & ((scores["run"] == 0) | (interval in (CROSSED, REPEATED)))]
             if interval in (FOLDS, CORRECTED):
-                by_fold = part.groupby(["arm", "fold"]).apply(
-                    lambda one: auc(one["truth"], one["score"]), include_groups=False
-                ).unstack("fold")  # fmt: skip
-                values = by_fold.loc[first] - (by_fold.loc[second] if second else 0.0)
+                by_fold = {key: auc(one["truth"], one["score"]) for key, one in part.groupby(["arm", "fold"])}
+                values = [
+                    by_fold[first, fold] - (by_fold[second, fold] if second else 0.0)
+                    for fold in sorted(part["fold"].unique())
+                ]
                 share = 1.0 / len(values)
                 found[interval, quantity] = corrected_resampled_interval(
                     values, n_train=1 - share, n_test=share if interval == CORRECTED else 0.0

@@ -7,9 +7,11 @@ as syntax, never executed here, and values are literals only.
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def read_notebook(source: Path) -> nbformat.NotebookNode:
         RadlibError: if it is no Python notebook or has no kernel in its header.
     """
     try:
-        notebook = jupytext.read(source, fmt="py:percent")
+        notebook = copy.deepcopy(_notebook_of(source.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise RadlibError(f"the chapter cannot be read: {error}", file=source) from error
     kernel = notebook.metadata.get("kernelspec", {})
@@ -62,6 +64,11 @@ def read_notebook(source: Path) -> nbformat.NotebookNode:
     for position, cell in enumerate(notebook.cells):
         cell.id = f"cell-{position}"
     return notebook
+
+
+@cache
+def _notebook_of(text: str) -> nbformat.NotebookNode:
+    return jupytext.reads(text, fmt="py:percent")
 
 
 def declared_parameters(source: Path) -> dict[str, Parameter]:

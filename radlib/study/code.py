@@ -25,6 +25,7 @@ INSIDE = ("radlib.study.cohorts", "radlib.core.seeds")
 DRAWING = ("figures", "plots", "pages")
 
 
+@cache
 def decides(module: str) -> bool:
     """Whether the code of a module belongs to a result that reaches it."""
     if module in INSIDE:
@@ -57,8 +58,7 @@ def reached(modules: Iterable[str]) -> dict[str, Path]:
         if file is None:
             continue
         found[module] = file
-        for name in _imports(file, file.stat().st_mtime_ns):
-            todo.extend(_with_packages(name, root))
+        todo.extend(_imports(file, file.stat().st_mtime_ns, root))
     return found
 
 
@@ -71,9 +71,7 @@ def imported_files(code: str) -> list[Path]:
         file = _file(todo.pop(), root)
         if file is not None and file not in seen:
             seen.add(file)
-            todo.extend(
-                name for module in _imports(file, file.stat().st_mtime_ns) for name in _with_packages(module, root)
-            )
+            todo.extend(_imports(file, file.stat().st_mtime_ns, root))
     return sorted(seen)
 
 
@@ -88,8 +86,10 @@ def _names(tree: ast.AST) -> frozenset[str]:
 
 
 @cache
-def _imports(file: Path, _changed: int) -> frozenset[str]:
-    return _names(ast.parse(file.read_text(encoding="utf-8")))
+def _imports(file: Path, _changed: int, root: Path) -> frozenset[str]:
+    """The modules that a file imports, and the packages above them."""
+    names = _names(ast.parse(file.read_text(encoding="utf-8")))
+    return frozenset(part for name in names for part in _with_packages(name, root))
 
 
 def _with_packages(module: str, root: Path) -> list[str]:

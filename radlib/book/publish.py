@@ -18,7 +18,7 @@ from radlib.book.results import read_results
 from radlib.book.run import gate
 from radlib.book.templates import environment
 from radlib.core.errors import RadlibError
-from radlib.core.files import atomic_path, read_json, reading, write_text_if_changed
+from radlib.core.files import atomic_path, read_json, reading, sha256, write_text, write_text_if_changed
 from radlib.core.paths import project_root, run_dir, runs_root
 from radlib.data.published import PAPERS
 from radlib.stats.tables import as_text, to_markdown
@@ -57,8 +57,7 @@ def publish_chapter(chapter: Chapter, *, cohort: str, profile: str, book: Path |
     for part in ("figures", "tables"):
         _mirror(directory / part, out / chapter.name / part)
     _mirror(directory / "pages", (book or book_dir()) / "generated" / "extra" / "chapters" / chapter.name / "pages")
-    with atomic_path(target) as temporary:
-        nbformat.write(notebook, temporary)
+    write_text_if_changed(target, nbformat.writes(notebook) + "\n")
     return target
 
 
@@ -113,7 +112,7 @@ def answer_first(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         told = [cells[place] for place in section(summary) if cells[place].source.strip() != "report.finish()"]
         outputs = (output for cell in told for output in cell.get("outputs", []))
         said = [text for output in outputs if (text := output.get("data", {}).get("text/markdown"))]
-        moved = [nbformat.v4.new_markdown_cell("\n\n".join([ANSWER, *said]))] if said else []
+        moved = [nbformat.v4.new_markdown_cell("\n\n".join([ANSWER, *said]), id="answer")] if said else []
         rest = cells[1:]
     else:
         return notebook
@@ -234,7 +233,8 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
 def build_book(*, cohort: str, profile: str, commands: Any) -> Path:
     """Publish every chapter and have Jupyter Book render the book, warnings as errors.
 
-    A chapter without results becomes a page that says so, so one failure does not take the book away.
+    A chapter without results becomes a page that says so, so one failure does not take the book away. Pages that have
+    not changed since a build without warnings stay, unless what shows on every page has changed.
 
     Returns:
         The first page.
@@ -245,11 +245,24 @@ def build_book(*, cohort: str, profile: str, commands: Any) -> Path:
     for chapter in chapters().values():
         publish_chapter(chapter, cohort=cohort, profile=profile)
     write_generated_pages(cohort=cohort, profile=profile, commands=commands)
+    state, every_page = html_dir().parent / "every_page.txt", _every_page()
+    unchanged = state.is_file() and state.read_text(encoding="utf-8") == every_page
+    state.unlink(missing_ok=True)  # what fails or is killed is followed by a whole build, which says its warnings again
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", "book", "--config", "_config.yml"]
-    command += ["--path-output", "build", "-W", "-n", "--keep-going", "--all", "--quiet"]
+    command += ["--path-output", "build", "-W", "-n", "--keep-going", "--quiet", *([] if unchanged else ["--all"])]
     if subprocess.run(command, cwd=project_root(), check=False).returncode:
         raise RadlibError("Jupyter Book did not build the book", remedy="read its messages above")
+    write_text(state, every_page)
     return html_dir() / "index.html"
+
+
+def _every_page() -> str:
+    """What shows on every page: the table of contents, the title of each page, and the packages that draw it."""
+    files = sorted(book_dir().rglob("*.md"))
+    titles = [line for file in files for line in file.read_text(encoding="utf-8").splitlines() if line[:2] == "# "]
+    titles += [one.title for one in chapters().values()]
+    lock = sha256(project_root() / "requirements.lock")
+    return "\n".join([(book_dir() / "_toc.yml").read_text(encoding="utf-8"), *titles, lock, ""])
 
 
 def status(*, cohort: str, profile: str) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from PIL import Image
 
 from radlib.core.errors import RadlibError
 from radlib.core.titles import title
+from radlib.data import nifti
 from radlib.data.cohort import MODALITIES, Cohort
-from radlib.data.nifti import Volume
 from radlib.data.resampling import resample
 from radlib.plots.slices import LABEL_COLOURS, Tile, as_array, grey, slice_figure, widest_slice
 
@@ -66,7 +66,9 @@ def gallery(
     return slice_figure(rows, crop=False)
 
 
-def linked_viewer(cohort: Cohort, images: Mapping[str, Volume], labels: Mapping[str, Volume], **how: Any) -> str:
+def linked_viewer(
+    cohort: Cohort, images: Mapping[str, nifti.Volume], labels: Mapping[str, nifti.Volume], **how: Any
+) -> str:
     """:func:`viewer_document` of a simulated subject, for a chapter.
 
     Raises:
@@ -77,7 +79,7 @@ def linked_viewer(cohort: Cohort, images: Mapping[str, Volume], labels: Mapping[
 
 
 def viewer_document(
-    images: Mapping[str, Volume], labels: Mapping[str, Volume], *,
+    images: Mapping[str, nifti.Volume], labels: Mapping[str, nifti.Volume], *,
     limits: Mapping[str, tuple[float, float]] | None = None,
     colours: Mapping[int, tuple[str, str]] = LABEL_COLOURS,
 ) -> str:  # fmt: skip
@@ -123,13 +125,13 @@ def viewer_document(
     return template.replace("DATA", json.dumps(data).replace("<", "\\u003c"))
 
 
-def on_grid(store: ImageStore, subject: str, arrays: Mapping[str, Any]) -> dict[str, Volume]:
+def on_grid(store: ImageStore, subject: str, arrays: Mapping[str, Any]) -> dict[str, nifti.Volume]:
     """Arrays ``(X, Y, Z)`` on the grid of a store as volumes."""
     affine = store.affines[store.rows([subject])[0]]
-    return {title: Volume(as_array(values), affine, store.spacing) for title, values in arrays.items()}
+    return {title: nifti.Volume(as_array(values), affine, store.spacing) for title, values in arrays.items()}
 
 
-def _box(images: Mapping[str, Volume]) -> tuple[np.ndarray, np.ndarray]:
+def _box(images: Mapping[str, nifti.Volume]) -> tuple[np.ndarray, np.ndarray]:
     """Corners, mm (RAS+), of the smallest box around what is not 0 in any of the images, voxels included whole."""
     corners = []
     for image in images.values():
@@ -143,7 +145,7 @@ def _box(images: Mapping[str, Volume]) -> tuple[np.ndarray, np.ndarray]:
     return places.min(axis=0), places.max(axis=0)
 
 
-def _ranks(volume: Volume, affine: np.ndarray, shape: Sequence[int], values: list[int]) -> np.ndarray:
+def _ranks(volume: nifti.Volume, affine: np.ndarray, shape: Sequence[int], values: list[int]) -> np.ndarray:
     """Labels as 1, 2, ... in the order of ``values``."""
     found = resample(volume.data, volume.affine, affine, shape, order=0)
     return sum(((found == value) * rank for rank, value in enumerate(values, start=1)), np.zeros(shape, int))
@@ -169,7 +171,7 @@ def _has(cohort: Cohort, subject: str, modality: str) -> bool:
     return not bool(cohort.participants[modality].isna()[subject])
 
 
-def to_lps(volume: Volume) -> np.ndarray:
+def to_lps(volume: nifti.Volume) -> np.ndarray:
     """Voxels ``(X, Y, Z)`` turned so that the axes run to the patient's left, to the back and upwards."""
     return apply_orientation(volume.data, io_orientation(volume.affine))[::-1, ::-1]
 

@@ -180,6 +180,7 @@ titles = {**TITLES, "majority": "majority class", "size": "size of the tumour"}
 helpers = ["acgan", "weighted_loss", "oversampling", "interpolation", "gaussian"]
 scores = tables.slice_scores(slices)
 options = {"n_boot": n_boot, "seed": seed}
+by_patient = tables.patient_estimates(patients, **options)
 pairs = [(name, "baseline") for name in helpers]
 gains = pd.concat([
     contrasts(scores, pairs, metrics=["accuracy"], groups=groups, **options)
@@ -217,8 +218,21 @@ else:
         f"themselves have {best.loc['training', 'precision']:.2f} and "
         f"{best.loc['training', 'recall']:.2f}."
     )
+auc = by_patient[by_patient["metric"] == "auc"].set_index("arm")
+for name in ("baseline", "age"):
+    if name in auc.index:
+        point = auc.loc[name, ["value", "low", "high"]].astype(float).to_dict()
+        report.value(f"auc_{name}", **point, n=int(auc.loc[name, "n"]), digits=2)
+answer += f" Without them the features tell grades of patients with an AUC of {report.text('auc_baseline')}"
+answer += f", age with {report.text('auc_age')}" if "age" in auc.index else ""
+if auc.loc["baseline", "low"] <= 0.5:
+    answer += (
+        ": **the classifier finds no grade in them, and what is added only moves its answers "
+        "from one grade to the other**"
+    )
+kind = "simulated " if report.source == "simulated" else ""
 answer += (
-    f" Added to the training slices of {len(data)} patients, {n_high} of them HGG, they "
+    f". Added to the training slices of {len(data)} {kind}patients, {n_high} of them HGG, they "
     f"change the share of LGG slices that are right by {report.text('acgan')} and that of "
     f"all slices by {report.text('cost')}. A weighted loss, which needs no network, changes "
     f"the former by {report.text('weighted_loss')}, a Gaussian for each class by "
@@ -335,7 +349,6 @@ show_code(interpolated, gaussian)
 # ### The grade
 
 # %% tags=["hide-input"]
-by_patient = tables.patient_estimates(patients, **options)
 report.figure(
     "arms",
     dot_plot(

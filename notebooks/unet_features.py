@@ -128,8 +128,9 @@ for name, other in (("tuning_gain", "before"), ("above_rule", "rule")):
     report.value(name, **{key: change[key] for key in ("value", "low", "high", "n")})
 chosen = means[(means["arm"] == "after") & (means["group"] == "hard_dice")].iloc[0]
 report.value("dice", **{key: chosen[key] for key in ("value", "low", "high", "n")})
+kind = "simulated " if report.source == "simulated" else ""
 answer = (
-    f"On {int(chosen['n'])} held-out patients the fine-tuned network reaches a Dice of "
+    f"On {int(chosen['n'])} held-out {kind}patients the fine-tuned network reaches a Dice of "
     f"{report.text('dice')}, which fine-tuning changed by {report.text('tuning_gain')}. "
     f"Minus {rule}, which needs no network, it is {report.text('above_rule')}."
 )

@@ -36,7 +36,7 @@ KINDS = {
 RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 SYMBOLS = {
     "as claimed": "✓", "reversed": "✗", "open": "○", "not computed yet": "·", "consistent in print": "✓",
-    "contradicts itself": "✗", "no number printed": "·",
+    "contradicts itself": "✗", "nothing to compare": "·",
 }  # fmt: skip
 """Every word that a mark may carry, with its sign."""
 
@@ -82,7 +82,7 @@ class Mark:
     @property
     def computed(self) -> bool:
         """Whether there is a result."""
-        return self.word not in ("not computed yet", "no number printed")
+        return self.word not in ("not computed yet", "nothing to compare")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def in_print(claim: Claim) -> Mark:
         return Mark("print", "contradicts itself", wrong[0].remarks[0].rstrip("."), tuple(_printed(claim)))
     lines = tuple(_printed(claim))
     if not lines:
-        return Mark("print", "no number printed", "The paper prints no numbers that could be held against each other")
+        return Mark("print", "nothing to compare", "The paper prints no numbers that could be held against each other")
     if any(line.value <= 0 for line in lines):
         return Mark("print", "contradicts itself", "A printed difference points the other way", lines)
     loose = sum(line.low <= 0 for line in lines if not math.isnan(line.low))
@@ -179,7 +179,9 @@ def _mark(claim: Claim, source: str, decisions: Sequence[Decision]) -> Mark:
     lines = tuple(_line(claim.decided[one.contrast], one) for one in decisions if not one.missing)
     said = word_of(decisions)
     if said is None:
-        lacking = next((one.missing for one in decisions if one.missing), "no study of it on real patients")
+        lacking = next(
+            (one.missing for one in decisions if one.missing), "this difference was not measured on real patients"
+        )
         return Mark(kind, "not computed yet", lacking.rstrip("."), lines, (), likeness)
     why = "; ".join(f"{line.says}: {line.text}" for line in lines)
     if said.failed:

@@ -404,9 +404,8 @@ report.figure(
 # real subjects, each in the slices from two below to two above the tumour, z-scored over the brain: two thresholds
 # (FLAIR for the whole tumour, contrast-enhanced T1 for its enhancing part; the best common ones, and each subject's
 # best) and a small 2D U-Net that learns from patches of simulated subjects alone, two of three on tumour. The real
-# subjects are 110 lower-grade gliomas (Buda et al. 2019, Comput Biol Med 109:218) and a few of BraTS; with `--folds`
-# the benchmark also trains the network on the 110 by folds. Real subjects cannot be shown or handed out, so the
-# numbers are kept ones, of a short training.
+# subjects are 110 lower-grade gliomas (Buda et al. 2019, Comput Biol Med 109:218) and a few of BraTS; the network is
+# also trained on the 110, by folds. Real subjects cannot be shown or handed out, so the numbers are kept ones.
 #
 # What a network needs: an earlier calibration network, whose first layer halved the resolution and which normalised
 # every slice by itself, drew enhancing tumour far too large, on real subjects too, and the rule beat it. The labels
@@ -446,7 +445,8 @@ if len(calibration["table"]):
 # version made the edge of the brain mask dark, as dura and bone make it in skull-stripped scans, and enhancing tumour
 # less bright. From the third on the test is in 2D, because 110 of the real subjects are slices of three modalities.
 # The fourth has rims that take up more contrast and lose less of it, stronger coil bias, raters who differ less, and
-# more vessels, dura and bright cortex.
+# more vessels, dura and bright cortex. Its second row is of the same subjects and four times the steps: the network
+# gains on simulated subjects and loses on real ones, where it learns what only the simulation has.
 
 # %% tags=["hide-input"]
 if len(attempts):

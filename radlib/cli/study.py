@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from radlib.cli.messages import console, table
+from radlib.core.settings import GPU_CORES
 
 app = typer.Typer(help="The expensive work behind the chapters: list, compute, keep, check.", no_args_is_help=True)
 
@@ -105,7 +106,7 @@ def run(
 
 @app.command()
 def costs(names: Names = None, cohort: Cohort = "simulated", profile: Profile = "default", seed: Seed = 0,
-          gpu: Annotated[float, typer.Option(help="How many times as fast a GPU is as this processor.")] = 100.0,
+          gpu: Annotated[float, typer.Option(help="How many times as fast a GPU is as this processor.")] = GPU_CORES[1],
 ) -> None:  # fmt: skip
     """Say what a step of every training took, and what all its steps would take here and on a GPU."""
     from radlib.book.plan import jobs_of, plans
@@ -117,14 +118,8 @@ def costs(names: Names = None, cohort: Cohort = "simulated", profile: Profile = 
         return
     rows = table("training", "steps", "s a step", "hours here", f"hours at {gpu:g} times", "GiB")
     for job, training, steps, seconds, hours, gib in found.to_numpy():
-        rows.add_row(
-            f"{job} {training}".strip(),
-            str(steps),
-            f"{seconds:.2f}",
-            f"{hours:.1f}",
-            f"{hours / gpu:.2f}",
-            f"{gib:.1f}",
-        )
+        numbers = (f"{seconds:.2f}", f"{hours:.1f}", f"{hours / gpu:.2f}", f"{gib:.1f}")
+        rows.add_row(f"{job} {training}".strip(), str(steps), *numbers)
     console().print(rows)
     typer.echo(f"{len(found)} trainings, {found['hours'].sum():.0f} h here, up to {found['gib'].max():.1f} GiB")
 

@@ -7,6 +7,9 @@ import os
 
 from radlib.core.errors import RadlibError
 
+GPU_CORES = (30, 100)
+"""Cores whose work a GPU is taken to do, least and most, on networks of this size. Assumed, not timed."""
+
 
 def budget() -> float:
     """By how much every number of training steps is scaled: ``$BUDGET``, above 0 and at most 1 (the default).

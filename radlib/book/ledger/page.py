@@ -19,6 +19,7 @@ from radlib.book.ledger.verdict import deciding as decides
 from radlib.book.ledger.words import as_measured, as_printed, entry_name
 from radlib.book.templates import environment
 from radlib.core.paths import project_root
+from radlib.core.settings import GPU_CORES
 from radlib.data.published import load_all, published_values
 from radlib.study.gates import GATES
 
@@ -73,6 +74,7 @@ def pages(entries: Sequence[Entry], found: Sequence[Card], *, costs: Mapping[str
     for key, paper in papers.items():
         remarks = [remark for remark in paper.remarks if remark.contradiction]
         own = values | dict(costs[key]) | {
+            "gpu": GPU_CORES,
             "cards": [card for card in found if card.claim.paper == key], "contradictions": remarks,
             "places": [_place(key, remark.keys) for remark in remarks],
         }  # fmt: skip

@@ -446,7 +446,7 @@ if len(calibration["table"]):
 # less bright. From the third on the test is in 2D, because 110 of the real subjects are slices of three modalities.
 # The fourth has rims that take up more contrast and lose less of it, stronger coil bias, raters who differ less, and
 # more vessels, dura and bright cortex. Its second row is of the same subjects and four times the steps: the network
-# gains on simulated subjects and loses on real ones, where it learns what only the simulation has.
+# gains on simulated subjects and loses on real ones. Each row is one training; more of them would have to show it.
 
 # %% tags=["hide-input"]
 if len(attempts):

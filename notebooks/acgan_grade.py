@@ -176,7 +176,10 @@ opened = [fold_of(fold.result(), block) for fold in folds[:n_folds]]
 ruled = tables.rules(data, opened, runs=sorted(set(numbers)))
 slices = pd.concat([study.scores, ruled], ignore_index=True)
 patients = tables.patient_level(slices)
-titles = {**TITLES, "majority": "majority class", "size": "size of the tumour"}
+titles = {
+    **TITLES, "majority": "majority class", "size": "size of the tumour",
+    "signs": "FLAIR in the true outline",
+}  # fmt: skip
 helpers = ["acgan", "weighted_loss", "oversampling", "interpolation", "gaussian"]
 scores = tables.slice_scores(slices)
 options = {"n_boot": n_boot, "seed": seed}
@@ -219,17 +222,20 @@ else:
         f"{best.loc['training', 'recall']:.2f}."
     )
 auc = by_patient[by_patient["metric"] == "auc"].set_index("arm")
-for name in ("baseline", "age"):
+for name in ("baseline", "age", "signs"):
     if name in auc.index:
         point = auc.loc[name, ["value", "low", "high"]].astype(float).to_dict()
         report.value(f"auc_{name}", **point, n=int(auc.loc[name, "n"]), digits=2)
 answer += f" Without them the features tell grades of patients with an AUC of {report.text('auc_baseline')}"
 answer += f", age with {report.text('auc_age')}" if "age" in auc.index else ""
+answer += f", simple measures of FLAIR in the true outline with {report.text('auc_signs')}"
 if auc.loc["baseline", "low"] <= 0.5:
     answer += (
         ": **the classifier finds no grade in them, and what is added only moves its answers "
         "from one grade to the other**"
     )
+    if auc.loc["signs", "low"] <= 0.5:
+        answer += ", and no grade is to be seen by the simple measures either"
 kind = "simulated " if report.source == "simulated" else ""
 answer += (
     f". Added to the training slices of {len(data)} {kind}patients, {n_high} of them HGG, they "

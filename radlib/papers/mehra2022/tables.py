@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import binary_dilation, binary_erosion
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -15,9 +16,10 @@ from sklearn.preprocessing import StandardScaler
 
 from radlib.data.cohort import Cohort
 from radlib.data.splits import Split
+from radlib.data.store import ImageStore
 from radlib.papers.mehra2022.acgan import generate
 from radlib.papers.mehra2022.networks import FeatureGenerator
-from radlib.papers.mehra2022.study import Fold
+from radlib.papers.mehra2022.study import Fold, open_flair
 from radlib.stats.baselines import clinical_model
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import AVERAGE, class_estimates, estimates, standard_table
@@ -125,7 +127,7 @@ def patient_estimates(patients: pd.DataFrame, *, n_boot: int, seed: int) -> pd.D
 
 
 def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.DataFrame:
-    """What needs no features: the majority, age, and the true size of the tumour; rows as those of the arms.
+    """What needs no features of a network: the majority, age, size and FLAIR of the true tumour; rows as of the arms.
 
     Args:
         cohort: the patients.
@@ -134,6 +136,7 @@ def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.D
     """
     grade = (cohort.participants["grade_group"] == "HGG").astype(int)
     clinic = cohort.participants[["age"]].astype(float)
+    signs = flair_signs(open_flair(folds[0].result.job.inputs["images"]))
     rows = []
     for fold in folds:
         subjects = fold.table["subject"]
@@ -142,6 +145,7 @@ def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.D
         models = {
             "majority": pd.Series(float(grade[train].mean()), index=test),
             "size": _fitted(make_pipeline(StandardScaler(), LogisticRegression()), size, grade, train, test),
+            "signs": _fitted(make_pipeline(StandardScaler(), LogisticRegression()), signs, grade, train, test),
         }
         if clinic["age"].notna().any():
             models["age"] = _fitted(clinical_model("age"), clinic, grade, train, test)
@@ -149,6 +153,29 @@ def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.D
             rows.append(fold.predictions(subjects.iloc[fold.test].map(p).to_numpy(float)).assign(arm=name))
     found = pd.concat(rows, ignore_index=True)
     return pd.concat([found.assign(run=run) for run in runs], ignore_index=True)
+
+
+def flair_signs(store: ImageStore) -> pd.DataFrame:
+    """What a reader with the true outline could measure on FLAIR: one row a subject.
+
+    ``volume`` (log voxels), ``surface`` (voxels at the edge over volume to the power of 2/3), of intensities in the
+    tumour ``mean``, ``sd``, ``p5``, ``p95`` and the share ``dark`` below the brain's mean, and ``edge``, by how much
+    the tumour's edge is brighter than the brain next to it. Intensities are in standard deviations of the brain.
+    """
+    rows = {}
+    for subject in store.ids:
+        one = store.subject(subject)
+        flair, tumour = one.take(["flair"])[0].float().cpu().numpy(), (one.labels > 0).cpu().numpy()
+        inside, brain = flair[tumour], flair != 0
+        rim = tumour & ~binary_erosion(tumour)
+        outside = binary_dilation(tumour) & ~tumour & brain
+        p5, p95 = np.percentile(inside, [5, 95])
+        rows[subject] = {
+            "volume": np.log(tumour.sum()), "surface": rim.sum() / tumour.sum() ** (2 / 3), "mean": inside.mean(),
+            "sd": inside.std(), "p5": p5, "p95": p95, "dark": (inside < 0).mean(),
+            "edge": flair[rim].mean() - flair[outside].mean() if outside.any() else 0.0,
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _fitted(model: Any, X: pd.DataFrame, grade: pd.Series, train: list[str], test: list[str]) -> pd.Series:

@@ -301,3 +301,21 @@ def test_the_two_parts_of_a_division_are_those_of_the_cohort() -> None:
     published = study.Part(test_share=0.2).split(cohort)  # type: ignore[arg-type]
     assert len(published.test) == 4
     assert set(published.train).isdisjoint(published.test)
+
+
+def test_signs_of_flair_see_darkness_edges_and_size() -> None:
+    def subject(edge: int, inside: float) -> SimpleNamespace:
+        flair = torch.full((16, 16, 16), 0.25)
+        labels = torch.zeros(16, 16, 16, dtype=torch.uint8)
+        labels[4 : 4 + edge, 4 : 4 + edge, 4 : 4 + edge] = 2
+        flair[labels > 0] = inside
+        return SimpleNamespace(labels=labels, take=lambda _: flair[None])
+
+    people = {"small and bright": subject(4, 2.0), "large and dark": subject(8, -1.0)}
+    store = SimpleNamespace(ids=list(people), subject=people.__getitem__)
+    found = tables.flair_signs(store)  # type: ignore[arg-type]
+    assert np.exp(found["volume"]).tolist() == pytest.approx([64, 512])
+    assert found["surface"].tolist() == pytest.approx([(64 - 8) / 16, (512 - 216) / 64])
+    assert found["dark"].tolist() == [0, 1]
+    assert found["edge"].tolist() == pytest.approx([1.75, -1.25])
+    assert found["mean"].tolist() == found["p95"].tolist() == [2, -1]

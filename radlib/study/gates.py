@@ -107,15 +107,18 @@ def joint(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:
-    """How much a validation metric still moves in the last quarter of the steps: by arm, the mean over its runs.
+    """How much an arm's validation curve, the mean over its runs, still moves in the last quarter of the steps.
+
+    The mean comes first, the absolute value after it: a single run's curve moves by the noise of its validation even
+    where nothing is learnt any more, and the mean of *absolute* changes never falls below that noise.
 
     Args:
         history: of a study (:attr:`radlib.study.studies.Study.history`): ``arm, run, step, part`` and the metric.
         metric: a validation metric, such as ``dice``.
 
     Returns:
-        The absolute difference between the last value and the last one at or before three quarters of the steps; NaN
-        for an arm in which a run has no two such values.
+        By arm, the absolute mean over runs of the last value minus the last one at or before three quarters of the
+        steps; NaN for an arm in which a run has no two such values.
 
     Raises:
         RadlibError: if the history lacks the metric.
@@ -125,10 +128,6 @@ def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:
     seen = history[history["part"] == "validation"].dropna(subset=[metric])
     changes: dict[str, list[float]] = {str(arm): [] for arm in history["arm"].unique()}
     for (arm, _), one in seen.groupby(["arm", "run"], sort=False):
-        before = one[one["step"] <= 0.75 * one["step"].max()]
-        changes[str(arm)].append(_change(before[metric].tolist(), one[metric].tolist()))
-    return {arm: sum(found) / len(found) if found else float("nan") for arm, found in changes.items()}
-
-
-def _change(before: Sequence[float], whole: Sequence[float]) -> float:
-    return abs(whole[-1] - before[-1]) if before else float("nan")
+        before = one.loc[one["step"] <= 0.75 * one["step"].max(), metric]
+        changes[str(arm)].append(one[metric].iloc[-1] - before.iloc[-1] if len(before) else float("nan"))
+    return {arm: abs(sum(found) / len(found)) if found else float("nan") for arm, found in changes.items()}

@@ -55,10 +55,14 @@ def test_change_in_the_last_quarter() -> None:
     history = pd.concat([
         course("flat", 0, [0.1, 0.5, 0.8, 0.80]), course("flat", 1, [0.1, 0.5, 0.7, 0.72]),
         course("rising", 0, [0.1, 0.2, 0.3, 0.4]), course("short", 0, [0.4]),
+        course("falling", 0, [0.4, 0.6, 0.7, 0.66]), course("falling", 1, [0.4, 0.6, 0.7, 0.68]),
+        course("noisy", 0, [0.1, 0.5, 0.80, 0.83]), course("noisy", 1, [0.1, 0.5, 0.82, 0.79]),
     ])  # fmt: skip
     found = last_quarter_change(history, "dice")
     assert found["flat"] == pytest.approx(0.01)
     assert found["rising"] == pytest.approx(0.1)
+    assert found["falling"] == pytest.approx(0.03)
+    assert found["noisy"] == pytest.approx(0, abs=1e-9)  # the arm learns nothing more, each run moves by 0.03
     assert found["short"] != found["short"]
     with pytest.raises(RadlibError, match="auc"):
         last_quarter_change(history, "auc")

@@ -559,8 +559,13 @@ show_agreement(report)
 # | gradient clipping | norm 5, at every size | none is mentioned; the adversarial steps need a bound |
 # | precision | fp32 on a CPU, bf16 on a GPU | none is mentioned |
 # | intensities | z-scores within the brain, cut at 5 | a few vessels would set the scale |
-# | size of a voxel | 1 mm in the paper profile, 3 mm in the default | cubes of 32 voxels then see 96 mm, nearer to the paper's 128 mm; the same updates at 2.25 mm (72 mm) were worse on tuning subjects |
-# | cubes a batch | 1 in the paper profile, 2 in the default | on one core PyTorch's fast 3D convolutions need two: five times faster a cube |
+# | size of a voxel | 1 mm in the paper profile, 3 mm in the default | cubes of 32 voxels then see 96 mm |
+# | cubes a batch | 1 in the paper profile, 2 in the default | with two, one core convolves a cube faster |
+#
+# Sizes of the default profile were chosen on tuning subjects: with as many updates, cubes of 32
+# voxels of 2.25 mm, which see 72 mm where the paper's see 128 mm, found less, and so did a
+# larger share of cubes centred in the tumour. PyTorch leaves 3D convolutions of a single small
+# cube to a slow path on one core; two cubes a batch take the fast one.
 #
 # ## Limits
 #

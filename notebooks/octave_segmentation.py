@@ -93,6 +93,7 @@ from radlib.papers.islam2020.study_segmentation import (
     open_slices,
     segment,
 )
+from radlib.papers.islam2020.study_temperature import fitted, tempered
 from radlib.plots.architecture import architecture_figure, blocks_of
 from radlib.plots.curves import curve_figure, loss_figure
 from radlib.plots.slices import Tile, slice_figure
@@ -116,6 +117,7 @@ from radlib.book.plan import study_of
 from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Folds, Recipe
 from radlib.papers.islam2020.study_ensembles import ensemble, excitation, rule
 from radlib.papers.islam2020.study_segmentation import segmentation
+from radlib.papers.islam2020.study_temperature import temperature
 from radlib.papers.islam2020.tables import LACKING, MODELS, named
 from radlib.study.cohorts import Images, Source
 from radlib.study.studies import Study
@@ -212,11 +214,16 @@ rival = Study(
     {"rule": rule(images=images, division=division)},
     titles={"rule": "two thresholds"},
 )
+softened = Study(
+    "temperature",
+    {one: temperature(members=tuple(models[one])) for one in ["fcn", "unet"]},
+    titles=MODELS,
+)
 uncut = {one: together(folds_of(one, crop=0)) for one in uncropped}
 whole = Study("whole-slices", uncut, titles=MODELS) if uncut else None
 
 # %% tags=["hide-input"]
-studies = [trainings, networks, parts, modalities, synthetic, excited, rival]
+studies = [trainings, networks, parts, modalities, synthetic, excited, rival, softened]
 for study in [*studies, *([whole] if whole else [])]:
     report.study(study)
 
@@ -746,6 +753,27 @@ report.sentence(
     "Expected calibration error over brain voxels, most of which are easy: "
     + "; ".join(f"{name} {value:.4f}" for name, value in error.items())
     + "."
+)
+
+# %% [markdown]
+# ### Temperature
+#
+# Dividing a network's logits by one number, its temperature {cite}`guo2017calibration`,
+# changes how sure it is and never which class it names. It is fitted on subjects that the
+# member was not trained on, member by member: the others have seen them. The negative log
+# probability of the true class tells whether that helps on held-out subjects.
+
+# %%
+show_code(tempered, fitted)
+
+# %% tags=["hide-input"]
+report.table(
+    "temperature",
+    tables.temperature_table(softened, n_boot=n_boot, seed=seed),
+    index=False,
+    caption="Negative log probability of the true class and Brier score over brain voxels of held-out subjects, and "
+    "the expected calibration error, of the ensemble as it is and of tempered members; changes are paired, with 95 % "
+    "intervals over subjects.",
 )
 
 # %% [markdown]

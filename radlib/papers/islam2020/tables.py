@@ -24,6 +24,7 @@ from radlib.papers.islam2020.recipes import (
     build_discriminator,
     build_generator,
 )
+from radlib.stats.intervals import mean_estimate
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import standard_table
 from radlib.study.studies import Study
@@ -176,6 +177,26 @@ def lesion_table(found: pd.DataFrame, *, titles: Mapping[str, str]) -> pd.DataFr
     shown = own.assign(metric=own["metric"].map(names))
     digits = {"Dice by lesion": 3, "HD95 by lesion": 0}
     return standard_table(shown, titles=titles, digits=digits).rename(columns={"": "network"})
+
+
+def temperature_table(study: Study, *, n_boot: int, seed: int) -> pd.DataFrame:
+    """What tempering the members does to ensembles (:func:`~radlib.papers.islam2020.study_temperature.temperature`)."""
+    rows = []
+    for arm, title in study.titles.items():
+        result = study.result(arm)
+        found = result.table("temperatures")["temperature"]
+        row = {"network": title, "temperatures": f"{found.min():.2f} to {found.max():.2f}"}
+        for metric, name in {"nll": "negative log probability", "brier": "Brier score"}.items():
+            rows_of = result.scores[result.scores["metric"] == metric]
+            wide = rows_of.pivot(index="subject", columns="prediction", values="value")
+            change = mean_estimate(wide["tempered"] - wide["plain"], n_boot=n_boot, seed=seed)
+            row[name] = f"{wide['plain'].mean():.4f}"
+            row[f"{name}, change"] = format_interval(change.value, change.low, change.high, digits=4)
+        bins = result.table("reliability").groupby(["prediction", "bin"])[["voxels", "confidence", "right"]].sum()
+        gaps = (bins["confidence"] - bins["right"]).abs().groupby("prediction").sum()
+        error = gaps / bins["voxels"].groupby("prediction").sum()
+        rows.append(row | {"calibration error": f"{error['plain']:.4f}", "tempered": f"{error['tempered']:.4f}"})
+    return pd.DataFrame(rows)
 
 
 def contrast_table(found: pd.DataFrame, *, titles: Mapping[str, str], digits: int = 3) -> pd.DataFrame:

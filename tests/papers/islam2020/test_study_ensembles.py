@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.store import ImageStore
 from radlib.papers.islam2020 import study_ensembles as ensembles
+from radlib.papers.islam2020 import study_temperature as st
+from radlib.papers.islam2020 import tables
 from radlib.papers.islam2020.recipes import Folds, HeldOut, Recipe, SynthesisRecipe
 from radlib.papers.islam2020.study_segmentation import build, load_network, segmentation, split_of
 from radlib.papers.islam2020.study_synthesis import generator, trained_on
@@ -76,6 +79,36 @@ def test_a_bundle_and_the_real_subjects_take_trained_networks(tmp_path: Path) ->
     assert (folder / "models" / "model.safetensors").is_file()
     assert not load_network(one).training
     assert ensembles.real_table(tmp_path, {"FCN": members()}, most=2).empty
+
+
+# Temperature
+
+
+def test_the_temperature_that_made_a_network_too_sure_is_found() -> None:
+    """True classes are drawn from the softmax of logits; the network answers with three times the logits."""
+    torch.manual_seed(0)
+    logits = torch.randn(4, 20_000, dtype=torch.float64)
+    truth = torch.multinomial(logits.softmax(dim=0).T, 1)[:, 0]
+    too_sure = (3 * logits).softmax(dim=0)
+    assert st.fitted(too_sure, truth) == pytest.approx(3, rel=0.05)
+    torch.testing.assert_close(st.tempered(too_sure, 3.0), logits.softmax(dim=0))
+    assert st.fitted(logits.softmax(dim=0), truth) == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.usefixtures("whole")
+def test_tempered_ensembles_are_scored_on_test_subjects() -> None:
+    pair = members()
+    study = Study("temperature", {"fcn": st.temperature(members=pair)}, titles={"fcn": "FCN"}).run()
+    scores = study.scores
+    assert set(scores["subject"]) == set(split_of(pair[0]).test)
+    table = study.result("fcn").table("temperatures")
+    assert table["temperature"].between(0.1, 10).tolist() == [True, True]
+    alone = ensembles.ensemble(members=pair).result().table("reliability").drop(columns="subject")
+    plain = study.result("fcn").table("reliability").query("prediction == 'plain'")
+    columns = ["voxels", "confidence", "right"]
+    pd.testing.assert_frame_equal(plain.groupby("bin")[columns].sum(), alone.groupby("bin")[columns].sum(), rtol=1e-4)
+    shown = tables.temperature_table(study, n_boot=20, seed=0)
+    assert shown["network"].tolist() == ["FCN"]
 
 
 # Excitation

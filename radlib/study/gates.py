@@ -107,18 +107,18 @@ def joint(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:
-    """How much an arm's validation curve, the mean over its runs, still moves in the last quarter of the steps.
+    """How much an arm's validation curve, the mean over its trainings, still moves in the last quarter of the steps.
 
-    The mean comes first, the absolute value after it: a single run's curve moves by the noise of its validation even
+    The mean comes first, the absolute value after it: a single training moves by the noise of its validation even
     where nothing is learnt any more, and the mean of *absolute* changes never falls below that noise.
 
     Args:
-        history: of a study (:attr:`radlib.study.studies.Study.history`): ``arm, run, step, part`` and the metric.
+        history: of a study (:attr:`radlib.study.studies.Study.history`): ``arm, training, step, part``, the metric.
         metric: a validation metric, such as ``dice``.
 
     Returns:
-        By arm, the absolute mean over runs of the last value minus the last one at or before three quarters of the
-        steps; NaN for an arm in which a run has no two such values.
+        By arm, the absolute mean over trainings of the last value minus the last one at or before three quarters of
+        the steps; NaN for an arm in which a training has no two such values.
 
     Raises:
         RadlibError: if the history lacks the metric.
@@ -127,7 +127,7 @@ def last_quarter_change(history: pd.DataFrame, metric: str) -> dict[str, float]:
         raise RadlibError(f"the history has no metric {metric!r}", remedy=f"it has {', '.join(map(str, history))}")
     seen = history[history["part"] == "validation"].dropna(subset=[metric])
     changes: dict[str, list[float]] = {str(arm): [] for arm in history["arm"].unique()}
-    for (arm, _), one in seen.groupby(["arm", "run"], sort=False):
+    for (arm, _), one in seen.groupby(["arm", "training"], sort=False):
         before = one.loc[one["step"] <= 0.75 * one["step"].max(), metric]
         changes[str(arm)].append(one[metric].iloc[-1] - before.iloc[-1] if len(before) else float("nan"))
     return {arm: abs(sum(found) / len(found)) if found else float("nan") for arm, found in changes.items()}

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from typing import Any
+
 import pandas as pd
 
 from radlib.core.errors import RadlibError
@@ -75,8 +77,11 @@ class Study:
 
     @property
     def history(self) -> pd.DataFrame:
-        """Learning curves of all arms and runs that have one, behind ``arm`` and ``run``."""
-        return self._stacked("history.parquet")
+        """Learning curves of all arms and runs that have one, behind ``arm``, ``run`` and ``training``.
+
+        A run may have several trainings (folds, pairs of modalities); ``training`` counts those of an arm.
+        """
+        return self._stacked("history.parquet", number="training")
 
     def table(self, name: str) -> pd.DataFrame:
         """A further table of the arms and runs that have it, behind ``arm`` and ``run``."""
@@ -107,17 +112,19 @@ class Study:
         devices = "; ".join(sorted({one.info["device"] for one in found}))
         return f"Study {self.name}: {len(found)} jobs ({where}), {minutes:.1f} minutes on {devices}, {span}."
 
-    def _stacked(self, file: str, *, required: bool = False) -> pd.DataFrame:
+    def _stacked(self, file: str, *, required: bool = False, number: str | None = None) -> pd.DataFrame:
         parts = []
         for arm in self.arms:
             found = self.results(arm)
-            for run, one in zip(self._runs or range(len(found)), found, strict=False):
+            for place, (run, one) in enumerate(zip(self._runs or range(len(found)), found, strict=False)):
                 if required or one.has(file):
-                    parts.append(one.parquet(file).assign(arm=arm, run=run))
+                    about: dict[str, Any] = {"arm": arm, "run": run} | ({number: place} if number else {})
+                    parts.append(one.parquet(file).assign(**about))
+        first = ["arm", "run", *([number] if number else [])]
         if not (parts := [part for part in parts if len(part)]):
-            return pd.DataFrame(columns=["arm", "run"])
+            return pd.DataFrame(columns=first)
         whole = pd.concat(parts, ignore_index=True)
-        return whole[["arm", "run", *[column for column in whole if column not in ("arm", "run")]]]
+        return whole[[*first, *[column for column in whole if column not in first]]]
 
 
 def in_order(jobs: Iterable[Job], wanted: Callable[[Job], bool] = lambda job: True) -> list[Job]:

@@ -48,9 +48,9 @@ def test_several_are_named_in_order() -> None:
 
 
 def test_change_in_the_last_quarter() -> None:
-    def course(arm: str, run: int, values: list[float]) -> pd.DataFrame:
+    def course(arm: str, training: int, values: list[float]) -> pd.DataFrame:
         steps = range(100, 100 * len(values) + 1, 100)
-        return pd.DataFrame({"arm": arm, "run": run, "step": steps, "part": "validation", "dice": values})
+        return pd.DataFrame({"arm": arm, "training": training, "step": steps, "part": "validation", "dice": values})
 
     history = pd.concat([
         course("flat", 0, [0.1, 0.5, 0.8, 0.80]), course("flat", 1, [0.1, 0.5, 0.7, 0.72]),

@@ -123,6 +123,16 @@ def test_killed_at_ten_points_a_study_ends_with_the_same_bytes(monkeypatch: pyte
             assert value == other, key
 
 
+def test_a_history_counts_the_trainings_of_an_arm_where_a_run_has_several() -> None:
+    jobs = [training(seed=seed) for seed in (1, 2, 3, 4)]
+    found = Study("folds", {"arm": jobs}, runs=[0, 0, 1, 1]).run().history
+    assert found.groupby("training")["run"].first().tolist() == [0, 0, 1, 1]
+    assert list(found.columns[:3]) == ["arm", "run", "training"]
+    for place, one in enumerate(jobs):
+        own = found[found["training"] == place].drop(columns=["arm", "run", "training"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, one.result().history)
+
+
 def test_kept_jobs_hold_scores_history_and_what_was_marked() -> None:
     study = chain().run()
     made = keeping.keep(study.jobs())

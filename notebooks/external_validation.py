@@ -29,7 +29,7 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-other: str = "huashan"  # a role to test on, or the path of a cohort description; empty for none
+other: str = "huashan"  # tested on: a role, a description, or empty
 preset: str = "islam71"  # features to extract where the other cohort has none
 n_selected: int = 20  # features kept by the F-score ranking, at most
 fewest: int = 10  # patients that a site needs to be a group of its own

@@ -31,12 +31,12 @@ scale_range: list[float] = [0.5, 2.0]  # from and to (published)
 slices_per_patient: int = 6  # those with most tumour; 0 takes all, as published
 cells_per_map: int = 24  # cells of one slice at one scale; 0 takes all, as published
 where: str = "box"  # cells of the region's picture (box), or of the tumour alone (mask)
-dictionary: str = "shared"  # one mixture for all filters of a layer (shared), or one a filter (filter)
-unit: str = "filter"  # the vector has length one for each filter (filter) or for all together (case)
+dictionary: str = "shared"  # one mixture a layer (shared) or a filter (filter)
+unit: str = "filter"  # has length one by filter (filter) or as a whole (case)
 n_fit: int = 6000  # descriptors from which a mixture is fitted
 fit_steps: int = 40  # updates of a mixture, at most
 alpha: float = 0.05  # level of the t-test (published)
-tumour_cnn: dict = {}  # parameters of the chapter on the tumour CNN, if not the profile's
+tumour_cnn: dict = {}  # parameters of that chapter, if not the profile's
 
 # %% tags=["hide-input"]
 import pandas as pd

@@ -166,7 +166,8 @@ report.table("presets", pd.DataFrame([
 # is above 0.9.
 
 # %%
-measured = study.result("perturbed").table("measured").set_index(["kind", "subject", "version"])
+measured = study.result("perturbed").table("measured")
+measured = measured.set_index(["kind", "subject", "version"])
 spacing = study.result("perturbed").notes["spacing"]
 n_measured = measured.index.unique("subject").size
 stable = pt.stability_table(measured, form=icc_form)
@@ -226,8 +227,11 @@ if not kept.empty:
 # beside the features: nothing that is read off an image can be expected to beat them by more than chance.
 
 # %%
-questions = study.result("separated").table("separations").groupby("question", sort=False)
-separate = {name: part.drop(columns="question").set_index("feature") for name, part in questions}
+questions = study.result("separated").table("separations")
+separate = {
+    name: part.drop(columns="question").set_index("feature")
+    for name, part in questions.groupby("question", sort=False)
+}  # fmt: skip
 
 # %% tags=["hide-input"]
 for number, (question, part) in enumerate(separate.items(), start=1):

@@ -29,14 +29,14 @@ seed: int = 0  # seed of every random number
 size: int = 48  # edge of a slice, pixels; published: 128
 field: float = 180.0  # what a slice covers, mm
 n_runs: int = 5  # random partitions by patient, as published
-generator: list[int] = [6, 12, 24, 48]  # filters of the contracting path; published: 32, 64, 128, 256
+generator: list[int] = [6, 12, 24, 48]  # filters; published: 32, 64, 128, 256
 discriminator: list[int] = [6, 12, 24, 48]  # filters; published: 64, 128, 256, 512
 gan_steps: int = 200  # updates of every player; published: 1000 epochs
 gan_batch: int = 8  # slices
 gan_rate: float = 0.002  # learning rate; published: 0.0002
 l1_weight: float = 100.0  # lambda_1 of the whole loss; not published
 gan_per_case: bool = False  # whether the case of missing scans has GANs of its own
-autoencoder: list[int] = [8, 8, 16, 16, 32, 32, 64, 64]  # filters; published: 64, 64, 128, ..., 512
+autoencoder: list[int] = [8, 8, 16, 16, 32, 32, 64, 64]  # published: 64 to 512
 autoencoder_steps: int = 150  # updates of the autoencoder behind DAEF
 n_boot: int = 1000  # resamples behind an interval
 

@@ -28,20 +28,20 @@
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
 # take is said by: radlib study status real_tables
-cohort: str = "simulated"  # only `real` computes anything here; otherwise the kept run is shown
+cohort: str = "simulated"  # only `real` computes here; else the kept run is shown
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 n_folds: int = 5  # patient-level folds
 n_repeats: int = 10  # repeats of these folds
-grades: list[float] = [2.0, 3.0, 4.0]  # WHO grades within which the question is asked again
+grades: list[float] = [2.0, 3.0, 4.0]  # WHO grades, each asked by itself
 n_patients: list[int] = [60, 80, 119, 167, 250, 350, 495]  # patients that are left
 n_draws: int = 20  # draws of as many patients
 n_selected: int = 20  # features kept by the F-score ranking, at most
-shuffled_columns: int = 571  # columns that know nothing, so that the table is as wide as Li 2017's
+shuffled_columns: int = 571  # that know nothing: as wide as Li 2017's
 n_shuffles: int = 200  # shuffles of the survival
 n_portion: int = 25  # shuffles of one job
 n_prognosis: int = 5  # repeats of the folds behind the survival measures
-n_local: list[int] = [20, 50, 100]  # patients of the other place from whom a recalibration learns
+n_local: list[int] = [20, 50, 100]  # of the other place, for recalibration
 n_boot: int = 1000  # resamples of the patient bootstrap
 
 # %% tags=["hide-input"]
@@ -126,7 +126,9 @@ kept = kept_run("real_tables") if cohort != "real" else None
 if kept is not None:
     report.sentence(kept.origin())
 elif cohort != "real":
-    report.note("No run is kept. Make one: `radlib chapter keep real_tables --cohort real`.")
+    report.note(
+        "No run is kept. Make one: `radlib chapter keep real_tables --cohort real`."
+    )  # fmt: skip
 
 
 # %% tags=["hide-input"]
@@ -183,13 +185,16 @@ counts = shown("patients", "idh", patients, digits=1,
 
 # %%
 scores = done["idh"].scores if "idh" in done else None
+resampled = {"n_boot": n_boot, "seed": seed}
 measured = shown(
-    "models", "idh", lambda: tables.models_table(scores, n_boot=n_boot, seed=seed), digits=3,
-    caption="Every model on everybody and within each grade: AUC, accuracy, Brier score, slope and intercept of the "
-    "calibration, with 95 % intervals. Grade contains IDH and is no fair control.",
+    "models", "idh", lambda: tables.models_table(scores, **resampled), digits=3,
+    caption="Every model on everybody and within each grade: AUC, accuracy, Brier "
+    "score, slope and intercept of the calibration, with 95 % intervals. Grade "
+    "contains IDH and is no fair control.",
 )  # fmt: skip
 apart = shown(
-    "differences", "idh", lambda: tables.differences_table(scores, n_boot=n_boot, seed=seed), digits=3,
+    "differences", "idh", lambda: tables.differences_table(scores, **resampled),
+    digits=3,
     caption="Paired differences of AUC on the same patients, with 95 % intervals.",
 )  # fmt: skip
 
@@ -257,13 +262,18 @@ if worth is not None:
 # %%
 frames = {}
 if "sizes" in done:
-    widths = {"table as it is": 0, f"with {shuffled_columns} columns that know nothing": shuffled_columns}
-    frames = {title: done["sizes"].result(f"{width} columns more").table("sizes") for title, width in widths.items()}
+    padding = f"with {shuffled_columns} columns that know nothing"
+    widths = {"table as it is": 0, padding: shuffled_columns}
+    frames = {
+        title: done["sizes"].result(f"{width} columns more").table("sizes")
+        for title, width in widths.items()
+    }  # fmt: skip
 sizes = shown("sizes", "sizes", lambda: tables.sizes_table(frames), digits=3,
-              caption="AUC by number of patients and protocol: mean and central 95 % of the draws.")  # fmt: skip
+              caption="AUC by number of patients and protocol: mean and central 95 % "
+              "of the draws.")  # fmt: skip
 gaps = shown("gaps", "sizes", lambda: tables.gaps_table(frames), digits=3,
-             caption="What each protocol reports beyond what the same model reaches on the patients left out, draw by "
-             "draw.")  # fmt: skip
+             caption="What each protocol reports beyond what the same model reaches "
+             "on the patients left out, draw by draw.")  # fmt: skip
 
 # %% tags=["hide-input"]
 if sizes is not None:
@@ -305,13 +315,17 @@ show_code(recalibrated)
 
 # %%
 moved = done["carried"].scores if "carried" in done else None
-carried = shown("carried", "carried", lambda: tables.models_table(moved, n_boot=n_boot, seed=seed), digits=3,
-                caption="Models of one cohort on the other (the group is where they were tested).")  # fmt: skip
+carried = shown(
+    "carried", "carried", lambda: tables.models_table(moved, **resampled), digits=3,
+    caption="Models of one cohort on the other (the group is where they were tested).",
+)  # fmt: skip
+divisions = {"sizes": n_local, "draws": 200, "seed": seed}
 again = shown(
     "recalibrated", "carried",
-    lambda: tables.moved_table(moved, model=large.AGE, sizes=n_local, draws=200, seed=seed), digits=3,
-    caption="The age model as it comes, and after a recalibration on some local patients: means and central 95 % over "
-    "200 divisions, on the local patients who taught nothing.",
+    lambda: tables.moved_table(moved, model=large.AGE, **divisions), digits=3,
+    caption="The age model as it comes, and after a recalibration on some local "
+    "patients: means and central 95 % over 200 divisions, on the local patients who "
+    "taught nothing.",
 )  # fmt: skip
 
 # %% tags=["hide-input"]
@@ -358,14 +372,21 @@ def against_shuffles():
 nulls = shown(
     "shuffles", "shuffles",
     against_shuffles, digits=3,
-    caption="Accuracy of the fused SVM as published, on the survival of these patients and on shuffled survival: mean, "
-    "central 95 %, number of shuffles, and the one-sided permutation p-value.",
+    caption="Accuracy of the fused SVM as published, on the survival of these patients "
+    "and on shuffled survival: mean, central 95 %, number of shuffles, and the "
+    "one-sided permutation p-value.",
 )  # fmt: skip
+
+
+def measures():
+    found = done["prognosis"].result("measures").table("prognosis")
+    return summary(found, folds=often.n_folds)
+
+
 prognoses = shown(
-    "prognosis", "prognosis",
-    lambda: summary(done["prognosis"].result("measures").table("prognosis"), folds=often.n_folds), digits=3,
-    caption="Leakage-free measures that respect censoring: mean over folds with the interval of Nadeau and Bengio; n "
-    "counts folds.",
+    "prognosis", "prognosis", measures, digits=3,
+    caption="Leakage-free measures that respect censoring: mean over folds with the "
+    "interval of Nadeau and Bengio; n counts folds.",
 )  # fmt: skip
 
 # %% tags=["hide-input"]

@@ -31,13 +31,13 @@
 # Change a value, then run all cells. Jobs that do not change are found; what the others
 # take is said by: radlib study status simulated_cohort
 cohort: str = "simulated"  # simulated: this chapter opens no other
-profile: str = "default"  # smoke, default or paper: the size of the simulated cohorts that are opened
+profile: str = "default"  # smoke, default or paper: sizes of the cohorts
 seed: int = 0  # seed of every random number
 n_truth: int = 2000  # subjects, without images, in which planted effects are sought
 n_cohorts: int = 80  # cohorts of that size whose intervals are counted
 n_replicates: int = 100  # cohorts drawn to see the distribution of p-values
 n_timed: int = 2  # subjects made for the time by stage
-timed_grid: list[int] = [96, 96, 64]  # voxels of the subjects made for the time by stage and for the mechanisms
+timed_grid: list[int] = [96, 96, 64]  # voxels of the subjects that are timed
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -214,7 +214,8 @@ report.table(
 many = sample_subjects(load_template("tcga-idh"), n=n_truth, seed=seed)
 survival = v.recover_survival(many)
 others = v.recover_arrows(many)
-repeated = v.coverage(load_template("tcga-idh"), replicates=n_cohorts, n=n_truth, seed=seed)
+template = load_template("tcga-idh")
+repeated = v.coverage(template, replicates=n_cohorts, n=n_truth, seed=seed)
 
 # %% tags=["hide-input"]
 report.figure(
@@ -254,7 +255,7 @@ report.sentence(
 # (Cox's score test) and of every imaging trait between mutant and wild-type tumours (rank sum). They must be uniform.
 
 # %%
-p_null = v.p_values(load_template("tcga-idh"), strengths="null", replicates=n_replicates, seed=seed)
+p_null = v.p_values(template, strengths="null", replicates=n_replicates, seed=seed)
 uniform = v.uniformity(p_null)
 
 # %% tags=["hide-input"]
@@ -285,9 +286,13 @@ report.sentence(
 
 # %%
 images = open_cohort("tcga-idh", cohort="simulated", profile=profile)
-volumes = {"asked for": agreement.part_volumes(many), "in the label maps": agreement.label_volumes(images)}
+volumes = {
+    "asked for": agreement.part_volumes(many),
+    "in the label maps": agreement.label_volumes(images),
+}
 agreed = pd.concat(
-    {title: agreement.volume_agreement(table) for title, table in volumes.items()}, names=["volumes", ""]
+    {title: agreement.volume_agreement(table) for title, table in volumes.items()},
+    names=["volumes", ""],
 )
 
 # %% tags=["hide-input"]

@@ -38,7 +38,7 @@ short_below_days: float = 300.0  # below: short survival
 long_above_days: float = 450.0  # above: long survival
 svm_c: float = 1.0  # penalty C of the SVM and of the eliminating machine
 hidden_nodes: int = 6  # nodes of the hidden layer of the network
-censored_as_deaths: bool = False  # regression: take the last follow-up of a censored patient for the day of death
+censored_as_deaths: bool = False  # regression: the last follow-up is the day of death
 n_bootstrap: int = 2000  # resamples of patients behind an interval
 shap_samples: int = 512  # coalitions a patient in kernel SHAP
 

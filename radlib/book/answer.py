@@ -34,11 +34,13 @@ KINDS = {
 """Kinds of evidence in rising order, and their names."""
 
 RANK = {kind: rank for rank, kind in enumerate(KINDS)}
-SYMBOLS = {
-    "as claimed": "✓", "reversed": "✗", "open": "○", "not computed yet": "·", "consistent in print": "✓",
-    "contradicts itself": "✗", "nothing to compare": "·",
+WORDS = {
+    "as claimed": ("✓", "as claimed"), "reversed": ("✗", "reversed"), "open": ("○", "undecided"),
+    "not computed yet": ("·", "not computed yet"), "consistent in print": ("✓", "consistent in print"),
+    "contradicts itself": ("✗", "contradicts itself"), "nothing to compare": ("·", "nothing to compare"),
+    "indirect": ("≈", "indirect"), "partly run": ("·", "partly run"), "not run": ("·", "no real patients yet"),
 }  # fmt: skip
-"""Every word that a mark may carry, with its sign."""
+"""Every word that a mark may carry, with its sign and how pages say it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Mark:
     Attributes:
         why: one sentence on the word, without a full stop.
         likeness: of real evidence: how far it is like the paper's study, and the reason.
+        n: patients behind it, where no line says so.
     """
 
     kind: str
@@ -78,11 +81,20 @@ class Mark:
     lines: tuple[Line, ...] = ()
     failed: tuple[str, ...] = ()
     likeness: Likeness | None = None
+    n: str = ""
 
     @property
     def computed(self) -> bool:
-        """Whether there is a result."""
-        return self.word not in ("not computed yet", "nothing to compare")
+        """Whether there is a result on the claim itself."""
+        return self.word in ("as claimed", "reversed", "open", "consistent in print", "contradicts itself")
+
+    @property
+    def on(self) -> str:
+        """Of real evidence: how many of whose patients."""
+        if self.likeness is None or not (self.computed or self.n):
+            return ""
+        n = self.n or str(max((line.n for line in self.lines), default=""))
+        return f"{n} {self.likeness.on or 'real patients'}"
 
 
 @dataclass(frozen=True)
@@ -178,15 +190,29 @@ def _mark(claim: Claim, source: str, decisions: Sequence[Decision]) -> Mark:
         kind = "same" if likeness.same else "analogous"
     lines = tuple(_line(claim.decided[one.contrast], one) for one in decisions if not one.missing)
     said = word_of(decisions)
+    if said is None and source == "real":
+        return _beside(claim) or Mark(
+            kind, "partly run" if lines else "not run",
+            next((one.missing for one in decisions if one.missing), "No real patients have been put to this question"),
+            lines, (), likeness,
+        )  # fmt: skip
     if said is None:
-        lacking = next(
-            (one.missing for one in decisions if one.missing), "this difference was not measured on real patients"
-        )
+        lacking = next((one.missing for one in decisions if one.missing), "Its jobs have not been computed")
         return Mark(kind, "not computed yet", lacking.rstrip("."), lines, (), likeness)
     why = "; ".join(f"{line.says}: {line.text}" for line in lines)
     if said.failed:
-        why = f"{why}. Open because {said.why}"
+        why = f"{why}. Undecided because {said.why}"
     return Mark(kind, said.word, why, lines, said.failed, likeness)
+
+
+def _beside(claim: Claim) -> Mark | None:
+    """What was found on real patients beside the claim's own contrasts: its first finding whose numbers are there."""
+    for finding in claim.findings:
+        chapter = next((number.chapter for number in finding.numbers.values() if number.chapter), "")
+        if finding.kind != "simulated" and chapter and (text := filled(finding, ())) is not None:
+            n = _number(finding.numbers["n"], ()) if "n" in finding.numbers else ""
+            return Mark(finding.kind, "indirect", text.rstrip("."), (), (), likeness_of(claim.paper, chapter), n or "")
+    return None
 
 
 def _line(contrast: Contrast, one: Decision) -> Line:
@@ -255,12 +281,12 @@ def sentence(paper: str, found: Sequence[Card]) -> tuple[int, str, Card]:
     best = card.best
     claimed = card.claim.says.rstrip(".")
     if not best.computed:
-        return 0, f"{claimed}: {best.word}. {KINDS['print'].capitalize()}: {card.marks[0].word}.", card
+        return 0, f"{claimed}: {WORDS[best.word][1]}. {KINDS['print'].capitalize()}: {card.marks[0].word}.", card
     patients = {"simulated": "simulated", "analogous": "real (analogous)", "same": "real"}[best.kind]
     line = best.lines[0]
     told = f"on {line.n} {patients} patients with {line.runs} trainings, {line.says}: {line.text}"
-    why = f" ({'; '.join(GATES[name] for name in best.failed)})" if best.failed else ""
-    return RANK[best.kind] + (best.word != "open"), f"{claimed}: {best.word}{why}; {told}.", card
+    why = f" ({'; '.join(GATES[name].plain for name in best.failed)})" if best.failed else ""
+    return RANK[best.kind] + (best.word != "open"), f"{claimed}: {WORDS[best.word][1]}{why}; {told}.", card
 
 
 def findings(claim: Claim, found: Sequence[Card]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -48,6 +50,22 @@ class Item(Strict):
         return rest | {"scores": {name: {"score": one[0], "place": one[2]} for name, one in parts.items()}}
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How well two readers of the same scores agree.
+
+    Attributes:
+        n, agreed: scores read twice, and those alike.
+        kappa: Cohen's.
+        mended: scores that are no longer what the first reader gave.
+    """
+
+    n: int
+    agreed: int
+    kappa: float
+    mended: int
+
+
 class Checklist(Strict):
     """A checklist with all its items."""
 
@@ -75,3 +93,15 @@ def checklists(folder: Path | None = None) -> Sequence[Checklist]:
         except ValidationError as error:
             raise RadlibError(f"no checklist: {first_problem(error)}", file=file, remedy="correct the item") from error
     return found
+
+
+def second_reading() -> Agreement:
+    """Scores that a second reader gave without seeing the first: ``data_manifests/checklists/second_reading.tsv``."""
+    from sklearn.metrics import cohen_kappa_score
+
+    file = manifests_dir() / "checklists" / "second_reading.tsv"
+    table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)  # n/a is a score
+    today = {(one.name, item.number): item.scores for one in checklists() for item in one.items}
+    kept = [today[row.checklist, row.number][row.document].score == row.first for row in table.itertuples()]
+    agreed = int((table["first"] == table["second"]).sum())
+    return Agreement(len(table), agreed, float(cohen_kappa_score(table["first"], table["second"])), kept.count(False))

@@ -18,22 +18,23 @@ SIZE = (360, 225)
 def write_gallery(folder: Path, *, cohort: str, profile: str) -> Path:
     """Write ``gallery.md``, to be included by the front page, and ``thumbs/`` beside it.
 
-    A thumbnail is the figure that ``chapters.yml`` names, as the last run drew it; a chapter that has not drawn it has
-    a card without a picture.
+    A thumbnail is the figure that ``chapters.yml`` names, as the last run drew it; the card of a chapter that has not
+    drawn it says so.
     """
     cards = []
     for name, chapter in chapters().items():
         figure = run_dir(cohort=cohort, profile=profile, chapter=name) / "figures" / f"{chapter.picture}.png"
         target = folder / "thumbs" / f"{name}.png"
         target.unlink(missing_ok=True)
-        shown = ""
+        shown, said = "", "No picture: this chapter has not been run for this book yet.\n"
         if figure.is_file():
             with atomic_path(target) as temporary:
                 temporary.write_bytes(thumbnail(figure))
             shown = f":img-top: generated/thumbs/{name}.png\n:img-alt: A figure of the chapter {chapter.title}.\n"
+            said = ""
         cards.append(
             f":::{{grid-item-card}} {chapter.title}\n:link: chapters/{name}\n:link-type: doc\n"
-            f":class-card: gallery\n{shown}:::\n"
+            f":class-card: gallery\n{shown}{said}:::\n"
         )
     target = folder / "gallery.md"
     write_text_if_changed(target, f"::::{{grid}} 2 3 4 4\n:gutter: 2\n\n{''.join(cards)}::::\n")

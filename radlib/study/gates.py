@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -24,14 +24,24 @@ LEAST_RUNS = 5
 FLAT = 0.01
 """By how much Dice or AUC may change in the last quarter of a training that has come to its end."""
 
-GATES: dict[str, str] = {
-    "trainings": f"fewer than {LEAST_RUNS} trainings an arm",
-    "interval": "the interval of the paired difference holds 0",
-    "competence": "a network is not above the trivial rule of its task",
-    "convergence": f"a learning curve still changes by {FLAT} or more in its last quarter",
-    "comparator": "the comparator is not above its own rule",
-}
-"""Every gate by its slug, in the order in which they are named, with what it means that it fails."""
+
+class Gate(NamedTuple):
+    """What it means that a gate fails: ``plain`` for everyone, in a few words, and ``exact``."""
+
+    plain: str
+    exact: str
+
+
+GATES = {
+    "trainings": Gate("too few trainings", f"fewer than {LEAST_RUNS} trainings an arm"),
+    "interval": Gate("may be chance", "the interval of the paired difference holds 0"),
+    "competence": Gate("no better than a simple rule", "a network is not above the trivial rule of its task"),
+    "convergence": Gate(
+        "training unfinished", f"a learning curve still changes by {FLAT} or more in its last quarter"
+    ),
+    "comparator": Gate("rival too weak", "the comparator is not above its own rule"),
+}  # fmt: skip
+"""Every gate by its slug, in the order in which they are named."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class Verdict:
     @property
     def why(self) -> str:
         """The gates that failed, in words."""
-        return "; ".join(GATES[name] for name in self.failed)
+        return "; ".join(GATES[name].exact for name in self.failed)
 
 
 def verdict(

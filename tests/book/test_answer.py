@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from radlib.book import answer
-from radlib.book.answer import KINDS, SYMBOLS, Card, Lesson, cards, filled, interval_plot, sentence
+from radlib.book.answer import KINDS, WORDS, Card, Lesson, cards, filled, interval_plot, sentence
 from radlib.book.claims import Finding, claims
 from radlib.book.ledger import collect, pages
 from radlib.core.paths import manifests_dir, project_root
@@ -59,10 +59,11 @@ def test_the_word_is_the_same_everywhere(decision: Decision, word: str) -> None:
     assert words(found["claims.md"], f"({anchor})=")[1] == word
     assert words(found["reports/zhang2021-results.md"], f"#{anchor}")[1] == word
     row = found["ledger.md"].partition('id="zhang2021.table4.s_a_s_b.dice.average"')[2].partition("</tr>")[0]
-    assert f"simulated {word};" in row
+    assert f"simulated {WORDS[word][1]};" in row
     if word == "open":
         assert "the interval of the paired difference holds 0" in found["claims.md"]
         assert "the interval of the paired difference holds 0" in found["reports/zhang2021-results.md"]
+        assert "<small>may be chance</small>" in found["glance.md"]
 
 
 def test_real_evidence_says_how_like_it_is() -> None:
@@ -75,11 +76,27 @@ def test_real_evidence_says_how_like_it_is() -> None:
     assert "+0.050 (+0.040 to +0.060)" in text
 
 
+def test_real_evidence_beside_a_claim_is_called_indirect(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = {card.key: card.marks[2] for card in all_cards()}
+    deep, fusion = real["li2017.deep-features"], real["zhang2021.fusion"]
+    assert (deep.word, deep.kind, deep.on) == ("indirect", "analogous", "65 TCGA low-grade gliomas, tables")
+    assert (fusion.word, fusion.on) == ("not run", "")
+    assert not deep.computed
+    page = made()["glance.md"]
+    assert "analogous: 65 TCGA low-grade gliomas, tables" in page
+    (line,) = (text for text in page.splitlines() if "claim-zhang2021-fusion" in text)
+    assert line.count("no real patients yet") == 1
+    (decided_on,) = (card.marks[2] for card in all_cards(real=decided("open", 0.0)) if card.key == KEY)
+    assert decided_on.on == "12 BraTS cases and TCGA low-grade gliomas"
+    monkeypatch.setattr(answer, "kept_run", lambda *_: None)
+    assert {card.marks[2].word for card in all_cards()} == {"not run"}
+
+
 def test_kinds_are_in_rising_order_and_every_word_has_a_sign() -> None:
     assert list(KINDS) == ["print", "simulated", "analogous", "same"]
     for card in all_cards(simulated=decided("as claimed", 0.1), real=decided("reversed", -0.1)):
         for mark in card.marks:
-            assert mark.word in SYMBOLS
+            assert mark.word in WORDS
             assert mark.why
 
 

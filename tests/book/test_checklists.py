@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radlib.book.checklists import DOCUMENTS, SCORES, Checklist, checklists
+from radlib.book.checklists import DOCUMENTS, SCORES, Checklist, checklists, second_reading
 from radlib.core.errors import RadlibError
 
 ITEM = {"number": "1", "part": "a", "item": "b"} | dict.fromkeys(DOCUMENTS, "yes; here")
@@ -38,3 +38,12 @@ def test_a_score_without_a_place_is_refused(tmp_path: Path, wrong: str) -> None:
     )
     with pytest.raises(RadlibError, match="book"):
         checklists(tmp_path)
+
+
+def test_the_second_reading_is_compared_with_the_first_scores() -> None:
+    """By hand: 33 of 40 alike; what chance gives follows from the shares of no, partly, yes and n/a of both readers."""
+    found = second_reading()
+    by_chance = (18 * 16 + 9 * 14 + 4 * 5 + 9 * 5) / 40**2
+    assert (found.n, found.agreed) == (40, 33)
+    assert found.kappa == pytest.approx((33 / 40 - by_chance) / (1 - by_chance))
+    assert 0 < found.mended <= found.n - found.agreed

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from radlib.book import claims as module
-from radlib.book.answer import cards
+from radlib.book.answer import WORDS, cards
 from radlib.book.claims import Claim, claims, decide, keep_decisions
 from radlib.book.ledger import collect, pages
 from radlib.core.errors import RadlibError
@@ -252,5 +252,5 @@ def test_scores_that_cross_zero_change_the_word_on_every_page(monkeypatch: pytes
         for page, mark in marks.items():
             rest = made[f"{page}.md"].partition(mark)[2]
             assert re.findall(r'data-word="([^"]+)"', rest)[1] == word, page  # in print, then simulated
-        assert f"simulated {word};" in made["ledger.md"]
-        assert f": {word}" in next(line for line in made["sentences.md"].splitlines() if "Zhang 2021" in line)
+        assert f"simulated {WORDS[word][1]};" in made["ledger.md"]
+        assert f": {WORDS[word][1]}" in next(line for line in made["sentences.md"].splitlines() if "Zhang 2021" in line)

@@ -25,6 +25,8 @@ def test_a_card_a_chapter_with_the_figure_that_is_there(project: Path) -> None:
     assert ":link: chapters/first\n" in first
     assert ":img-top: generated/thumbs/first.png\n" in first
     assert "img-top" not in second
+    assert "has not been run" in second
+    assert "has not been run" not in first
     small = (project / "generated/thumbs/first.png").read_bytes()
     assert len(small) < 20_000
     with Image.open(io.BytesIO(small)) as opened:

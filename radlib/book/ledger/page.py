@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from radlib.book.answer import KINDS as KINDS_OF
-from radlib.book.answer import SYMBOLS, Card, findings, interval_plot, lessons, scale_of, sentence
-from radlib.book.checklists import DOCUMENTS, checklists
+from radlib.book.answer import WORDS, Card, findings, interval_plot, lessons, scale_of, sentence
+from radlib.book.checklists import DOCUMENTS, checklists, second_reading
 from radlib.book.ledger.verdict import AS_PUBLISHED, COMPARABLE, CONTROL, LEAKAGE_FREE, VERDICTS, Entry, Finding
 from radlib.book.ledger.verdict import deciding as decides
 from radlib.book.ledger.words import as_measured, as_printed, entry_name
@@ -59,9 +59,9 @@ def pages(entries: Sequence[Entry], found: Sequence[Card], *, costs: Mapping[str
     values: dict[str, Any] = {
         "total": len(entries), "papers": list(papers.values()), "tables": tables, "places": PLACES, "kinds": KINDS_OF,
         "verdicts": VERDICTS, "comparable": COMPARABLE, "by_key": {entry.published.key: entry for entry in entries},
-        "cards": found, "bearing": bearing, "symbols": SYMBOLS, "gates": GATES, "entry_kinds": KINDS,
+        "cards": found, "bearing": bearing, "words": WORDS, "gates": GATES, "entry_kinds": KINDS,
         "findings": {card.key: findings(card.claim, found) for card in found},
-        "checklists": checklists(), "documents": DOCUMENTS,
+        "checklists": checklists(), "second": second_reading(), "documents": DOCUMENTS,
         "titles": {name: _short(name) if name in papers else "This book" for name in DOCUMENTS},
         "lessons": lessons(found), "sentences": [(text, card) for _, text, card in said],
         "notes": {paper: _notes([entry for part in parts.values() for entry in part])
@@ -69,7 +69,7 @@ def pages(entries: Sequence[Entry], found: Sequence[Card], *, costs: Mapping[str
     }  # fmt: skip
     made = {
         f"{name}.md": made_by.get_template(f"{name}.md.j2").render(values)
-        for name in ("ledger", "claims", "glance", "sentences", "lessons", "checklists")
+        for name in ("ledger", "claims", "glance", "gates", "sentences", "lessons", "checklists")
     }
     for key, paper in papers.items():
         remarks = [remark for remark in paper.remarks if remark.contradiction]

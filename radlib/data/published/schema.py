@@ -122,12 +122,14 @@ class Likeness(Strict):
     Attributes:
         patients, features, protocol: of the paper's kind (``same``) or only like it (``analogous``).
         because: the reason, which every page shows beside such a result.
+        on: whose data these are, in a few words.
     """
 
     patients: Alike
     features: Alike
     protocol: Alike
     because: Text
+    on: str = ""
 
     @property
     def same(self) -> bool:

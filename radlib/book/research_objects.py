@@ -22,6 +22,7 @@ from radlib.book.results import read_results
 from radlib.book.templates import environment
 from radlib.core.files import read_json, read_yaml, sha256, write_json, write_text
 from radlib.core.paths import project_root, run_dir, runs_root
+from radlib.core.titles import METRIC_TITLES, REGION_TITLES, title
 
 LICENCE = "https://spdx.org/licenses/Apache-2.0"
 RUN_CRATE = "https://w3id.org/ro/wfrun"
@@ -133,13 +134,25 @@ def croissant(table: Path, about: dict[str, Any]) -> dict[str, Any]:
 def model_card(bundle: Path) -> str:
     """The model card of a MONAI bundle in a run's ``bundles/``, with what its chapter measured; Markdown.
 
-    A bundle's name ends in the arm whose first training it is: ``octave_fcn`` is of the arm ``fcn``.
+    A bundle's name ends in the arm whose first training it is: ``octave_fcn`` is of the arm ``fcn``. Its numbers are
+    those of the first study that has the arm, beside the study's arm ``rule``; those on real patients are of the
+    table ``real``.
     """
-    results = read_results(bundle.parents[1] / "results.json")
-    measured = [one for one in results.measured if not one.minus and bundle.name.endswith(f"_{one.arm}")]
-    metadata = read_json(bundle / "configs" / "metadata.json")
-    return environment().get_template("model_card.md.j2").render(
-        name=bundle.name, metadata=metadata, source=results.source, profile=results.profile, measured=measured,
+    run = bundle.parents[1]
+    results = read_results(run / "results.json")
+    known = [one for one in results.measured if not one.minus and one.metric in METRIC_TITLES]
+    own = [one for one in known if bundle.name.endswith(f"_{one.arm}")]
+    rules = {(one.metric, one.group): one.value for one in known if one.arm == "rule"}
+    real = pd.read_csv(file) if (file := run / "tables" / "real.csv").is_file() else pd.DataFrame()
+    made = read_json(file) if (file := run / "provenance.json").is_file() else {}
+    return environment(title_of=title).get_template("model_card.md.j2").render(
+        name=bundle.name, metadata=read_json(bundle / "configs" / "metadata.json"), source=results.source,
+        profile=results.profile, measured=[one for one in own if one.study == own[0].study], rules=rules,
+        regions=REGION_TITLES, chapter=chapters()[results.chapter], commit=made.get("commit", ""),
+        real="; ".join(
+            f"{row['network']} on {row['subjects']} real subjects, {row['region']}: Dice {row['mean Dice']:.2f}"
+            for row in real.to_dict("records")
+        ),
     )  # fmt: skip
 
 

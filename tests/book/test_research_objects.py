@@ -20,7 +20,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "runs"))
     runs = tmp_path / "runs" / "simulated" / "smoke"
     chapter = runs / "octave_segmentation"
-    measured = [MEASURED | {"arm": "fcn"}, MEASURED | {"arm": "unet", "value": 0.25}]
+    measured = [
+        MEASURED | {"arm": "fcn"}, MEASURED | {"arm": "unet", "value": 0.25}, MEASURED | {"arm": "rule", "value": 0.4},
+        MEASURED | {"study": "synthetic", "arm": "fcn", "value": 0.75},
+    ]  # fmt: skip
     write_json(chapter / "results.json", {"chapter": chapter.name, "profile": "smoke", "measured": measured})
     write_json(chapter / "bundles" / "octave_fcn" / "configs" / "metadata.json", {
         "description": "OctaveFCN", "version": "1", "intended_use": "Research.", "image_classes": "z-scored",
@@ -68,8 +71,10 @@ def test_a_cohort_has_a_field_a_column(folder: Path) -> None:
 
 def test_a_model_card_has_the_numbers_of_its_own_arm(folder: Path) -> None:
     card = (folder / "model_cards" / "octave_fcn.md").read_text(encoding="utf-8")
-    assert "| dice | wt | 0.500 | none | 8 | 5 |" in card
+    assert "| Dice | whole tumour | 0.500 | none | 0.400 | 8 | 5 |" in card
     assert "0.250" not in card
+    assert "0.750" not in card  # of another study
+    assert "It has not been tried on any." in card
 
 
 def test_the_software_is_described_as_it_is_packaged() -> None:

@@ -1,10 +1,11 @@
-/* Filters the ledger's tables by paper, verdict, kind and words; sorts and filters other tables. Without this script they are plain tables. */
+/* Filters the ledger's tables by paper, verdict, kind and words; sorts and filters other tables. Without this script they are plain tables. It also names the theme's buttons for screen readers. */
 (function () {
   "use strict";
 
   function start() {
     sortable();
     filterable();
+    named();
     const form = document.querySelector("form.ledger-filter");
     if (!form) return;
     const tables = Array.from(document.querySelectorAll("details.ledger-table"), (element) => ({
@@ -118,6 +119,18 @@
         for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
       });
     }
+  }
+
+  /* The theme's buttons: what stands on one is in its name, icons say nothing, and a fold of the contents has a name. */
+  function named() {
+    for (const button of document.querySelectorAll(".search-button__button"))
+      if (button.textContent.trim()) button.setAttribute("aria-label", button.textContent.replace(/\s+/g, " ").trim());
+    for (const icon of document.querySelectorAll(".theme-switch")) {
+      icon.removeAttribute("title");
+      icon.setAttribute("aria-hidden", "true");
+    }
+    for (const fold of document.querySelectorAll("li.has-children > details > summary"))
+      fold.setAttribute("aria-label", "Pages of " + fold.parentElement.previousElementSibling.textContent.trim());
   }
 
   /* A link to an entry opens the table that holds it. */

@@ -102,6 +102,7 @@ def second_reading() -> Agreement:
     file = manifests_dir() / "checklists" / "second_reading.tsv"
     table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)  # n/a is a score
     today = {(one.name, item.number): item.scores for one in checklists() for item in one.items}
-    kept = [today[row.checklist, row.number][row.document].score == row.first for row in table.itertuples()]
+    rows = table.to_dict("records")
+    kept = [today[row["checklist"], row["number"]][row["document"]].score == row["first"] for row in rows]
     agreed = int((table["first"] == table["second"]).sum())
     return Agreement(len(table), agreed, float(cohen_kappa_score(table["first"], table["second"])), kept.count(False))

@@ -44,14 +44,18 @@ class Parameter:
     help: str
 
 
-def read_notebook(source: Path) -> nbformat.NotebookNode:
+def read_notebook(source: Path, text: str | None = None) -> nbformat.NotebookNode:
     """The py:percent file as a notebook, with ids that depend on position only (so that it is reproducible).
+
+    Args:
+        source: the file.
+        text: what to read in place of its content.
 
     Raises:
         RadlibError: if it is no Python notebook or has no kernel in its header.
     """
     try:
-        notebook = copy.deepcopy(_notebook_of(source.read_text(encoding="utf-8")))
+        notebook = copy.deepcopy(_notebook_of(source.read_text(encoding="utf-8") if text is None else text))
     except (OSError, ValueError) as error:
         raise RadlibError(f"the chapter cannot be read: {error}", file=source) from error
     kernel = notebook.metadata.get("kernelspec", {})
@@ -71,19 +75,18 @@ def _notebook_of(text: str) -> nbformat.NotebookNode:
     return jupytext.reads(text, fmt="py:percent")
 
 
-def declared_parameters(source: Path) -> dict[str, Parameter]:
-    """The parameters cell of a chapter, by name.
+def declared_parameters(source: Path, text: str | None = None) -> dict[str, Parameter]:
+    """The parameters cell of a chapter, by name; of ``text`` where it stands in for the file's content.
 
     Raises:
         RadlibError: if there is not exactly one such cell, or an entry lacks its type, its default or its comment.
     """
-    cells = [cell for cell in read_notebook(source).cells if "parameters" in cell.metadata.get("tags", [])]
+    cells = [cell for cell in read_notebook(source, text).cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise RadlibError(f"{len(cells)} cells are tagged `parameters`", file=source, remedy="tag exactly one")
-    text = cells[0].source
-    lines = text.splitlines()
+    lines = cells[0].source.splitlines()
     found: dict[str, Parameter] = {}
-    for node in ast.parse(text).body:
+    for node in ast.parse(cells[0].source).body:
         comment = lines[node.end_lineno - 1].partition("#")[2].strip() if node.end_lineno else ""
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value and comment):
             raise RadlibError(

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from radlib.book.parameters import COMMON
+from radlib.book.prepare import command_now, make_lacking, parameters_now, sizes_to_take, take_sizes
 from radlib.book.provenance import describe
+from radlib.book.registry import chapters
 from radlib.book.results import Measured, Results, Source, measured_rows, source_of
 from radlib.core.device import peak_memory_bytes
 from radlib.core.errors import RadlibError
@@ -64,8 +67,15 @@ class Report:
 
     @classmethod
     def start(cls, chapter: str, *, cohort: str, profile: str, seed: int) -> Report:
-        """Open the run directory, set the figure style and show the banner."""
+        """Open the run directory, set the figure style and show the banner.
+
+        In JupyterLab also what a run from the command line does before: the parameters that the notebook left as the
+        book has them get the values of the profile, and simulated cohorts that lack are made.
+        """
         set_style()
+        if in_lab() and chapter in chapters():
+            _show_sizes(take_sizes(chapter, cohort=cohort, profile=profile), profile=profile)
+            make_lacking(chapters()[chapter], cohort=cohort, profile=profile)
         place = lab_dir if in_lab() else run_dir
         directory = place(cohort=cohort, profile=profile, chapter=chapter)
         for folder in ("tables", "figures", "pages", "arrays"):
@@ -185,7 +195,12 @@ class Report:
             show_output(text, None, text)
 
     def study(self, study: Study) -> None:
-        """Compute what a study lacks, and say where its jobs come from and what they cost."""
+        """Compute what a study lacks, and say where its jobs come from and what they cost.
+
+        Raises:
+            RadlibError: if in JupyterLab the parameters are no longer those of this report.
+        """
+        self._check_parameters()
         study.run()
         self.jobs[study.name] = [job.fingerprint for job in study.jobs()]
         show_output(f":::{{div}} provenance\n{study.provenance()}\n:::\n", None, study.provenance())
@@ -274,6 +289,7 @@ class Report:
 
     def finish(self) -> None:
         """Write ``results.json`` and ``provenance.json``. The last cell of a chapter calls it."""
+        self._check_parameters()
         self.provenance["wall_seconds"] = round(time.monotonic() - self.started, 1)
         self.provenance["peak_memory_bytes"] = peak_memory_bytes()
         write_json(self.directory / "provenance.json", self.provenance)
@@ -284,9 +300,12 @@ class Report:
             show_output(f"*{written} written.*", None, f"{written}: {self.directory}")
             return
         write_json(self.directory / "parameters.json", parameters_now(self.chapter))
-        command = f"radlib chapter diff {self.chapter} --cohort {self.cohort} --profile {self.profile}"
-        text = f"{written}, in {self.directory}; the book's run is as it was. What has changed against it: {command}"
-        show_output(text, f"<p>{html.escape(text.removesuffix(command))}<code>!{command}</code></p>", text)
+        changed = f"radlib chapter diff {self.chapter} --cohort {self.cohort} --profile {self.profile}"
+        same = command_now(self.chapter, cohort=self.cohort, profile=self.profile, seed=self.seed)
+        lines = [f"{written}, in {self.directory}; the book's run is as it was."]
+        lines += [f"What has changed against it: !{changed}", f"The same run for the book: !{same}"]
+        lab = "<br>".join(html.escape(line) for line in lines)
+        show_output("\n\n".join(lines), f"<p>{lab}</p>", "\n".join(lines))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -301,6 +320,18 @@ class Report:
             raise RadlibError(
                 f"this report already has a {kind} {name!r}",
                 remedy="give it another name, or restart the kernel to run the chapter again",
+            )
+
+    def _check_parameters(self) -> None:
+        """In JupyterLab, where the parameters may be set again later: sizes and cohort are those of this report."""
+        if not in_lab() or self.chapter not in chapters():
+            return
+        mine = {"cohort": self.cohort, "profile": self.profile, "seed": self.seed}
+        now = {name: value for name, value in parameters_now(self.chapter).items() if name in COMMON}
+        if {**mine, **now} != mine or sizes_to_take(self.chapter, cohort=self.cohort, profile=self.profile):
+            raise RadlibError(
+                "the parameters were set again after the report was started",
+                remedy="run the cell below the parameters too (it starts the report), then those behind it",
             )
 
     def _banner(self) -> None:
@@ -325,15 +356,10 @@ class Report:
         )
 
 
-def parameters_now(name: str) -> dict[str, Any]:
-    """The parameters of a chapter as the notebook that runs now has them."""
-    from IPython import get_ipython
-
-    from radlib.book.parameters import declared_parameters
-    from radlib.book.registry import chapter
-
-    variables = get_ipython().user_ns
-    return {one: variables[one] for one in declared_parameters(chapter(name).source) if one in variables}
+def _show_sizes(sizes: Mapping[str, Any], *, profile: str) -> None:
+    if sizes:
+        text = f"Profile {profile} sets {', '.join(f'{name} = {value!r}' for name, value in sizes.items())}."
+        show_output(text, f"<p>{html.escape(text)}</p>", text)
 
 
 def _one_line(text: str) -> str:

@@ -19,6 +19,7 @@ import nbformat
 from filelock import FileLock, Timeout
 
 from radlib.book.parameters import COMMON, declared_parameters, read_notebook, resolve
+from radlib.book.prepare import make_lacking
 from radlib.book.registry import Chapter
 from radlib.book.results import Results, read_results, source_of
 from radlib.core.errors import MissingDataError, RadlibError
@@ -39,7 +40,7 @@ def run_chapter(
     threads: int = 1,
     timeout_s: int | None = None,
 ) -> Path:
-    """Execute a chapter and return its notebook in the run directory.
+    """Execute a chapter and return its notebook in the run directory. Simulated cohorts that lack are made before.
 
     The notebook is executed under a temporary name and moved into place only when every code cell has run and none
     shows an error; a chapter that fails leaves ``log.txt`` and ``failed.ipynb`` and no ``notebook.ipynb``.
@@ -67,6 +68,7 @@ def run_chapter(
     for name in THREADS:
         os.environ[name] = str(threads)
     with exclusive_run(chapter, directory), full_disk_named(chapter, directory):
+        make_lacking(chapter, cohort=cohort, profile=profile)
         return _run(chapter, parameters, directory=directory, timeout_s=timeout_s)
 
 

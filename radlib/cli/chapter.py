@@ -107,9 +107,9 @@ def cohort(
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
 ) -> None:
     """Make the simulated cohort that a profile's chapters read."""
-    from radlib.study.cohorts import make_cohort
+    from radlib.book.prepare import make_role
 
-    typer.echo(make_cohort(role, profile=profile, seed=seed, jobs=jobs))
+    typer.echo(make_role(role, profile=profile, seed=seed, jobs=jobs))
 
 
 @app.command()

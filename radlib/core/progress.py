@@ -1,4 +1,4 @@
-"""Progress that suits where it is seen: a bar on a terminal, sparse lines in a log or an executed notebook."""
+"""Progress that suits where it is seen: a bar on a terminal or in JupyterLab, sparse lines in a log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from radlib.core.settings import in_lab
 
 T = TypeVar("T")
 
@@ -19,14 +21,15 @@ def track(
         items: what to go through.
         description: what is being done, e.g. ``"subjects"``.
         total: the number of items; taken from ``len(items)`` where there is one.
-        every_seconds: without a terminal, the time between two lines on standard error.
+        every_seconds: where there is no bar, the time between two lines on standard error.
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() or in_lab():
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=description, total=total)
+        # A cell in JupyterLab may train many networks: what is done leaves its place.
+        yield from tqdm(items, desc=description, total=total, leave=not in_lab())
         return
     start = last = time.monotonic()
     for done, item in enumerate(items):

@@ -14,10 +14,11 @@ from radlib.book.report import Report
 from radlib.cli import app
 from radlib.core.errors import MissingDataError
 from radlib.core.files import write_json
+from radlib.core.settings import in_lab
 
 
 def run(table: pd.DataFrame, **values: float) -> Path:
-    report = Report.start("cohorts", cohort="simulated", profile="smoke", seed=0)
+    report = Report.start("cohorts", cohort="simulated", profile="smoke", seed=int(in_lab()))
     for name, value in values.items():
         report.value(name, value)
     report.table("scores", table, caption="Scores.", index=False)
@@ -31,7 +32,9 @@ def run(table: pd.DataFrame, **values: float) -> Path:
 def notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     """A notebook in JupyterLab, with its parameters."""
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/cohorts.ipynb")
-    monkeypatch.setattr("radlib.book.report.parameters_now", lambda name: {"seed": 1, "cohort": "simulated"})
+    variables = {"cohort": "simulated", "profile": "smoke", "seed": 1}
+    monkeypatch.setattr("radlib.book.prepare._variables", lambda: variables)
+    monkeypatch.setattr("radlib.book.report.make_lacking", lambda *_, **__: None)
 
 
 TABLE = pd.DataFrame({"model": ["svm", "ann"], "auc": [0.7, 0.8], "n": [10, np.nan]})
@@ -41,7 +44,7 @@ def test_what_a_notebook_changes_and_what_it_leaves(notebook: None, monkeypatch:
     with monkeypatch.context() as outside:
         outside.delenv("JPY_SESSION_NAME")
         book = run(TABLE, auc=0.7, gone=1.0)
-        write_json(book / "parameters.json", {"seed": 0, "cohort": "simulated"})
+        write_json(book / "parameters.json", {"seed": 0, "cohort": "simulated", "profile": "smoke"})
         before = {file: file.read_bytes() for file in book.rglob("*") if file.is_file()}
     lab = run(TABLE.assign(model=["svm", "mlp"], auc=[0.7, 0.5]), auc=0.75)
     assert lab != book
@@ -64,7 +67,7 @@ def test_equal_runs_and_other_tables(notebook: None) -> None:
 
 
 def test_a_cell_of_a_notebook_runs_twice(notebook: None) -> None:
-    report = Report.start("cohorts", cohort="simulated", profile="smoke", seed=0)
+    report = Report.start("cohorts", cohort="simulated", profile="smoke", seed=int(in_lab()))
     row = {"arm": "a", "metric": "dice", "group": "wt", "low": None, "high": None, "n": 3}
     for value in (0.1, 0.2):
         report.value("auc", value)

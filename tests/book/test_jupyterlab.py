@@ -1,4 +1,4 @@
-"""Pairing through a real Jupyter server, started as ``make lab`` starts it."""
+"""Pairing, and a chapter in a browser, through a real Jupyter server, started as ``make lab`` starts it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 
+from radlib.book.diff import difference
 from radlib.book.parameters import declared_parameters, write_paired
 from radlib.book.registry import chapter
 from radlib.book.start import write_start
-from radlib.core.paths import project_root, run_dir
+from radlib.core.paths import lab_dir, project_root, run_dir
+from radlib.data.sources import simulated_dir
+from radlib.study.cohorts import MADE
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ["--no-browser", "--ServerApp.token=t", "--ServerApp.port=0", "--allow-root"]
@@ -179,3 +183,58 @@ def test_lab_opens_on_the_chapters_in_order(server: Server, project: Path) -> No
     assert server.open("notebooks/first.ipynb")["cells"]
     server.save("START.ipynb", page)
     assert not list(project.glob("START.py"))
+
+
+def write_line(page: Any, line: str) -> None:
+    """Put ``line`` in the place of that of the same variable, with the keyboard."""
+    page.locator(".cm-line", has_text=line.split(" =")[0]).first.click()
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+End")
+    page.keyboard.type(line)
+
+
+def until(true: Callable[[], Any], *, seconds: int = 120) -> None:
+    for _ in range(seconds * 5):
+        if true():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"not in {seconds} s")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_chapter_is_edited_run_and_saved_in_a_browser(
+    browser, training_project: Path, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a profile typed into its cell, for patients whom nobody has made yet; the command line does the same."""
+    notebooks = training_project / "notebooks"
+    (notebooks / "chapters.yml").write_text("chapters:\n  first: {title: First, cohorts: [rembrandt]}\n")
+    sizes = "cohorts:\n  rembrandt: {n: 2, grid: [32, 32, 24]}\nchapters:\n  first: {n: 5}\n"
+    (notebooks / "profiles" / "smoke.yml").write_text(sizes)
+    first = chapter("first")
+    write_paired(first)
+    write_start()
+
+    page = browser.new_page(viewport={"width": 1280, "height": 3000})  # cells out of sight are not in the page
+    page.goto(f"{server.url}lab/tree/START.ipynb?token={server.token}")
+    page.get_by_role("link", name="First").click(timeout=120_000)
+    write_line(page, 'profile: str = "smoke"  # which profile')
+    write_line(page, "rate: float = 0.2  # of the trainings")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    about = {"cohort": "simulated", "profile": "smoke", "chapter": "first"}
+    page.get_by_text("The same run").wait_for(timeout=120_000)
+    page.keyboard.press("Control+s")
+    until(lambda: declared_parameters(first.source)["rate"].default == 0.2)
+    assert declared_parameters(first.source)["profile"].default == "smoke"
+    page.close()
+    assert (simulated_dir("rembrandt", profile="smoke") / MADE).is_file()
+    outputs = server.open("notebooks/first.ipynb")["cells"]
+    assert "Profile smoke sets n = 5." in str(outputs)
+    command = re.search(r"!radlib (chapter run .+)", outputs[-1]["outputs"][0]["data"]["text/plain"])
+    assert command is not None
+    found = lab_dir(**about)
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "other"))  # nothing of what Lab computed
+    subprocess.run([sys.executable, "-m", "radlib.cli", *shlex.split(command[1])], check=True, stdout=subprocess.PIPE)
+    assert difference(found, run_dir(**about)).empty
+    assert len(pd.read_csv(run_dir(**about) / "tables" / "draws.csv")) == 5

@@ -30,11 +30,13 @@ CHAPTERS = ("chapter", "study")
 """Groups whose commands run chapters and jobs, or build the book, once their arguments are right."""
 
 
+GROUP = typer.main.get_command(app)  # made once: it takes as long as most commands here
+
+
 def commands() -> dict[str, typer.core.TyperCommand]:
     """Every command, by its words."""
-    group = typer.main.get_command(app)
     found = {}
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in GROUP.commands.items():  # type: ignore[attr-defined]
         for words, part in {f"{name} {n}": c for n, c in getattr(command, "commands", {}).items()}.items() or [
             (name, command)
         ]:
@@ -90,6 +92,7 @@ CORRECT = ("first", "second", "toy", "smoke", "default", "1", "2", "n=4", "rate=
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written under a relative name goes here."""
+    monkeypatch.setattr("typer.testing._get_command", lambda _: GROUP)
     monkeypatch.setenv("RADLIB_PROJECT", str(project_root()))
     monkeypatch.chdir(tmp_path)
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from radlib.core.errors import RadlibError
-from radlib.study.code import reached, syntax_digest
+from radlib.study.code import code_digest, reached, syntax_digest
 from radlib.study.cohorts import Images, Source
 from radlib.study.jobs import NOT_DECIDING, Job, job
 from radlib.study.store import Work, compute, find, fresh, jobs_root, result
@@ -187,6 +187,20 @@ def test_comments_and_docstrings_are_no_code() -> None:
     assert syntax_digest(code) == syntax_digest("def f(x):\n\n    return (x + 1)\n")
     assert syntax_digest(code) != syntax_digest("def f(x):\n    return x + 2\n")
     assert syntax_digest("class A:\n    '''A.'''\n    b = 'text'\n") != syntax_digest("class A:\n    b = 'other'\n")
+
+
+def test_code_that_changes_while_a_process_runs_is_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADLIB_PROJECT", str(tmp_path))
+    (tmp_path / "radlib" / "papers").mkdir(parents=True)
+    one, other = tmp_path / "radlib" / "papers" / "one.py", tmp_path / "radlib" / "papers" / "other.py"
+    one.write_text("from radlib.papers.other import step\n")
+    other.write_text("step = 1\n")
+    before = code_digest(["radlib.papers.one"])
+    assert code_digest(["radlib.papers.one"]) == before
+    for later, (text, same) in enumerate((("step = 2\n", False), ("step = 1  # a comment\n", True)), start=1):
+        other.write_text(text)
+        os.utime(other, ns=(later * 10**9, later * 10**9))
+        assert (code_digest(["radlib.papers.one"]) == before) is same
 
 
 def test_what_draws_is_not_reached() -> None:

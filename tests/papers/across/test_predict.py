@@ -113,15 +113,33 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Cohort) -> P
     return tmp_path / "out"
 
 
-def test_from_images_to_pages(ready: Path, patients: Cohort) -> None:
-    broken = patients.participants.iloc[[0]].rename(index=lambda _: "broken").assign(flair="cohort.json")
-    mixed = replace(
-        patients, participants=pd.concat([patients.participants, broken]), expression=None, radiomics=None
-    )  # fmt: skip
+def test_from_images_to_pages(ready: Path, tmp_path: Path, patients: Cohort) -> None:
+    first = patients.ids[0]
+    others = patients.participants.loc[[first] * 3].set_axis(["turned", "broken", "cut"])
+    others.loc["broken", "flair"] = "cohort.json"
+    for subject, name, change in (
+        ("turned", "t1ce", lambda image: image.as_reoriented(np.array([[2, 1], [0, -1], [1, 1]]))),
+        ("turned", "flair", nib.as_closest_canonical),
+        ("cut", "flair", lambda image: image.slicer[:, 1:, :]),
+    ):
+        others.loc[subject, name] = str(tmp_path / f"{subject} {name}.nii.gz")
+        nib.save(change(nib.load(patients.path(first, name))), others.loc[subject, name])
+    everybody = pd.concat([patients.participants, others]).rename_axis("id")
+    mixed = replace(patients, participants=everybody, expression=None, radiomics=None)
     table = run.predict(mixed, out=ready, profile="smoke", n_boot=4)
-    assert list(table["id"]) == patients.ids  # one bad patient does not end the run
-    assert list(table.attrs["failed"]) == ["broken"]
-    assert "cohort.json" in table.attrs["failed"]["broken"]
+    assert list(table["id"]) == [*patients.ids, "turned"]  # one bad patient does not end the run
+    failed = table.attrs["failed"]
+    assert list(failed) == ["broken", "cut"]
+    assert "cohort.json" in failed["broken"]
+    assert "has 64 x 63 x 48 voxels, not 64 x 64 x 48: it does not share the grid" in failed["cut"]
+    assert "cut flair.nii.gz" in failed["cut"]
+    # The order in which the axes of single images are stored is no difference.
+    rows = table.set_index("id")
+    pd.testing.assert_series_equal(rows.loc["turned"], rows.loc[first], check_names=False, rtol=1e-6)
+    made = [nib.load(ready / one / f"{one}_seg_predicted.nii.gz") for one in (first, "turned")]
+    labels = [np.asarray(nib.as_closest_canonical(image).dataobj) for image in made]
+    assert labels[0].any()
+    assert np.array_equal(*labels)
     assert pd.read_csv(ready / "predictions.tsv", sep="\t").shape == table.shape
     for subject in patients.ids:
         image = nib.load(ready / subject / f"{subject}_seg_predicted.nii.gz")

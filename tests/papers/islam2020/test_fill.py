@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from typer.testing import CliRunner
 
 from radlib.cli import app
@@ -54,6 +56,32 @@ def test_filled_in_images_are_marked_and_a_second_run_leaves_them(six: Cohort, t
     state = fill_in(six, **given).set_index("subject")
     assert state.loc["s5", "state"].startswith("failed: there is an image that is not marked as synthetic")
     assert file.read_bytes() == six.path("s0", "t2").read_bytes()
+
+
+@pytest.mark.usefixtures("whole")
+def test_other_orders_of_axes_are_no_difference_and_other_shapes_are_named(six: Cohort, tmp_path: Path) -> None:
+    root = tmp_path / "with spaces"
+    shutil.copytree(six.root, root)
+    for name, order in (("t1", "RAS"), ("flair", "PIR")):
+        image = nib.load(root / f"5-{name}.nii.gz")
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(order))
+        nib.save(image.as_reoriented(turn), root / f"5-{name}.nii.gz")
+    cut = nib.load(root / "5-t1ce.nii.gz").slicer[:, :, :-1]
+    nib.save(cut, root / "4-t1ce.nii.gz")
+    table = six.participants.copy()
+    table.loc["s4", "t1ce"] = "4-t1ce.nii.gz"
+    other = replace(six, root=root, participants=table)
+    given = {"missing": "t2", "generators": [trained("t2", "t1", "t1ce", "flair")], "device": "cpu"}
+    states = fill_in(other, **given, out=tmp_path / "turned").set_index("subject")["state"]
+    assert states["s5"] == "written"
+    assert "has 16 x 16 x 7 voxels, not 16 x 16 x 8: it does not share the grid" in states["s4"]
+    assert f"File: {root / '4-t1ce.nii.gz'}. Remedy: bring the images" in states["s4"]
+    fill_in(six, **given, out=tmp_path / "as they were")
+    made = [nib.load(tmp_path / out / "s5" / "s5_t2_synthetic.nii.gz") for out in ("turned", "as they were")]
+    assert nib.aff2axcodes(made[0].affine) == ("R", "A", "S")  # as its t1
+    turned, before = (nib.as_closest_canonical(image) for image in made)
+    assert np.allclose(turned.affine, before.affine)
+    assert np.allclose(turned.get_fdata(), before.get_fdata(), atol=1e-6)
 
 
 @pytest.mark.usefixtures("whole")

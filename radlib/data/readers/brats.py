@@ -285,10 +285,13 @@ def _vintage(identity: str, layout: Layout) -> str:
 
 
 def _public_ids(identity: str, names: set[str]) -> str:
-    """Every id of a patient, separated by spaces; BraTS 2023 numbers the patients as 2021 does."""
+    """Every id of a patient, separated by spaces; BraTS 2023 numbers the patients as 2021 does.
+
+    A folder of a user's own may have spaces in its name. It is no public id, and its parts are no ids at all.
+    """
     if match := re.fullmatch(r"BraTS-GLI-(\d{5})-\d{3}", identity):
         names = {*names, f"BraTS2021_{match[1]}"}
-    return " ".join(sorted(names))
+    return " ".join(sorted(name for name in names if not re.search(r"\s", name)))
 
 
 def _grade_group(folder: Path, root: Path) -> str | None:

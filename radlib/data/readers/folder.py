@@ -13,6 +13,7 @@ from radlib.core.errors import RadlibError
 from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort, participants_table
 from radlib.data.decode import decode
 from radlib.data.nifti import label_values
+from radlib.data.persons import each_once
 from radlib.data.readers.bids import find_bids
 from radlib.data.readers.brats import read_brats
 from radlib.data.readers.description import Description, SideTable, read_description
@@ -79,6 +80,8 @@ def read_described(path: Path | str) -> Cohort:
         if not has_seg.any():
             raise RadlibError("label_encoding has no effect: there is no segmentation", file=path, remedy="remove it")
         participants["label_encoding"] = participants["label_encoding"].mask(has_seg, description.label_encoding)
+    if (people := len(each_once(participants))) < len(participants):
+        notes.append(f"{len(participants)} subjects are {people} person(s); chapters take the first of each.")
     cohort = Cohort(
         name=description.name,
         source="user",
@@ -259,6 +262,8 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
     if others := [column for column in raw.columns if column not in taken.values() and column not in COLUMNS]:
         notes.append(f"Columns of {file.name} that no chapter reads, kept as they are: {', '.join(others)}.")
         table[others] = raw[others]
+    if "person" in others:  # spaces part the ids of a person; in a user's own words they are part of one
+        table["person"] = table["person"].str.replace(r"\s+", "_", regex=True)
     return table
 
 

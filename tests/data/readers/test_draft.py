@@ -168,6 +168,20 @@ def test_bids_with_sessions_and_contrast(tmp_path: Path, write) -> None:
     assert all("tumor" in str(file) for file in cohort.participants["seg"])
 
 
+def test_names_with_spaces_are_no_lists_of_ids(tmp_path: Path, write) -> None:
+    for subject in ("Pat 1 ß", "Pat 2 ß", "Pat 3 ß"):
+        write(f"Köln/{subject}/{subject}_t1.nii.gz")
+    path = drafted(tmp_path / "Köln")
+    assert read_description(path).layout == "brats"
+    cohort = read_described(path)
+    assert each_once(cohort.participants) == ["Pat 1 ß", "Pat 2 ß", "Pat 3 ß"]
+    assert not any("person" in note for note in cohort.notes)
+    told = "id;person\nPat 1 ß;Frau A\nPat 2 ß;Frau B\nPat 3 ß;Frau A\n"
+    cohort = read_described(described(tmp_path, told, root="Köln", layout="brats"))
+    assert each_once(cohort.participants) == ["Pat 1 ß", "Pat 2 ß"]
+    assert "3 subjects are 2 person(s); chapters take the first of each." in cohort.notes
+
+
 def described(folder: Path, table: str, **more: object) -> Path:
     import yaml
 

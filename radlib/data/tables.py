@@ -22,6 +22,9 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "--", "-", "[Not Available]", "
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls")
 
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
+_THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2},\d{3}$")
+_PROSE = re.compile(r"[*#†‡]|\S+\s+\S+\s+\S+|\S+:\s|n\s*=")
+_SUMMARY = re.compile(r"(mean|median|average|total)$", re.IGNORECASE)
 _REMEDY = "save it as CSV in UTF-8, or as .xlsx"
 
 
@@ -98,7 +101,7 @@ def read_text_table(
     Rows are indexed by their number in the file; empty ones are left out. A column that is named twice gets a number
     behind its name the second time, a column without name but with content its place. ``attrs`` say what was done:
     ``twice`` (columns), ``footnotes`` (rows at the end that are prose, which are left out of a table that is not
-    ``published``), ``decimal_comma`` (whether it writes ``61,5`` for a number).
+    ``published``), ``decimal_comma`` (whether it writes ``61,5`` for a number; ``1,234`` alone may be 1234).
 
     Raises:
         RadlibError: if it is no table, a row is longer than the first, or a required column is absent.
@@ -145,14 +148,15 @@ def read_text_table(
     table.attrs |= {
         "twice": twice, "footnotes": [f"row {number} ({row[0]!r:.60})" for number, row in footnotes],
         "decimal_comma": not published and found.delimiter not in (None, ",")
-        and any("," in cell and bool(_DECIMAL_COMMA.match(cell)) for row in cells for cell in row),
+        and any("," in cell and _DECIMAL_COMMA.match(cell) and not _THOUSANDS.match(cell)
+                for row in cells for cell in row),
     }  # fmt: skip
     return table
 
 
 def _is_footnote(row: Sequence[str]) -> bool:
-    """A row with one cell only that no one would take for an id: prose, or a mark such as ``*``."""
-    return not any(row[1:]) and bool(re.match(r"[*#†‡]|\S+\s+\S+\s+\S+", row[0]))
+    """A row at the end that no one would take for a subject: prose or a mark in its one cell, or a mean or sum."""
+    return bool(_SUMMARY.match(row[0]) or (not any(row[1:]) and _PROSE.match(row[0])))
 
 
 def index_by(table: pd.DataFrame, column: str, *, file: Path) -> pd.DataFrame:

@@ -57,6 +57,10 @@ def test_footnotes_are_left_out_and_named(tmp_path: Path) -> None:
     assert table["id"].tolist() == ["p1", "p2"]  # p2 has no values, but is no prose
     assert table.attrs["footnotes"] == ["row 4 ('IDs are those of the clinic')", "row 5 ('* by MRI')"]
     assert len(read_text_table(tmp_path / "t.csv")) == 4  # a publisher's table is taken as it is
+    (tmp_path / "t.csv").write_text("id,age\np1,60\np2,\nSource: our clinic\nMean,60\n")
+    table = read_text_table(tmp_path / "t.csv", published=False)
+    assert table["id"].tolist() == ["p1", "p2"]
+    assert len(table.attrs["footnotes"]) == 2
 
 
 def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:

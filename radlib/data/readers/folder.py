@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -174,14 +175,10 @@ def numbers_alone(identity: str) -> str:
 def _joined(description: Description, path: Path, images: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The rows of the user's table with the images that belong to them."""
     told = _participants(description, path, notes)
-    of_table = {str(subject): subject for subject in told.index}
-    if description.id_match == "numbers":
-        of_table = {numbers_alone(str(subject)): subject for subject in told.index}
+    of_table = _by_id(told.index, description, path)
     names = images.get("participant", pd.Series(images.index, images.index))
-    rows = pd.Series(
-        [of_table.get(numbers_alone(str(name)) if description.id_match == "numbers" else str(name)) for name in names],
-        index=images.index, dtype=object,
-    )  # fmt: skip
+    _by_id(names.unique(), description, path)
+    rows = pd.Series([of_table.get(_compared(name, description)) for name in names], index=images.index, dtype=object)
     met = rows.dropna()
     images = images.rename(columns=_PERSON)
     if len(images) and not len(met):
@@ -205,6 +202,28 @@ def _joined(description: Description, path: Path, images: pd.DataFrame, notes: l
     if bare and len(images.columns):
         notes.append(f"{len(bare)} of {len(table)} subjects have no image: {', '.join(bare)}.")
     return table
+
+
+def _compared(identity: object, description: Description) -> str:
+    """An id as it is compared: file systems and tables write one letter with an accent in two ways."""
+    text = unicodedata.normalize("NFC", str(identity))
+    return numbers_alone(text) if description.id_match == "numbers" else text
+
+
+def _by_id(names: Iterable[object], description: Description, file: Path) -> dict[str, object]:
+    """Ids by what is compared of them.
+
+    Raises:
+        RadlibError: if two of them are one.
+    """
+    found: dict[str, object] = {}
+    for name in names:
+        if (other := found.setdefault(_compared(name, description), name)) != name:
+            raise RadlibError(
+                f"{other!r} and {name!r} are one id (id_match: {description.id_match})", file=file,
+                remedy="rename one of them, or write `id_match: exact`",
+            )  # fmt: skip
+    return found
 
 
 def _some(names: pd.Index) -> str:
@@ -259,6 +278,8 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
         )
     if "survival_days" in table:
         table["survival_days"] = table["survival_days"] * _DAYS[description.survival_unit]
+    if named := [column for column in raw.columns if column not in taken.values() and column in COLUMNS]:
+        notes.append(f"Columns of {file.name} that are not read, as `columns` names others: {', '.join(named)}.")
     if others := [column for column in raw.columns if column not in taken.values() and column not in COLUMNS]:
         notes.append(f"Columns of {file.name} that no chapter reads, kept as they are: {', '.join(others)}.")
         table[others] = raw[others]
@@ -327,9 +348,9 @@ def _numbers(
             file=file,
             remedy=f"correct them, leave them empty, or list the column under `{what}: drop:`",
         )
-    if description.id_match == "numbers":
-        by_number = {numbers_alone(str(subject)): subject for subject in ids}
-        table.index = pd.Index([by_number.get(numbers_alone(str(name)), name) for name in table.index])
+    _by_id(table.index, description, file)
+    subjects = {_compared(subject, description): subject for subject in ids}
+    table.index = pd.Index([subjects.get(_compared(name, description), name) for name in table.index])
     if not (present := [subject for subject in ids if subject in table.index]):
         raise RadlibError(
             f"no id of the table is a subject: it has {_some(table.index)}, the cohort {_some(ids)}", file=file,

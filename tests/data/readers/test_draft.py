@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,13 @@ def test_a_point_that_may_divide_thousands_is_named(tmp_path: Path) -> None:
     assert read_described(path).participants["survival_days"].tolist() == [100.125]
 
 
+def test_a_comma_that_may_divide_thousands_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RadlibError, match=r"1 cell.*survival_days of p1 is '1,234'"):
+        read_described(described(tmp_path, "id;survival_days\np1;1,234\np2;987\n"))
+    path = described(tmp_path, "id;age;survival_days\np1;61,5;1,234\n")  # commas are decimal in this table
+    assert read_described(path).participants["survival_days"].tolist() == [1.234]
+
+
 def test_ids_that_meet_no_image_are_a_problem(tmp_path: Path, write) -> None:
     write("001_t1.nii.gz")
     write("002_t1.nii.gz")
@@ -233,6 +241,32 @@ def test_ids_that_meet_no_image_are_a_problem(tmp_path: Path, write) -> None:
         read_described(path)
     path = described(tmp_path, "id,age\n1,60\n2,50\n", images=images, id_match="numbers")
     assert read_described(path).ids == ["001", "002"]
+    path = described(tmp_path, "id,age\n1,60\n01,50\n", images=images, id_match="numbers")
+    with pytest.raises(RadlibError, match="'1' and '01' are one id"):
+        read_described(path)
+    write("1_t1.nii.gz")  # another patient than 001, or the same: nobody knows
+    path = described(tmp_path, "id,age\n1,60\n", images=images, id_match="numbers")
+    with pytest.raises(RadlibError, match="'001' and '1' are one id"):
+        read_described(path)
+
+
+def test_an_accent_is_one_letter_however_it_is_written(tmp_path: Path, write) -> None:
+    apart, composed = (unicodedata.normalize(form, "Müller") for form in ("NFD", "NFC"))
+    write(f"{apart}_t1.nii.gz")
+    genes = {"file": "g.csv", "id_column": "id"}
+    (tmp_path / "g.csv").write_text(f"id,TP53\n{composed},2\n")
+    path = described(tmp_path, f"id,age\n{composed},60\n", images={"t1": "{id}_t1.nii.gz"}, expression=genes)
+    cohort = read_described(path)
+    assert cohort.path(apart, "t1").is_file()
+    assert cohort.participants["age"].tolist() == [60]
+    assert cohort.expression is not None
+    assert cohort.expression["TP53"].tolist() == [2]
+
+
+def test_what_columns_leaves_aside_is_noted(tmp_path: Path) -> None:
+    cohort = read_described(described(tmp_path, "id,age,Alter\np1,60,61\n", columns={"age": "Alter"}))
+    assert cohort.participants["age"].tolist() == [61]
+    assert "Columns of t.csv that are not read, as `columns` names others: age." in cohort.notes
 
 
 def test_a_column_there_twice_is_refused_where_it_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import ast
 import copy
 import hashlib
+import json
+import math
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +35,7 @@ COMMON = ("cohort", "profile", "seed")
 _SYNCED = "radlib_synced"
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def check_value(parameter: Parameter, value: Any, *, file: Path | None = None) -
     """The value, converted from int to float where a float is declared.
 
     Raises:
-        RadlibError: if it is of another type than declared.
+        RadlibError: if it is of another type than declared, or not finite.
     """
     outer, _, inner = parameter.type.partition("[")
     wanted = _TYPES.get(outer)
@@ -118,10 +122,19 @@ def check_value(parameter: Parameter, value: Any, *, file: Path | None = None) -
         raise RadlibError(f"{parameter.name!r} has the unknown type {parameter.type!r}", file=file)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    ok = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+
+    def fits(item: Any, kind: type) -> bool:
+        number = kind is float and isinstance(item, int)
+        infinite = isinstance(item, float) and not math.isfinite(item)
+        return (
+            (isinstance(item, kind) or number)
+            and (kind in (bool, object) or not isinstance(item, bool))
+            and not infinite
+        )
+
+    ok = fits(value, wanted)
     if ok and wanted is list and inner:
-        element = _TYPES.get(inner.rstrip("]"), object)
-        ok = all(isinstance(item, element) or (element is float and isinstance(item, int)) for item in value)
+        ok = all(fits(item, _TYPES.get(inner.rstrip("]"), object)) for item in value)
     if not ok:
         raise RadlibError(f"parameter {parameter.name!r} is {value!r}, which is no {parameter.type}", file=file)
     return value
@@ -189,17 +202,18 @@ def parse_override(text: str, declared: dict[str, Parameter]) -> tuple[str, Any]
 
 def _parsed(text: str, parameter: Parameter) -> Any:
     """The value of a text by the declared type: ``010`` is ten and ``1e-3`` a float, which YAML does not say."""
-    wanted = parameter.type.partition("[")[0]
+    outer, _, inner = parameter.type.rstrip("]").partition("[")
     try:
-        if wanted == "str":
-            return text
-        if wanted in ("int", "float"):
-            return int(text) if wanted == "int" else float(text)
+        if outer in _FROM_TEXT:
+            return _FROM_TEXT[outer](text)
         try:
             return ast.literal_eval(text)  # literals only: nothing is evaluated
         except (ValueError, SyntaxError):
-            return yaml.safe_load(text)  # [t1, t2] and true without quotes
-    except (ValueError, yaml.YAMLError, RecursionError, MemoryError) as error:
+            if outer != "list" or inner not in _FROM_TEXT:
+                return json.loads(json.dumps(yaml.safe_load(text)))  # true without quotes; no dates, no circles
+            words = yaml.load(text, Loader=yaml.BaseLoader)  # [t1, t2]; text only, so that [010, no] is as declared
+            return [_FROM_TEXT[inner](word) for word in words] if isinstance(words, list) else words
+    except (ValueError, TypeError, yaml.YAMLError, RecursionError, MemoryError) as error:
         raise RadlibError(
             f"parameter {parameter.name!r} is {text!r}, which is no {parameter.type}",
             remedy=f"write a value such as {parameter.name}={parameter.default!r}",

@@ -35,13 +35,25 @@ def runs_root() -> Path:
 
 
 def run_dir(*, cohort: str, profile: str, chapter: str) -> Path:
-    """``runs/<cohort>/<profile>/<chapter>``; see :func:`cohort_slug`."""
-    return runs_root() / cohort_slug(cohort) / profile / chapter
+    """``runs/<cohort>/<profile>/<chapter>``; see :func:`cohort_slug`.
+
+    Raises:
+        RadlibError: for an unknown kind of cohort, or a profile that is no name but a path: neither leaves ``runs/``.
+    """
+    return runs_root() / cohort_slug(cohort) / _plain(profile) / chapter
 
 
 def lab_dir(*, cohort: str, profile: str, chapter: str) -> Path:
     """Where a chapter writes in JupyterLab: a folder of its own, so that trying something never changes the book."""
-    return runs_root() / "_lab" / cohort_slug(cohort) / profile / chapter
+    return runs_root() / "_lab" / cohort_slug(cohort) / _plain(profile) / chapter
+
+
+def _plain(profile: str) -> str:
+    if profile in ("", ".", "..") or Path(profile).name != profile:
+        raise RadlibError(
+            f"{profile!r} is no name of a profile", remedy="put a profile of yours into notebooks/profiles"
+        )
+    return profile
 
 
 def cohort_slug(cohort: str) -> str:
@@ -49,9 +61,16 @@ def cohort_slug(cohort: str) -> str:
 
     The digest is that of the whole path, so that two descriptions with one file name are two cohorts, and none is
     taken for the simulated one. A relative path is one from the working directory.
+
+    Raises:
+        RadlibError: for anything else, such as a folder: a run would delete and write there.
     """
-    if not is_description(cohort):
+    if cohort in ("simulated", "real"):
         return cohort
+    if not is_description(cohort):
+        raise RadlibError(
+            f"unknown cohort {cohort!r}", remedy="use 'simulated', 'real', or the path of a cohort description (.yml)"
+        )
     path = Path(cohort).expanduser().resolve()
     return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 

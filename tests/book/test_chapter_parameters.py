@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radlib.book.parameters import COMMON, declared_parameters, load_profile, parse_override, resolve, write_paired
+from radlib.book.parameters import (
+    COMMON,
+    Parameter,
+    declared_parameters,
+    load_profile,
+    parse_override,
+    resolve,
+    write_paired,
+)
 from radlib.book.registry import chapter, chapters
 from radlib.book.run import run_chapter
 from radlib.core.errors import RadlibError
@@ -53,6 +61,24 @@ def test_what_decides_where_results_lie_is_no_parameter(project: Path, name: str
     assert kept.is_file()
 
 
+@pytest.mark.parametrize(("cohort", "profile"), [(None, "smoke"), ("..", "smoke"), ("", "smoke"), ("real", None)])
+def test_a_run_stays_in_its_folder(project: Path, tmp_path: Path, cohort: str | None, profile: str | None) -> None:
+    """A folder that is given as cohort or profile is the user's: nothing is written or deleted there."""
+    mine = tmp_path / "mine" / "smoke" / "first" / "tables" / "mine.csv"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (tmp_path / "mine" / "smoke.yml").write_text("")
+    with pytest.raises(RadlibError, match=r"unknown cohort|no name of a profile"):
+        run_chapter(
+            chapter("first"),
+            cohort=str(tmp_path / "mine") if cohort is None else cohort,
+            profile=str(tmp_path / "mine" / "smoke") if profile is None else profile,
+        )
+    assert mine.is_file()
+    assert not (project / "smoke").exists()
+    assert not (project / "runs").exists()
+
+
 def test_unknown_names_list_the_known(project: Path) -> None:
     with pytest.raises(RadlibError, match="first, second"):
         chapter("third")
@@ -67,6 +93,19 @@ def test_command_line_values_are_yaml_never_code(project: Path) -> None:
     for wrong in ("n=__import__('os').getcwd()", "n", "m=1", "n=1.5"):
         with pytest.raises(RadlibError):
             parse_override(wrong, declared)
+    lists = {"l": Parameter("l", "list[int]", [1], "h"), "w": Parameter("w", "list[str]", ["a"], "h")}
+    assert parse_override("l=[010, 7]", lists) == ("l", [10, 7])  # YAML alone would say 8
+    assert parse_override("w=[no, 1:30]", lists) == ("w", ["no", "1:30"])
+    for wrong in ("l=[1, true]", "l=[True]", "l=[1:30]", "w=no", "l=[[1]]"):
+        with pytest.raises(RadlibError, match=r"no list\["):
+            parse_override(wrong, lists)
+    for wrong in ("weights=[1, nan]", "weights=[.inf]", "weights=[1e400]"):
+        with pytest.raises(RadlibError, match=r"no list\[float\]"):
+            parse_override(wrong, declared)
+    with pytest.raises(RadlibError, match="nan, which is no float"):
+        parse_override("rate=nan", {"rate": Parameter("rate", "float", 0.1, "h")})
+    with pytest.raises(RadlibError, match="no dict"):
+        parse_override("d=&a {x: *a}", {"d": Parameter("d", "dict", {}, "h")})
     with pytest.raises((RadlibError, yaml.YAMLError)):
         parse_override("n=!!python/object/apply:os.getcwd []", declared)
 

@@ -23,7 +23,7 @@ OUTSIDE = (
 #: But these do, although they lie in one of the rooms above.
 INSIDE = ("radlib.study.cohorts", "radlib.core.seeds")
 #: Digests that were asked for, with the files that they are of and when these changed: hundreds of jobs ask for one.
-_ASKED: dict[tuple[Path | str, ...], tuple[list[tuple[str, Path, int]], str]] = {}
+_ASKED: dict[tuple[str, ...], tuple[list[tuple[str, Path, int]], str]] = {}
 #: Modules by these names draw, whichever room they are in.
 DRAWING = ("figures", "plots", "pages")
 
@@ -40,10 +40,11 @@ def decides(module: str) -> bool:
 
 def code_digest(modules: Iterable[str]) -> str:
     """A digest of the syntax trees of ``modules`` and of every module that they reach and that decides results."""
-    asked = (project_root(), *modules)
+    names = tuple(modules)
+    asked = (str(project_root()), *names)
     files, digest = _ASKED.get(asked, ([], ""))
     if not digest or any(os.stat(file).st_mtime_ns != changed for _, file, changed in files):
-        files = [(module, file, file.stat().st_mtime_ns) for module, file in sorted(reached(asked[1:]).items())]
+        files = [(module, file, file.stat().st_mtime_ns) for module, file in sorted(reached(names).items())]
         text = "\n".join(f"{module} {_digest(file, changed)}" for module, file, changed in files)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         _ASKED[asked] = files, digest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,7 +113,10 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if words == "data fetch":
         monkeypatch.setattr("socket.socket.connect", nobody)
     if words == "study run":  # further processes run the same command
-        monkeypatch.setattr("subprocess.Popen", lambda *_, **__: SimpleNamespace(wait=lambda: 0))
+        popen, ended = subprocess.Popen, SimpleNamespace(wait=lambda: 0)
+        monkeypatch.setattr(
+            "subprocess.Popen", lambda what, *a, **k: ended if what[0] == sys.executable else popen(what, *a, **k)
+        )
     return words
 
 

@@ -225,7 +225,7 @@ def _identity(value: Any, mode: str) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise RadlibError(f"an input of a job is {value}", remedy="inputs are finite; use None for what lacks")
-        return value
+        return value if mode == "spec" else float(f"{value:.12g}")  # the last bits of exp() differ between processors
     raise RadlibError(
         f"{value!r} ({type(value).__name__}) is no input of a job",
         remedy="give plain values, dataclasses of them, cohorts and jobs",

@@ -72,6 +72,16 @@ def test_equal_inputs_are_one_job_and_every_other_input_another() -> None:
     assert len({job.fingerprint for job in [one, *others]}) == 7
 
 
+def test_the_last_bits_of_a_derived_number_are_no_other_input() -> None:
+    """``exp`` and ``log`` differ between processors by one unit in the last place; a kept result is found on both."""
+    one = first(recipe=Recipe(rate=0.3), seed=0)
+    other = first(recipe=Recipe(rate=0.1 + 0.2), seed=0)
+    assert other.inputs["recipe"].rate != one.inputs["recipe"].rate
+    assert other.fingerprint == one.fingerprint
+    assert other.spec()["inputs"]["recipe"]["rate"] == 0.1 + 0.2
+    assert first(recipe=Recipe(rate=0.3 + 1e-9), seed=0).fingerprint != one.fingerprint
+
+
 def test_wrong_inputs_are_named() -> None:
     with pytest.raises(RadlibError, match="seed"):
         first(recipe=Recipe())

@@ -279,9 +279,9 @@ def sentence(paper: str, found: Sequence[Card]) -> tuple[int, str, Card]:
         one.marks[0].word == "contradicts itself", one.marks[0].computed,
     ))  # fmt: skip
     best = card.best
-    claimed = card.claim.says.rstrip(".")
+    claimed, printed = f"“{card.claim.says.rstrip('.')}”", card.marks[0]
     if not best.computed:
-        return 0, f"{claimed}: {WORDS[best.word][1]}. {KINDS['print'].capitalize()}: {card.marks[0].word}.", card
+        return 0, f"{claimed}: {WORDS[best.word][1]}. In print: {printed.why}.", card
     patients = {"simulated": "simulated", "analogous": "real (analogous)", "same": "real"}[best.kind]
     line = best.lines[0]
     told = f"on {line.n} {patients} patients with {line.runs} trainings, {line.says}: {line.text}"

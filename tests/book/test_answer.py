@@ -140,6 +140,7 @@ def test_every_number_of_the_front_page_is_a_result(monkeypatch: pytest.MonkeyPa
             numbers = [f"{x:.3f}" for d in found for line in d.best.lines for x in (line.value, line.low, line.high)]
             allowed = {*numbers, "12", "5"}
             text = text.replace(card.claim.says.rstrip("."), "")
+            text = text.replace(card.marks[0].why, "")  # a remark on the print, recomputed by tests of the manifests
             for line in card.best.lines:
                 text = text.replace(line.says, "")
         text = re.sub(r"IDH1?|T1ce|T2", "", text)

@@ -495,7 +495,7 @@ if changes is not None:
 columns = ["arm", "metric", "group", "value", "low", "high", "n", "note"]
 report.measured("failures", absent.loc[absent["value"].notna(), columns])
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

@@ -552,7 +552,7 @@ report.measured("pairs", pd.DataFrame([{
     **{name: getattr(alike["difference"], name) for name in ("value", "low", "high", "n")},
 }]))  # fmt: skip
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

@@ -406,7 +406,7 @@ found += [
 found = pd.DataFrame(found).assign(group="all", low=None, high=None, n=len(who.first))
 report.measured("leading", found, protocol="as published")
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

@@ -254,7 +254,12 @@ answer = (
     f"{report.text('multiple_published')}, and {report.text('leaky_auc')} on labels "
     "shuffled at random."
 )
-report.sentence(f"**The answer.** {answer}")
+
+# %% [markdown]
+# **The answer.**
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data
@@ -621,7 +626,7 @@ controls_found = controls_found[controls_found["scheme"] == LEAVE_ONE_OUT]
 known = controls_found.drop(columns="scheme").dropna(subset="value")
 report.measured("controls", known)
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

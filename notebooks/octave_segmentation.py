@@ -834,7 +834,7 @@ report.sentence(f"For MONAI and MONAI Label the first FCN lies as a bundle in `b
 # %% [markdown]
 # ## Agreement with the paper
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

@@ -673,7 +673,7 @@ report.measured("leading", pd.DataFrame([{
     "value": sum(gene in tops["SVM"].index for gene in ("LRRC17", "LDLR")),
 }]), protocol=AS_PUBLISHED)  # fmt: skip
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

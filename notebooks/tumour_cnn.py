@@ -203,7 +203,12 @@ answer = (
     f"modality by {gain('T1c added')} ({int(ahead['n'])} {report.source} patients, "
     f"{n_runs} trainings a network)."
 )
-report.sentence(f"**The answer.** {answer}")
+
+# %% [markdown]
+# **The answer.**
+
+# %% tags=["remove-input"]
+report.sentence(answer)
 
 # %% [markdown]
 # ## Data
@@ -461,7 +466,7 @@ report.measured("patients", pd.DataFrame(
     for arm, ids in sides.items()
 ).assign(low=None, high=None))  # fmt: skip
 
-# %% tags=["remove-input", "hide-output"]
+# %% tags=["remove-input"]
 show_agreement(report)
 
 # %% [markdown]

@@ -42,4 +42,4 @@ def show_agreement(report: Report) -> None:
     notes = table["note"].unique()
     common = f" All rows: {notes[0]}." if len(table) > 1 and len(notes) == 1 and notes[0] else ""
     shown = table.drop(columns="note") if common or not any(notes) else table
-    report.table("agreement", shown, index=False, caption=f"{CAPTION}{common}")
+    report.table("agreement", shown, index=False, fold=True, caption=f"{CAPTION}{common}")

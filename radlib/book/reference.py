@@ -42,22 +42,15 @@ def modules(part: str) -> list[str]:
 
 
 def api_pages() -> dict[str, str]:
-    """``generated/api.md`` and a page a part, by file name: every public module of radlib through autodoc."""
+    """A page a part, by file name: every public module of radlib through autodoc. ``book/api.md`` leads to them."""
     pages = {}
-    overview = [
-        "# API reference",
-        "",
-        "What the chapters call. Shapes are in voxels, distances in mm, times in days.",
-        "",
-    ]
     for part, title in PARTS.items():
-        overview.append(f"- [`radlib.{part}`](api_{part}.md): {title[0].lower()}{title[1:]}")
         lines = [f"# radlib.{part}", "", f"{title}.", ""]
         for name in modules(part):
             lines += [f"## `{name}`", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:"]
             lines += ["   :ignore-module-all:", f"   :exclude-members: {ADDED_BY_SKLEARN}", "```", ""]
         pages[f"api_{part}.md"] = "\n".join(lines)
-    return {"api.md": "\n".join([*overview, ""]), **pages}
+    return pages
 
 
 def command_line_page(commands: Any) -> str:

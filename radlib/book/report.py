@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     from radlib.study.studies import Study
 
+#: Rows of a table that is shown without a click.
+MOST_ROWS = 15
+_INTERVAL = re.compile(r"\((\S+) to (\S+)\)")  # where a column is narrow it stands below its value
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -107,6 +110,7 @@ class Report:
         caption: str,
         digits: int | Mapping[str, int] = 3,
         index: bool = True,
+        fold: bool | None = None,
     ) -> None:
         """Show a numbered table and write it as CSV at full precision.
 
@@ -116,6 +120,7 @@ class Report:
             caption: one or more sentences.
             digits: decimals, for all columns or by column.
             index: show the index as the first column(s).
+            fold: show the first sentence of the caption, which opens to the table; None does so from 16 rows on.
         """
         self._claim(name, self.tables, "table")
         file = f"tables/{name}.csv"
@@ -123,6 +128,7 @@ class Report:
             frame.to_csv(temporary, index=index)
         self.tables[name] = {"file": file, "caption": caption}
         text = as_text(frame, digits=digits, index=index)
+        text = text.replace(_INTERVAL, "(\\1\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}\\2)", regex=True)
         myst = (
             # A fence of tildes: a caption may hold backticks, which end a fence of backticks.
             f"~~~{{table}} {_one_line(caption)}\n:name: tbl-{self._slug}-{name}\n:class: result\n\n"
@@ -133,6 +139,11 @@ class Report:
             f"<p><em>{html.escape(caption)}</em></p>"
             f"{text.to_html(index=False, border=0)}<p><small>{html.escape(str(self.directory / file))}</small></p>"
         )
+        if fold or (fold is None and len(text) > MOST_ROWS):
+            first = re.split(r"(?<=[.?])\s", _one_line(caption))[0]
+            title = f"{first.rstrip('.')} ({len(text)} rows)"
+            myst = f":::{{dropdown}} {title}\n{myst}:::\n"
+            lab = f"<details><summary>{html.escape(title)}</summary>{lab}</details>"
         show_output(myst, lab, f"{caption}\n{text.to_string(index=False)}")
 
     def figure(self, name: str, figure: Figure, *, caption: str, alt: str, dpi: int = 150) -> None:

@@ -1,0 +1,13 @@
+// What a reader reads comes before the objects of radlib's code; both are found.
+const Scorer = {
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+  score: ([docname, , , , score]) =>
+    docname.startsWith("generated/api_") || docname === "generated/command_line" ? score - 1000 : score,
+};

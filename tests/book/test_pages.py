@@ -189,6 +189,12 @@ def test_the_search_dialog_leads_to_a_chapter(browser) -> None:  # type: ignore[
     field.press("Enter")
     page.wait_for_selector("#search-results li a", timeout=15_000)
     assert "search.html?q=survival" in page.url
+    page.wait_for_function("document.querySelector('#search-results .search-summary')?.innerText.match(/\\d/)")
+    objects = [
+        "/api_" in link for link in page.locator("#search-results li > a").evaluate_all("them => them.map(a => a.href)")
+    ]
+    assert True in objects
+    assert objects == sorted(objects)  # what a reader reads is first
     found = page.locator("#search-results li a", has_text="Radiogenomic survival on TCGA").first
     found.click()
     page.wait_for_url("**/chapters/survival_tcga.html*")

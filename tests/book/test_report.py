@@ -35,6 +35,18 @@ def test_what_is_shown_is_kept(report: Report) -> None:
     assert json.loads((folder / "provenance.json").read_text())["peak_memory_bytes"] > 0
 
 
+def test_a_long_table_opens_at_a_click(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, str]] = []
+    monkeypatch.setattr("radlib.book.report.show_output", lambda myst, lab, plain: shown.append((myst, lab)))
+    rows = pd.DataFrame({"auc": ["0.8 (0.7 to 0.9)"] * 16})
+    for name, frame, options in (("a", rows, {}), ("b", rows[:15], {}), ("c", rows[:1], {"fold": True})):
+        report.table(name, frame, caption="All AUCs. By fold.", index=False, **options)
+    assert [myst.startswith(":::{dropdown} All AUCs (") for myst, _ in shown] == [True, False, True]
+    assert [lab.startswith("<details><summary>All AUCs (") for _, lab in shown] == [True, False, True]
+    assert "0.8 (0.7\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.9)" in shown[1][0]
+    assert pd.read_csv(report.directory / "tables/a.csv")["auc"][0] == "0.8 (0.7 to 0.9)"
+
+
 def test_equal_runs_write_equal_bytes(report: Report) -> None:
     def draw(target: Report) -> bytes:
         figure, axes = plt.subplots()

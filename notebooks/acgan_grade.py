@@ -178,7 +178,7 @@ slices = pd.concat([study.scores, ruled], ignore_index=True)
 patients = tables.patient_level(slices)
 titles = {
     **TITLES, "majority": "majority class", "size": "size of the tumour",
-    "signs": "FLAIR in the true outline",
+    "signs": "FLAIR in the true outline", "age": "age",
 }  # fmt: skip
 helpers = ["acgan", "weighted_loss", "oversampling", "interpolation", "gaussian"]
 scores = tables.slice_scores(slices)

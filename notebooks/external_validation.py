@@ -236,5 +236,5 @@ if found:
         "show may still be one over all."
     )
 
-# %%
+# %% tags=["remove-input"]
 report.finish()

@@ -278,9 +278,7 @@ if long:
     )  # fmt: skip
     row = further[further["group"] == "average"].set_index(["first", "second"]).loc["fcn", "unet"]
     report.value("longer", row["value"], low=row["low"], high=row["high"], n=int(row["n"]))
-    report.sentence(
-        f"With {longer} times the updates octave FCN minus U-Net is {report.text('longer')}."
-    )
+    report.sentence(f"With {longer} times the updates octave FCN minus U-Net is {report.text('longer')}.")
 
 # %% [markdown]
 # ## Data

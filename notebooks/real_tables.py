@@ -446,5 +446,5 @@ if measured is not None and sizes is not None:
         "of the papers' sizes can be read only with their protocol beside them."
     )
 
-# %%
+# %% tags=["remove-input"]
 report.finish()

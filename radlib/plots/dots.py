@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -82,7 +83,7 @@ def dot_plot(
         for number, (name, value) in enumerate(lines):
             style = (":", "-.", "--")[number % 3]
             axes.axvline(value, color="0.25", linestyle=style, linewidth=1.4, label=name, zorder=1)
-        axes.set(xlabel=xlabel.format(label), ylim=(len(names) - 0.45, -0.55))
+        axes.set(xlabel=_wrapped(xlabel.format(label), panels=len(labels)), ylim=(len(names) - 0.45, -0.55))
         axes.set_yticks(range(len(names)), names, fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(max(3, 6 - len(labels))))
         axes.grid(axis="y", visible=False)
@@ -92,6 +93,11 @@ def dot_plot(
             axes.set_xlim(*span)
     shared_legend(figure)
     return figure
+
+
+def _wrapped(label: str, *, panels: int) -> str:
+    """A label that keeps to its panel."""
+    return "\n".join(fill(line, 66 // panels, break_on_hyphens=False) for line in label.splitlines())
 
 
 def _behind(

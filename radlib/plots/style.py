@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -41,7 +43,10 @@ def set_style() -> None:
 
 
 def shared_legend(figure: Figure, *, columns: int = 2, fontsize: float = 10) -> None:
-    """One legend below the panels, an entry for each label that any of them has; none where no panel has one."""
+    """One legend below the panels, an entry for each label that any of them has; none where no panel has one.
+
+    Its columns are at most ``columns``, and as many as the figure is wide for.
+    """
     handles = {
         label: handle
         for panel in figure.axes
@@ -49,7 +54,14 @@ def shared_legend(figure: Figure, *, columns: int = 2, fontsize: float = 10) -> 
         if label
     }
     if handles:
+        columns = min(columns, len(handles))
+        while columns > 1 and _legend_em(list(handles), columns) * fontsize > 72 * figure.get_figwidth():
+            columns -= 1
         figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=min(columns, len(handles)),
-            fontsize=fontsize,
+            handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=fontsize
         )  # fmt: skip
+
+
+def _legend_em(labels: list[str], columns: int) -> float:
+    """About how wide a legend is, in its font's size: a letter is 0.55, a line with its margins 5."""
+    return sum(0.55 * max(map(len, part)) + 5 for part in np.array_split(labels, columns))

@@ -177,7 +177,7 @@ report.table(
 # every place of the region, in all slices and scales of a patient, is one set of numbers $x_1, \dots, x_N$. Answers are
 # taken before ReLU: the paper prints a kernel with a negative mean.
 
-# %% tags=["hide-input"]
+# %%
 show_code(scaled_regions, case_descriptors)
 
 # %% [markdown]
@@ -186,7 +186,7 @@ show_code(scaled_regions, case_descriptors)
 # A Gaussian mixture with weights $w_k$, means $\mu_k$ and standard deviations $\sigma_k$, $k = 1, \dots, 64$, describes
 # such numbers in thirty patients. It is fitted by expectation maximisation.
 
-# %% tags=["hide-input"]
+# %%
 show_code(fit_mixture)
 
 # %% [markdown]
@@ -200,7 +200,7 @@ show_code(fit_mixture)
 # with $\gamma_{nk}$ the probability that $x_n$ belongs to kernel $k$. Signed square roots and division by the length
 # make the *improved* vector {cite}`perronnin2010fisher`. 128 filters, 64 kernels and 2 statistics are 16,384 numbers.
 
-# %% tags=["hide-input"]
+# %%
 show_code(fisher_vectors, normalised)
 
 # %% [markdown]

@@ -282,7 +282,7 @@ report.sentence(
 #
 # with the means $\bar x$ and variances $s^2$ of mutant (+) and wild-type (−) patients, and keeps the best so many.
 
-# %% tags=["hide-input"]
+# %%
 show_code(Scores, Table.scores)
 
 # %% [markdown]
@@ -295,7 +295,7 @@ show_code(Scores, Table.scores)
 # Selecting anew for each patient is nearly all of the work. Sums of both classes are therefore taken once, those of the
 # patient left out are taken off, and the machine sees the kernel $K = X_S X_S^{\top}$ of the selected columns $S$.
 
-# %% tags=["hide-input"]
+# %%
 show_code(predict, readings)
 
 # %% [markdown]

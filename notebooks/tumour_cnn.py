@@ -232,7 +232,7 @@ report.sentence(" ".join(data.notes))
 # are written as convolutions, so the same weights score one patch or a whole slice. Layers that the paper leaves out
 # are those of {cite:t}`pereira2016cnn`.
 
-# %% tags=["hide-input"]
+# %%
 show_code(TumourCNN.__init__, TumourCNN._run)
 
 # %% tags=["hide-input"]
@@ -266,7 +266,7 @@ report.table("layers", tables.layer_table(wide, modalities=2), index=False,
 # The paper takes away "the mean grey levels of the patches" and then runs whole images with the parameters of the
 # training phase. A mean of each patch's own cannot be used on a whole slice, hence one $\mu$ for all.
 
-# %% tags=["hide-input"]
+# %%
 show_code(PatchSampler.draw, Scaling)
 
 # %% [markdown]
@@ -278,7 +278,7 @@ show_code(PatchSampler.draw, Scaling)
 #
 # minimised by stochastic gradient descent.
 
-# %% tags=["hide-input"]
+# %%
 show_code(patch_loss)
 
 # %% [markdown]
@@ -323,8 +323,10 @@ if report.source == "simulated":
 # Without padding in the convolutions, cell $(i, j)$ of the network's output on a slice is exactly the score of the
 # patch around pixel $(4 i, 4 j)$. Pixels in between are interpolated bicubically, as in the paper.
 
-# %% tags=["hide-input"]
+# %%
 show_code(slice_probability)
+
+# %% tags=["hide-input"]
 models = {arm: tumour_network(encoders.result(arm)) for arm in encoders.arms}
 same = compare_with_patches(models["multiple"], plain, split.test[0])
 report.value("patch_difference", same.difference, n=same.patches)
@@ -347,7 +349,7 @@ report.sentence(
 # Undoing this gives the fewest wrong voxels, which is stricter than what the DSC wants. The default threshold is
 # therefore the one with the best DSC on training patients.
 
-# %% tags=["hide-input"]
+# %%
 show_code(prior_threshold, calibrated_threshold, post_process)
 
 # %% [markdown]

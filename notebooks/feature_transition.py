@@ -587,14 +587,13 @@ show_agreement(report)
 #
 # - In the default profile the cohort is simulated, the networks are small, the trainings short and the voxels coarse.
 #   Absolute values say how hard the simulation is, not how good the networks would be on patients.
-# - In the simulation two thresholds are hard to beat: tumour is bright on FLAIR, and little else is. Where networks are
-#   behind the rule, their order says which start learns faster, not which is best in the end.
+# - Where networks are behind the two thresholds, their order says which start learns faster, not which is best in the
+#   end.
 # - With few trainings the interval over trainings is wide of its nominal coverage; a step called open may hold.
 # - Simulated shapes are no photographs: the row pre-trained in 2D says what such a start does, not what VOC does.
 # - Pre-training has as many updates as fit the profile; more of it might help more. Transition and self-reconstruction
 #   have the same number, the cheaper 2D network more.
 # - The window is chosen for every training by itself, on training subjects that were kept out of it.
-# - Figures 2 and 6 of the paper, diagrams of how the parts are joined, are not drawn.
 # - One seed is trained of each other division; its interval is over subjects only.
 #
 # ## Questions

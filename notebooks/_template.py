@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Title of the chapter
 #
-# **The claim.** What the paper says it found, in one or two sentences with its citation {cite}`islam2020radiogenomic`,
+# **The claim.** What the paper says it found, in one or two sentences, with its citation {cite}`islam2020radiogenomic`,
 # and the number that the chapter tests.
 #
 # **What this chapter does.** From which cohort, with which method, under which protocols.

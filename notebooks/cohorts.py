@@ -19,9 +19,9 @@
 # hospital {cite}`li2017dlr`, and REMBRANDT {cite}`mehra2022features`. Each paper describes its patients in a table or a
 # sentence. A result can be no better than these labels.
 #
-# **What this chapter does.** It says what each paper had and what is at hand, recomputes every description that can be
-# recomputed (from the real tables where they are at hand, from the printed numbers otherwise), maps who has which
-# modality and which label, and shows simulated subjects.
+# **What this chapter does.** It lists which patients each paper had and which are available here. It recomputes every
+# description that can be recomputed, from the real tables where they are available and from the printed numbers
+# otherwise. It maps which subject has which modality and which label, and shows simulated subjects.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -49,8 +49,8 @@ report = Report.start("cohorts", cohort=cohort, profile=profile, seed=seed)
 # %% [markdown]
 # ## Data
 #
-# Every source becomes one table, one row a subject: its labels, and the paths of its images. A cohort is asked for by
-# its role. What cannot be opened is named with the reason; nothing stands in for it silently.
+# Every source becomes one table with one row per subject: its labels, and the paths of its images. A cohort is
+# requested by its role. What cannot be opened is named with the reason; nothing replaces it silently.
 
 # %%
 opened, absent = open_all(cohort=cohort, profile=profile)
@@ -59,12 +59,13 @@ real_tables = report.source == "real"
 # %% tags=["remove-input"]
 if not real_tables:
     report.note(
-        f"This run shows the **{report.source}** cohort. The parts that describe real patients need real tables: "
+        f"This run uses the **{report.source}** cohort. The parts that describe real patients need real tables: "
         "*Ge 2020, Table 1(a)* and *what its wild-type contains* need the BraTS-TCGA radiomic tables, the TCGA "
         "Clinical Data Resource, the molecular table of Ceccarelli 2016 and the TCGA mutation table; *Islam 2020* "
         "needs the unified expression table too; *Mehra 2022* needs the REMBRANDT clinical and VASARI tables. Run the "
-        "chapter with `cohort='real'` to see them. The recomputation of Li 2017 needs nothing but the printed numbers, "
-        "and is complete here.",
+        "chapter with `cohort='real'` to see them; what a kept run found in them is in the "
+        "[ledger](../generated/ledger). The recomputation of Li 2017 needs only the printed numbers, and is "
+        "complete here.",
         kind="important",
     )
 for role, reason in absent.items():
@@ -84,8 +85,8 @@ report.table(
 )  # fmt: skip
 
 # %% [markdown]
-# What the readers found and did. A missing or impossible value is never replaced on reading: it stays missing, and is
-# counted here.
+# What the readers of the files noticed. A missing or impossible value is never replaced on reading: it stays missing,
+# and is counted here.
 
 # %% tags=["remove-input"]
 notes = pd.DataFrame([(role, note) for role, one in opened.items() for note in one.notes], columns=["cohort", "note"])
@@ -101,22 +102,22 @@ if len(notes):
 #    e_{ij} = \frac{o_{i\cdot}\, o_{\cdot j}}{o_{\cdot\cdot}}, $$
 #
 # without and with Yates's correction, by the G-test and by Fisher's exact test. *Differences of means* are tested by
-# Student's and Welch's t from the printed means, standard deviations and sizes. A group's mean and deviation follow
-# from those of its two parts,
+# Student's and Welch's t-tests from the printed means, standard deviations and sizes. A group's mean and deviation
+# follow from those of its two parts,
 #
 # $$ \bar x = \frac{n_1 \bar x_1 + n_2 \bar x_2}{n_1 + n_2}, \qquad
 #    s^2 = \frac{(n_1 - 1) s_1^2 + (n_2 - 1) s_2^2
 #          + \frac{n_1 n_2}{n_1 + n_2} (\bar x_1 - \bar x_2)^2}{n_1 + n_2 - 1}. $$
 #
-# A printed number agrees if some numbers that would be printed like its sources give a number that would be printed
-# like it. A printed p-value is explained if any of the customary tests gives it.
+# A printed number agrees with its printed sources if rounding can explain the difference: some unrounded values of the
+# sources lead to it. A printed p-value is explained if any of the customary tests gives it.
 
 # %% [markdown]
 # ## Results
 #
 # ### Who has which modality
 #
-# One panel a cohort, one column a subject. The number beside a row counts the subjects that have the modality.
+# One panel per cohort, one column per subject. The number beside a row counts the subjects that have the modality.
 
 # %% tags=["hide-input"]
 imaged = dict(opened)
@@ -174,7 +175,7 @@ if idh is not None and real_tables:
 # ### What "wild-type" contains
 #
 # A patient who is not in the mutation table was not sequenced for it. Calling that patient wild-type is an assumption.
-# The molecular table of {cite}`ceccarelli2016molecular` knows more patients, and disagrees about some.
+# The molecular table of {cite}`ceccarelli2016molecular` covers more patients, and disagrees about some.
 
 # %% tags=["hide-input"]
 if idh is not None and real_tables:
@@ -192,7 +193,7 @@ if idh is not None and real_tables:
     shared_legend(axes.figure)
     report.figure(
         "wildtype", axes.figure,
-        caption="What stands behind the label wild-type in Ge 2020.",
+        caption="What the label wild-type in Ge 2020 is made of.",
         alt="Two stacked bars, one for each collection, divided by the IDH status of Ceccarelli et al. and by presence "
         "in the mutation table; the counts are in the table above.",
     )  # fmt: skip
@@ -218,7 +219,7 @@ if idh is not None and real_tables:
 # ### Li 2017, Table 1
 #
 # The cohort of {cite}`li2017dlr` is private. Its table prints counts, percentages, means, standard deviations and
-# p-values, and much of it follows from the rest.
+# p-values. Many of these numbers follow from others in the table.
 
 # %% tags=["hide-input"]
 p_values = tables.li2017_p_values()
@@ -260,7 +261,7 @@ significant = "; ".join(
     for row in flips.itertuples()
 )
 report.sentence(
-    f"{len(unexplained)} of {len(p_values)} p-values are given by none of the customary tests, and {len(flips)} of "
+    f"{len(unexplained)} of {len(p_values)} p-values come out of none of the customary tests, and {len(flips)} of "
     f"these are printed as significant where the printed counts are not ({significant}). "
     f"{int((~pooled['agrees']).sum())} of {len(pooled)} means and deviations of all patients do not follow from those "
     "of both groups."
@@ -270,8 +271,8 @@ report.sentence(
 # ### Mehra 2022 and REMBRANDT
 #
 # {cite}`mehra2022features` works on REMBRANDT {cite}`gusev2018rembrandt` and gives two counts, without saying how
-# grades were made into classes. The clinical table allows several readings; only a reading with at least as many
-# patients in both classes can be what the paper drew from.
+# grades were made into classes. The clinical table allows several readings. Only a reading with at least as many
+# patients in both classes can be the one from which the paper took its patients.
 
 # %% tags=["hide-input"]
 rembrandt = opened.get("rembrandt")
@@ -291,11 +292,12 @@ if rembrandt is not None and real_tables:
     ]))  # fmt: skip
     scored = int(rembrandt.radiomics.notna().any(axis=1).sum())
     possible = divisions.loc[divisions["could hold the published"], "definition"].tolist()
+    exact = int(((divisions["HGG"] == mehra["hgg"]) & (divisions["LGG"] == mehra["lgg"])).sum())
     report.sentence(
-        f"No reading gives {mehra['hgg']} HGG and {mehra['lgg']} LGG. {len(possible)} of {len(divisions)} has enough "
-        f"of both: *{'*; *'.join(possible)}*, with {first['HGG']} HGG and {first['LGG']} LGG. If the paper drew its "
-        f"patients from this table, it left out {first['HGG'] - mehra['hgg']} HGG and {first['LGG'] - mehra['lgg']} "
-        "LGG, perhaps for want of images; the table does not say which. "
+        f"Of {len(divisions)} readings {exact} give exactly {mehra['hgg']} HGG and {mehra['lgg']} LGG. Enough of both: "
+        f"*{'*; *'.join(possible) or 'none'}*. The first reading has {first['HGG']} HGG and {first['LGG']} LGG. If the "
+        f"paper took its patients from there, it left out {first['HGG'] - mehra['hgg']} HGG and "
+        f"{first['LGG'] - mehra['lgg']} LGG, perhaps because they had no images; the table does not say. "
         f"VASARI scores {{cite}}`gutman2013vasari` exist for {scored} patients, by three radiologists each."
     )
 
@@ -322,9 +324,9 @@ else:
 # %% [markdown]
 # ### Simulated subjects
 #
-# Pictures of real patients are not shown in a book that is made to be passed on. The subjects below were drawn by the
-# simulated cohort, on which the rest of the book can be run; how they are made is in {doc}`simulated_cohort`, with one
-# to be clicked through.
+# This book is made to be shared, so it shows no pictures of real patients. The subjects below come from the simulated
+# cohort, on which the rest of the book can be run. {doc}`simulated_cohort` says how they are made and has a viewer for
+# one of them.
 
 # %% tags=["hide-input"]
 simulated = opened if report.source == "simulated" else open_all(cohort="simulated", profile=profile)[0]
@@ -347,7 +349,8 @@ else:
 # ## Agreement with the paper
 #
 # Every number that was recomputed stands in the [ledger](../generated/ledger) beside the published one. A count of real
-# patients is never compared with simulated ones: where the tables are not at hand, the ledger says what is missing.
+# patients is never compared with a count of simulated ones. What this chapter counted in the real tables is kept with
+# the book, so the ledger shows it in every build.
 #
 # ## Choices the paper leaves open
 #

@@ -13,15 +13,15 @@
 # %% [markdown]
 # # External validation
 #
-# **The question.** Every paper of this book tests on patients of the cohort that it trains on. A model meets other
-# patients, from other scanners, when it is used. How much of what a cross-validation promises is left there?
+# **The question.** Every paper of this book tests on patients of the cohort that it trains on. In use, a model meets
+# other patients from other scanners. How much of the cross-validated performance is left there?
 #
-# **What this chapter does.** It fits every table-based model on some patients and tests it on a group of which it has
-# seen nobody: another site, another collection, another hospital. Beside each stands the leakage-free cross-validation
-# of all patients, whose training folds know the group, and a description of the *shift*: how differently the groups'
-# features are distributed, how their classes are balanced, and whether the predicted probabilities still mean what
-# they say. With the sites of one cohort as groups this is internal-external validation
-# {cite}`steyerberg2016prediction`.
+# **What this chapter does.** It fits every table-based model on some patients and tests it on a group that it has not
+# seen: another site, another collection, another hospital. Each result is compared with the leakage-free
+# cross-validation of all patients, whose training folds contain patients of the group. The chapter also describes the
+# *shift*: how differently the groups' features are distributed, how their classes are balanced, and whether the
+# predicted probabilities are still calibrated. With the sites of one cohort as groups this is internal-external
+# validation {cite}`steyerberg2016prediction`.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -96,16 +96,16 @@ for division, how in places.items():
 # | choice | here |
 # |---|---|
 # | model | radiomics of {cite:t}`li2017dlr`: t-test, F-score ranking, linear SVM, Platt's sigmoid |
-# | groups | sites, small ones together; the two TCGA collections; another hospital, if it is there |
+# | groups | sites, small ones together; the two TCGA collections; another hospital (`other`), if it is available |
 # | training set of a group | all other groups, whatever their share of mutants |
-# | another hospital | its features are extracted from its images with the preset of the cohort at work |
+# | another hospital | its own table, else features are extracted from its images (`preset`) |
 # | rules | fitted on the other groups too; the collection rule is useless where all are of one collection |
 #
 # ## The groups, and how they differ
 #
-# *SMD* is the standardised difference of a feature's means between a group and the others; *differ* counts features
-# whose distributions differ by a Kolmogorov-Smirnov test after Holm's correction; *AUC of the group* is how well a
-# linear model tells from the features which patients are of the group: one half is no shift.
+# *SMD* is the standardised mean difference of a feature between a group and the others. *differ* counts features whose
+# distributions differ by a Kolmogorov-Smirnov test after Holm's correction. *AUC of the group* is how well a linear
+# model recognises from the features which patients belong to the group; one half is no shift.
 
 # %% tags=["hide-input"]
 shifts = []
@@ -129,7 +129,7 @@ report.table("shift", shown.rename(columns=names), index=False, digits=2,
 # %% [markdown]
 # ## IDH
 #
-# Every group is tested with a model of the others; beside it stand five folds of all patients.
+# Every group is tested with a model trained on the others, and compared with five folds of all patients.
 
 # %%
 show_code(external.validate)
@@ -155,22 +155,22 @@ for division, table in found.items():
                  references=[("no skill", 0.5)]),
         caption=f"AUC in each group of the {division}, with 95 % intervals: trained on the other groups (*external*), "
         "and in folds of all patients (*leakage-free*). A group of one class has no AUC.",
-        alt="A panel a group; dots with intervals, a line a model.",
+        alt="One panel per group; dots with intervals, one line per model.",
     )  # fmt: skip
     report.table(
         f"metrics-{division}",
         wide_metrics(table),
         index=False,
-        caption=f"The same with accuracy and calibration ({division}): slope below 1 is too sure of itself, "
-        "calibration in the large above 0 predicts too few mutants.",
+        caption=f"The same with accuracy and calibration ({division}): a slope below 1 means overconfidence, "
+        "calibration in the large above 0 too few predicted mutants.",
     )
 report.sentence(" ".join(f"Not done for the {name}: {why}" for name, why in reasons.items()))
 
 # %% [markdown]
 # ## Survival
 #
-# The machines of Islam 2020 on days of survival, on the sites of the cohort with genes, each tested by a model of the
-# others.
+# The models of Islam 2020 for days of survival, on the sites of the cohort with genes. Each site is tested with a model
+# trained on the others.
 
 # %% tags=["hide-input"]
 try:
@@ -188,7 +188,7 @@ try:
             references=[("no skill", 0.5)],
         ),
         caption="Concordance of predicted with observed survival by site, with 95 % intervals.",
-        alt="A panel a site; dots with wide intervals around one half.",
+        alt="One panel per site; dots with intervals and a line at one half.",
     )
 except MissingDataError as error:
     report.sentence(f"Not done for survival: {error}")
@@ -196,7 +196,8 @@ except MissingDataError as error:
 # %% [markdown]
 # ## Real patients
 #
-# The same on the 167 patients of BraTS-TCGA, kept with its provenance for readers without the tables.
+# The same on the 167 patients of BraTS-TCGA, by site and by collection, kept with its provenance for readers without
+# the tables.
 
 # %% tags=["hide-input"]
 kept = kept_run("external_validation") if report.source != "real" else None
@@ -212,10 +213,10 @@ elif report.source != "real":
 # %% [markdown]
 # ## Limits
 #
-# Sites hold few patients, and an interval of one site says little: read the panels together. In the simulated cohort
+# Sites have few patients, and an interval of one site says little: read the panels together. In the simulated cohort
 # sites differ by their scanners and by chance, not by whom they treat; real sites differ by both. The other hospital
-# has low grades only, so that its shift is one of grade as much as of scanner. Models with a network are not refitted
-# here; that is a matter of hours, not seconds.
+# has another mix of grades (only low grades in the role `huashan`), so its shift is one of grade as much as of scanner.
+# Models with a network are not refitted here, because that takes hours, not seconds.
 #
 # ## Summary
 
@@ -226,14 +227,14 @@ if found:
     wide = tested.pivot_table(index=["division", "group"], columns="protocol", values="value")
     change = (wide["external"] - wide["leakage-free"]).dropna().groupby("division")
     report.sentence(
-        "The AUC of the radiomics SVM changes, when the group trains nothing, by "
+        "When the group contributes no training data, the AUC of the radiomics SVM changes by "
         + "; ".join(
             f"{part.mean():+.2f} on average on the {division} "
             f"({part.min():+.2f} to {part.max():+.2f} over {len(part)} groups)"
             for division, part in change
         )
-        + ". Read this beside the intervals above: a loss that a single site does not "
-        "show may still be one over all."
+        + ". Read this together with the intervals above: a loss that is not visible at a single site may still exist "
+        "overall."
     )
 
 # %% tags=["remove-input"]

@@ -14,15 +14,16 @@
 # # Hand-crafted features
 #
 # **What the papers use.** Islam et al. {cite}`islam2020radiogenomic` measure 71 features of a segmented tumour:
-# geometry, fractal dimension and intensity. Li et al. {cite}`li2017dlr` hold their deep features against 671
-# conventional ones of intensity, shape, texture and wavelets, without listing them. Both are only as good as the
-# software behind them.
+# geometry, fractal dimension and intensity. Li et al. {cite}`li2017dlr` compare their deep features with 671
+# conventional ones of intensity, shape, texture and wavelets, without listing them. Both sets are only as good as the
+# software that computes them.
 #
-# **What this chapter does.** It holds the book's engine against the reference values of the image biomarker
-# standardisation initiative {cite}`zwanenburg2020ibsi`, says where PyRadiomics {cite}`vangriethuysen2017pyradiomics`
-# defines things differently, shows the 71 features and the 671, and asks three questions: which features survive noise,
-# a turned head, another contour and another bin width? How long do they take? And which tell IDH and grade apart on
-# simulated patients, beside the traits that were planted there?
+# **What this chapter does.** It compares the book's engine with the reference values of the Image Biomarker
+# Standardisation Initiative (IBSI) {cite}`zwanenburg2020ibsi`, says where PyRadiomics
+# {cite}`vangriethuysen2017pyradiomics` defines things differently, shows the 71 features and the 671, and asks three
+# questions. Which features are stable under noise, a rotated head, another contour and another number of grey levels?
+# How long do they take? Which separate IDH status and grade on simulated patients, compared with the traits that were
+# planted there?
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -81,8 +82,8 @@ report.study(study)
 # ## The standard
 #
 # The reference values are consensus values of many teams, for a small digital phantom and for a CT phantom in three
-# configurations; those of PyRadiomics come with it, for two brain images. They are read from the data root; where there
-# is none, the chapter says so.
+# configurations. The baseline values of PyRadiomics come with that package, for two brain images. All are read from the
+# data root; where there is none, the chapter says so.
 
 # %% tags=["hide-input"]
 root = data_root()
@@ -99,9 +100,9 @@ try:
         f"{baseline['values'].sum()}."
     )
 except MissingDataError as error:
-    conforming_text = "The reference values are not here; the tests compare every one of them."
-    report.note(f"The reference values are not here, so conformity is not shown: {error.problem}. The tests of the "
-                "project compare every one of them.")  # fmt: skip
+    conforming_text = "The reference values are not available here; the tests compare every one of them."
+    report.note(f"The reference values are not available here, so conformity is not shown: {error.problem}. The "
+                "tests of the project compare every one of them.")  # fmt: skip
 
 # %% tags=["hide-input"]
 registry = registry_table()
@@ -113,8 +114,8 @@ report.table("pyradiomics", differing, index=False, digits=3,
              caption="What PyRadiomics defines differently, on the digital phantom, and why.")  # fmt: skip
 
 # %% [markdown]
-# `radlib features extract COHORT --preset ibsi` takes a YAML with every setting, the switch to PyRadiomics' definitions
-# among them, and leaves one Parquet file with the settings inside.
+# `radlib features extract COHORT --preset ibsi` takes a YAML file with every setting, including the switch to
+# PyRadiomics' definitions, and writes one Parquet file that contains the settings.
 #
 # ## The 71 features
 #
@@ -125,8 +126,8 @@ report.table("pyradiomics", differing, index=False, digits=3,
 # $$ e_\mathrm{meridional} = \sqrt{1 - \lambda_3 / \lambda_1}, \qquad
 #    e_\mathrm{equatorial} = \sqrt{1 - \lambda_2 / \lambda_1}. $$
 #
-# The fractal dimension is minus the slope of the logarithm of the number of boxes that a region touches over the
-# logarithm of their edge.
+# The fractal dimension is minus the slope of a straight line in a double logarithmic plot: the number of boxes that a
+# region touches over the edge of the boxes.
 
 # %%
 show_code(box_count)
@@ -147,23 +148,23 @@ if report.source == "simulated" and subject is not None:
 # %% [markdown]
 # ## The 671 features
 #
-# The paper gives the number and the four kinds. The preset `li671` is this book's composition: the module
-# `radlib.features.li671` lists it, its version is raised whenever a value changes.
+# The paper gives the number and the four kinds. The preset `li671` is this book's composition, listed in the module
+# `radlib.features.li671`. Its version is raised whenever a value changes.
 
 # %% tags=["hide-input"]
 report.table("presets", pd.DataFrame([
     {"preset": one.name, "version": one.version, "features": len(one.names(one.parse(None))), "what": one.description}
     for one in PRESETS.values()
-]), index=False, digits=0, caption="The named feature sets: `radlib features list`.")  # fmt: skip
+]), index=False, digits=0, caption="The named feature sets, as `radlib features list` prints them.")  # fmt: skip
 
 # %% [markdown]
 # ## Stability
 #
 # Each feature is measured on the original and on two perturbed versions of image, mask or settings, after
-# {cite:t}`zwanenburg2019perturbation`, who chain what is kept apart here. The intraclass
-# correlation ICC(1,1) {cite}`shrout1979icc` is the share of its spread that lies between subjects; what a perturbation
-# shifts in all subjects alike counts against the feature. A feature counts as stable if the lower limit of the interval
-# is above 0.9.
+# {cite:t}`zwanenburg2019perturbation`, who chain the perturbations that are kept separate here. The intraclass
+# correlation ICC(1,1) {cite}`shrout1979icc` is the share of a feature's variance that lies between subjects. A shift
+# that is the same in all subjects counts against the feature too. A feature counts as stable if the lower limit of the
+# interval is above 0.9.
 
 # %%
 measured = study.result("perturbed").table("measured")
@@ -184,7 +185,7 @@ report.table(
 )
 report.figure("stability", stability_figure(stable, families),
               caption="Intraclass correlation of every feature under every perturbation. White: constant.",
-              alt="A map with a row a feature, grouped by family, and a column a perturbation.")  # fmt: skip
+              alt="A map with one row per feature, grouped by family, and one column per perturbation.")  # fmt: skip
 report.table("stability-all", stable.round(3).set_axis([f"{a}, {b}" for a, b in stable.columns], axis=1),
              digits=2, caption="The same for every feature, with 95 % intervals.")  # fmt: skip
 
@@ -204,13 +205,13 @@ report.sentence(
 # %% tags=["hide-input"]
 report.table("speed", study.result("timed").table("speed"), index=False,
              digits={"features": 0, "median (s)": 2, "slowest (s)": 2, "subjects": 0},
-             caption="Seconds a subject, one CPU thread, reading the images included.")  # fmt: skip
+             caption="Seconds per subject on one CPU thread, including reading the images.")  # fmt: skip
 
 # %% [markdown]
-# Beside other packages, on one full-size image (240 x 240 x 155) with a region of 48,000 voxels and one of 300,000, on
-# two CPU cores: shape, first order and the five texture matrices of the original image, eight wavelet bands and three
-# Laplacians of Gaussian. Memory is what the computation adds to a process that holds image and package. The run is
-# kept; `benchmarks/radiomics.py` repeats it.
+# Compared with other packages on one full-size image (240 x 240 x 155), with a region of 48,000 voxels and one of
+# 300,000, on two CPU cores. Computed are shape, first order and the five texture matrices of the original image, of
+# eight wavelet bands and of three Laplacians of Gaussian. Memory is what the computation adds to a process that has
+# loaded the image and the package. The run is kept; `benchmarks/radiomics.py` repeats it.
 
 # %% tags=["hide-input"]
 kept = hc.benchmark_table()
@@ -221,10 +222,10 @@ if not kept.empty:
 # %% [markdown]
 # ## What separates IDH and grade
 #
-# Each feature of `li671` alone, on FLAIR and on T1ce, as the area under the ROC curve in the direction that suits it
-# {cite}`delong1988`; $q$ is corrected for the number of features. IDH follows grade closely, so a feature of grade
-# looks like one of IDH: the second question is therefore asked among low-grade gliomas only. The planted traits stand
-# beside the features: nothing that is read off an image can be expected to beat them by more than chance.
+# Each feature of `li671` alone, on FLAIR and on T1ce, as the area under the ROC curve in the feature's better direction
+# {cite}`delong1988`; $q$ is corrected for the number of features. IDH status is closely related to grade, so a feature
+# of grade looks like one of IDH. The second question is therefore asked among low-grade gliomas only. The planted
+# traits are shown beside the features: nothing measured on an image should beat them by more than chance.
 
 # %%
 questions = study.result("separated").table("separations")
@@ -247,7 +248,7 @@ for number, (question, part) in enumerate(separate.items(), start=1):
             xlabel="AUC (95 % interval)",
         ),
         caption=f"{question}: the leading features and planted traits, {part['n'].max():.0f} subjects.",
-        alt="Dots with intervals, a line a feature or trait.",
+        alt="Dots with intervals, one line per feature or trait.",
     )
 
 # %% tags=["hide-input"]
@@ -284,8 +285,8 @@ show_agreement(report)
 # | open | chosen | why |
 # |---|---|---|
 # | which image the 71 features describe | T1ce (`Islam71Settings.modality`) | it shows core and enhancing rim |
-# | coordinates of an axis | its unit vector (`axis_coordinates`) | three numbers an axis, as the count of 71 needs |
-# | the histogram feature | intensity of the fullest bin (`histogram`) | one number a region |
+# | coordinates of an axis | its unit vector (`axis_coordinates`) | three numbers per axis, as the count of 71 needs |
+# | the histogram feature | intensity of the fullest bin (`histogram`) | one number per region |
 # | composition of the 671 | `radlib.features.li671` | gives 671 with standard families |
 # | grey levels | 32 from smallest to largest (`bins`) | MR intensities have no unit |
 # | form of the intraclass correlation | ICC(1,1) (`icc_form`) | as in Zwanenburg 2019; three versions are few |
@@ -294,15 +295,15 @@ show_agreement(report)
 # ## Limits
 #
 # Perturbations are applied one at a time and to simulated images, whose noise is white within a site's resolution.
-# Single features are tested, not sets. That a feature separates classes here says that the simulation planted a trait
-# that it picks up, not that it would in patients.
+# Single features are tested, not sets. A feature that separates classes here picks up a trait that the simulation
+# planted. This does not show that it would do so in patients.
 #
 # ## Summary
 
 # %% tags=["remove-input"]
 report.sentence(f"- {conforming_text}")
 report.sentence(
-    f"- {report.text('stable')} of the features are stable under every perturbation; *{hardest}* costs most."
+    f"- {report.text('stable')} of the features are stable under every perturbation; *{hardest}* leaves the fewest."
 )
 for row in best.to_dict("records"):
     report.sentence(

@@ -18,11 +18,11 @@
 # AUC of 86 %, and that deep features do better. {cite:t}`ge2020pairwise` report 88.82 % accuracy for IDH1 on 167
 # patients of TCGA with a network trained on synthesised images.
 #
-# **What this chapter does.** It puts the conventional arm of Li 2017 to the cohort of Ge 2020, for which a public
-# table of radiomic features exists {cite}`bakas2017tcga`, under the [three protocols](three-protocols). Beside
-# *every* model stand two baselines that look at no image: the rule "the collection is LGG, so the tumour is
-# mutant", and the patient's age. Then it asks three questions that neither paper asks: what is left within one
-# collection, what the selection outside the cross-validation adds, and how far wrong labels can move the result.
+# **What this chapter does.** It applies the conventional arm of Li 2017 to the cohort of Ge 2020, for which a public
+# table of radiomic features exists {cite}`bakas2017tcga`, under the [three protocols](three-protocols). *Every* model
+# is compared with two baselines that use no image: the rule "the collection is LGG, so the tumour is mutant", and the
+# patient's age. Then it asks three questions that neither paper asks. What is left within one collection? What does
+# selection outside the cross-validation add? How far can wrong labels move the result?
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -131,12 +131,12 @@ for one in (protocols, by_group_study, more, cover):
 # ## Data
 #
 # The role is `tcga-idh`: the patients of BraTS-TCGA, 102 of the GBM and 65 of the LGG collection, with the radiomic
-# features of their expert segmentations. The features are used as published; values that are no finite number are
-# gaps. Ge 2020's 55 mutant and 112 wild-type patients follow from a table of mutations if *everyone without an IDH1
-# mutation on record counts as wild-type*. By the molecular table of {cite:t}`ceccarelli2016molecular` the status of
-# 19 of these 112 is not known and two are mutant. Labels "as counted" and "known status" are kept apart throughout.
-# The simulated cohort has the same composition; its features are measured on simulated images, and the same share
-# of patients loses its status.
+# features of their expert segmentations. The features are used as published; values that are not finite numbers count
+# as missing. Ge 2020's 55 mutant and 112 wild-type patients follow from a table of mutations if *everyone without an
+# IDH1 mutation on record counts as wild-type*. By the molecular table of {cite:t}`ceccarelli2016molecular` the status
+# of 19 of these 112 is not known and two are mutant. Labels "as counted" and "known status" are kept apart throughout.
+# The simulated cohort has the same composition; its features are measured on simulated images, and the same share of
+# patients loses its status.
 
 # %% tags=["hide-input"]
 data, labels, questions = asked.open()
@@ -168,13 +168,13 @@ report.sentence(
 #
 # where $\bar x_j^{\pm}$ and $s_{j\pm}^2$ are mean and variance of feature $j$ among mutant and wild-type patients.
 # **Classifier**: a linear support vector machine, $\min_w \tfrac12 \lVert w\rVert^2 + C\sum_i \xi_i$, with $C = 1$.
-# Gaps become the training median, features without variation are dropped, the rest is standardised.
+# Missing values become the training median, constant features are dropped, and the rest is standardised.
 #
-# **As published**: all of this preparation sees all patients and their labels, and only the machine is
-# cross-validated. **Leakage-free**: every step is fitted anew in each training fold. **Controls**: the majority
-# class, the collection rule, a logistic regression on age, one on age and collection, and the procedure on permuted
-# labels. Li 2017 leave one patient out; repeated stratified folds are added, because leave-one-out scores come from
-# models whose class balance differs by the very patient left out, which pushes the pooled AUC of a useless model
+# **As published**: all of this preparation sees all patients and their labels, and only the machine is cross-validated.
+# **Leakage-free**: every step is fitted anew in each training fold. **Controls**: the majority class, the collection
+# rule, a logistic regression on age, one on age and collection, and the procedure on permuted labels. Li 2017 leave one
+# patient out; repeated stratified folds are added, because each leave-one-out score comes from a model without the very
+# patient it judges. This shifts the class balance against that patient and pushes the pooled AUC of a useless model
 # *below* one half.
 #
 # **Probabilities** come from Platt's sigmoid {cite}`platt1999`, fitted on inner folds of the training set.
@@ -234,7 +234,7 @@ report.figure(
 
 # %% tags=["remove-input"]
 report.sentence(
-    "Every metric of both schemes at full precision, one row a metric: "
+    "Every metric of both schemes at full precision, one row per metric: "
     "{download}`metrics.csv <idh_tables/tables/metrics.csv>`."
 )
 
@@ -270,7 +270,7 @@ report.figure(
     "frequency in groups of similar probability with Wilson's interval; grey bars count patients. "
     "The collection rule has two answers; its four groups come from training frequencies without the patient "
     "judged, so that a mutant patient is given slightly less.",
-    alt="One panel a model with observed against predicted frequency of mutation around the diagonal.",
+    alt="One panel per model with observed against predicted frequency of mutation around the diagonal.",
 )
 
 # %% tags=["hide-input"]
@@ -286,11 +286,10 @@ report.table(
 # %% [markdown]
 # ## How many features, and what choosing them on all patients adds
 #
-# The paper does not give how many features remained: neither the text nor the tables of Li 2017 say it. Each number is
-# therefore tried, on all patients and within LGG, the group that is closest to the cohort of Li 2017. The value of
-# `n_selected` that the rest of the chapter uses was set **after results for several numbers had been seen**. It is
-# a choice, not a finding, and what the two protocols differ by depends on it: the range over all numbers tried is
-# the honest summary.
+# Neither the text nor the tables of Li 2017 say how many features remained. Several numbers are therefore tried, on all
+# patients and within LGG, the group closest to the cohort of Li 2017. The value of `n_selected` that the rest of the
+# chapter uses was set **after results for several numbers had been seen**. It is a choice, not a finding, and the
+# difference between the two protocols depends on it. The honest summary is the range over all numbers tried.
 
 # %%
 by_number = more.result("numbers").table("numbers")
@@ -351,9 +350,9 @@ report.sentence(
 # %% [markdown]
 # ## Permuted labels
 #
-# On shuffled labels nothing can be predicted, and what a protocol finds is its own doing. *Within collections*
-# shuffles only between patients of the same collection: then the label depends on the collection and on nothing
-# else, and the AUC is what the features can read off the collection alone.
+# On shuffled labels nothing can be predicted, so whatever a protocol finds there is made by the protocol. *Within
+# collections* labels are shuffled only between patients of the same collection. The label then depends on nothing but
+# the collection, and the AUC shows how well the features reveal the collection.
 
 # %%
 permutations = more.result("permutations").table("permutations")
@@ -383,7 +382,7 @@ if len(shuffled):
     # One-sided, with the observed labels counted among the shuffles.
     p, least_p = (1 + (shuffled >= observed).sum()) / (1 + len(shuffled)), 1 / (1 + len(shuffled))
     report.sentence(
-        f"Knowing only what the features tell of the collection, the SVM reaches an AUC of {shuffled.mean():.3f} "
+        f"With only what the features reveal of the collection, the SVM reaches an AUC of {shuffled.mean():.3f} "
         f"({shuffled.quantile(0.025):.3f} to {shuffled.quantile(0.975):.3f}); on the labels as counted it reaches "
         f"{observed:.3f} (p = {p:.3f}, one-sided; {len(shuffled)} shuffles allow no p below {least_p:.3f})."
     )
@@ -391,8 +390,8 @@ if len(shuffled):
 # %% [markdown]
 # ## Known status, LGG alone, GBM alone
 #
-# Within one collection the collection rule has nothing to say: it calls everyone in LGG mutant and everyone in GBM
-# wild-type, which is the majority class of either. What is left there is what the images add.
+# Within one collection the collection rule carries no information: it calls everyone in LGG mutant and everyone in GBM
+# wild-type, the majority class of each. What is left there is what the images add.
 
 # %%
 names = [name for name in ("known", "LGG", "GBM") if name in questions]
@@ -496,9 +495,9 @@ report.figure(
 )
 
 # %% [markdown]
-# The same noise also reaches the *training*. Among patients of known status the truth is at hand; status is taken
-# away from as many of them, at random and by collection, a share of mutants is overlooked, all count as wild-type,
-# and the models are trained and judged on these labels, then judged by the truth.
+# The same noise also affects the *training*. Among patients of known status the truth is available. The status of as
+# many of them is hidden, at random and by collection, and a share of mutants is overlooked; all of these count as
+# wild-type. The models are trained and judged on these labels, and then judged by the truth.
 
 # %%
 refit = more.result("noise").table("refit")
@@ -515,9 +514,9 @@ report.table(
 # %% [markdown]
 # ## Do the intervals hold the truth?
 #
-# An interval of 95 % should hold the true value in 95 of 100 studies. One study cannot show it. So small cohorts
-# of 100 patients are drawn again and again. Their 20 features are normal and independent, the first 12 tell the
-# classes apart. A linear score with weights $w$ then has a known AUC, with $m$ the differences of means:
+# An interval of 95 % should hold the true value in 95 of 100 studies. One study cannot show this, so small cohorts of
+# 100 patients are drawn again and again. Their 20 features are normal and independent; the first 12 separate the
+# classes. A linear score with weights $w$ then has a known AUC, with $m$ the differences of means:
 #
 # $$\mathrm{AUC}(w) = \Phi\left(\frac{w \cdot m}{\sqrt{2}\,|w|}\right)$$
 
@@ -525,8 +524,8 @@ report.table(
 show_code(study_cover.true_auc, study_cover.train)
 
 # %% [markdown]
-# A *training* draws its patients with replacement: another one ends elsewhere, as another seed of a network does.
-# Two models are trained in each cohort, on all features and on half of them, and one on all features again, which
+# A *training* draws its patients with replacement, so two trainings end differently, as two seeds of a network do. In
+# each cohort one model is trained on all features, one on half of them, and a third again on all features, which truly
 # differs from the first by nothing. Two designs are common in the papers. With patients *held out*, one training is
 # tested on 40 patients, or five trainings are; with *folds*, the AUC of each of five folds is one of five values, or
 # the folds are repeated five times.
@@ -542,10 +541,9 @@ report.figure(
         shown.rename(columns={"covers": "value"}), metrics={name: name for name in shown["quantity"]},
         panel="quantity", rows="interval", references=[("wanted", 0.95)], limits=(0.8, 1.01),
     ),
-    caption=f"How many of {n_cohorts} cohorts have the truth inside their interval of 95 %, for the AUC, for the "
-    "difference of the two models, and for the difference of equals. The lines are the intervals of the shares "
-    "(Wilson).",
-    alt="Dots with intervals near 0.95 for five kinds of intervals, in three panels.",
+    caption=f"Share of {n_cohorts} cohorts whose interval of 95 % holds the truth: for the AUC, for the difference of "
+    "two models, and for the difference of two equal models. The lines are Wilson's intervals of the shares.",
+    alt="Dots with intervals for five kinds of intervals, in three panels, with a line at 0.95.",
 )  # fmt: skip
 report.table(
     "coverage", held, index=False,
@@ -559,8 +557,8 @@ for row in shown.to_dict("records"):
 report.sentence(
     f"Over trainings and patients an interval holds the true AUC in {report.text('covers_crossed_auc')} of the "
     f"cohorts and the true difference in {report.text('covers_crossed_difference')}; over the patients of one "
-    f"training in {report.text('covers_one_auc')} and {report.text('covers_one_difference')}, and a difference of "
-    f"equals in {report.text('covers_one_nothing')} only. **The book's intervals are therefore over trainings and "
+    f"training in {report.text('covers_one_auc')} and {report.text('covers_one_difference')}, and the difference of "
+    f"two equal models in {report.text('covers_one_nothing')}. **The book's intervals are therefore over trainings and "
     "patients**, or over repeats of the folds and patients."
 )
 
@@ -568,7 +566,7 @@ report.sentence(
 # ## The truth of the simulation
 #
 # In a simulated cohort the traits that an image had to show are known. An SVM on these traits is the best that
-# perfectly measured features of this kind could do; the strengths of the arrows from IDH to the image are planted.
+# perfectly measured features of this kind could do. The strengths of the arrows from IDH to the image are planted.
 
 # %% tags=["hide-input"]
 if data.truth is not None and labels.truth is not None:
@@ -600,7 +598,7 @@ if data.truth is not None and labels.truth is not None:
 # ## The same on real patients
 #
 # The result of this chapter on the 167 patients of BraTS-TCGA, kept with its provenance, so that a reader without the
-# data sees it; `radlib chapter run idh_tables --cohort real` makes it again.
+# data sees it; `radlib chapter run idh_tables --cohort real` repeats it.
 
 # %% tags=["remove-input"]
 kept = kept_run("idh_tables") if report.source != "real" else None
@@ -617,7 +615,7 @@ if kept is not None:
         "models-real",
         figure,
         caption="All models on the 167 real patients, with 95 % intervals, from the kept run.",
-        alt="Dots with intervals: the collection rule and age with collection lie at or above the radiomics SVM.",
+        alt="Dots with intervals for AUC, accuracy and MCC of the radiomics SVM and of the baselines.",
     )
 elif report.source != "real":
     report.note("No run on real patients is kept. Make one: `radlib chapter keep idh_tables --cohort real`.")
@@ -644,17 +642,17 @@ if kept is not None:
         f"{of['collection_rule_accuracy']}, age alone {of['age_model_auc']} and {of['age_model_accuracy']}, age with "
         f"collection {of['age_collection_auc']} and {of['age_collection_accuracy']}. Within LGG the SVM's AUC is "
         f"{of['LGG_published']} as published and {of['LGG_clean']} leakage-free, within GBM {of['GBM_published']} and "
-        f"{of['GBM_clean']}. These are of repeated folds. By leave-one-out, the paper's scheme, which the front page "
-        f"and the ledger quote, the same patients give {one_out[AS_PUBLISHED]:.3f} and {one_out[LEAKAGE_FREE]:.3f}: "
-        "every machine then learns from all patients but one, and each patient is judged a single time."
+        f"{of['GBM_clean']}. These come from repeated folds. By leave-one-out, the paper's scheme, which the front "
+        f"page and the ledger quote, the patients of LGG give {one_out[AS_PUBLISHED]:.3f} and "
+        f"{one_out[LEAKAGE_FREE]:.3f}: every SVM then learns from all patients but one, each judged once."
     )
 
 # %% [markdown]
 # ## Agreement with the papers
 #
-# Nothing here repeats Ge 2020's network: what is compared is what the *same patients and labels* give to a rule and
-# to conventional radiomics. Li 2017's patients are private, all of grade II, from one scanner; the closest group at
-# hand is LGG (grades II and III, many sites).
+# Nothing here repeats Ge 2020's network. The comparison is with what a rule and conventional radiomics reach on the
+# *same patients and labels*. Li 2017's patients are private, all of grade II, from one scanner; the closest available
+# group is LGG (grades II and III, many sites).
 
 # %% tags=["hide-input"]
 # Controls: other methods on the paper's patients do not decide what its network can do.
@@ -676,23 +674,21 @@ show_agreement(report)
 # | open | chosen | why |
 # |---|---|---|
 # | how many features the ranking keeps (Li 2017) | `n_selected`, a curve | not given; set after seeing several |
-# | is selection inside the leave-one-out (Li 2017) | both readings | the text tells it first, of "all" features |
+# | is selection inside the leave-one-out (Li 2017) | both readings | the text describes it first, for "all" features |
 # | "paired" t-test or Student's (Li 2017 says both) | Student's, two samples | different patients make no pairs |
-# | scaling and gaps | standardised, training median | a linear SVM needs one scale and no gaps |
+# | scaling and missing values | standardised, training median | a linear SVM needs one scale and no gaps |
 # | the threshold of the classifier | zero of the decision function | the SVM's own |
 # | what "wild-type" contains (Ge 2020) | all without a mutation on record | it gives Table 1(a); known status apart |
 # | probabilities | Platt's sigmoid on inner folds | neither paper gives any; calibration needs them |
 #
 # ## Limits
 #
-# - The collections differ in more than IDH status: years, sites, scanners, and what was recruited. A classifier
-#   over both can read the collection instead of the mutation. For the same reason **an external validation across
-#   collections is not meaningful**: training on LGG and testing on GBM would exchange a cohort that is mostly
-#   mutant for one with four mutant patients, and its accuracy would measure the shift in prevalence.
-# - Within GBM the mutant patients can be counted on one hand; the intervals there say so, and no conclusion rests
-#   on them.
-# - Intervals hold the fitted models fixed: they speak of other patients under these models, not of other training
-#   sets.
+# - The collections differ in more than IDH status: years, sites, scanners, and who was recruited. A classifier trained
+#   on both can recognise the collection instead of the mutation. For the same reason **an external validation across
+#   collections is not meaningful**: training on LGG and testing on GBM would go from a mostly mutant cohort to one with
+#   four mutant patients, and the accuracy would measure the shift in prevalence.
+# - Within GBM there are very few mutant patients. The intervals there show it, and no conclusion rests on them.
+# - Intervals hold the fitted models fixed: they describe other patients under these models, not other training sets.
 # - Several comparisons are made; p-values are not corrected for their number.
 # - The features come from expert segmentations. A segmentation that errs differently in the two classes is not
 #   studied.

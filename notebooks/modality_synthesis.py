@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Modality synthesis
 #
-# **What the paper claims.** Most patients of TCGA lack a modality, most often T2. Islam et
-# al. {cite}`islam2020radiogenomic` make it from those that are there, with a conditional
-# GAN whose generator is their octave FCN and whose discriminator judges every pixel. They
-# find it above a U-Net conditional GAN {cite}`isola2017pix2pix` in PSNR (Figure 6), and
-# that T1ce cannot be made from FLAIR alone.
+# **What the paper claims.** Most patients of TCGA lack a modality, most often T2. Islam et al.
+# {cite}`islam2020radiogenomic` synthesise it from the available ones with a conditional GAN, whose generator is their
+# octave FCN and whose discriminator judges every pixel. In PSNR they find it above a U-Net conditional GAN
+# {cite}`isola2017pix2pix` (Figure 6). They also find that T1ce cannot be made from FLAIR alone.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -25,7 +24,7 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-target: str = "t2"  # the modality of the comparison
+target: str = "t2"  # the modality that the compared methods make
 sources: list[str] = ["t1ce", "flair"]  # what it is made from
 fill_targets: list[str] = ["t2", "flair", "t1ce"]  # generators for other chapters
 n_test: int = 12  # held-out subjects
@@ -35,7 +34,7 @@ spacing: float = 2.25  # edge of a voxel, mm
 widths: list[int] = [8, 16, 32]  # channels of the generator's levels
 groups: int = 1  # groups of the octave convolutions (the paper names no number)
 discriminator_widths: list[int] = [8, 16, 32]  # channels of the discriminator's levels
-patch_widths: list[int] = [8, 16, 32]  # of PatchGAN's (34 x 34 pixels)
+patch_widths: list[int] = [8, 16, 32]  # of the PatchGAN (34 x 34 pixels)
 steps: int = 600  # updates of each player
 batch_size: int = 8  # slices
 crop: int = 40  # edge of a random square; 0 takes whole slices
@@ -86,8 +85,8 @@ report = Report.start("modality_synthesis", cohort=cohort, profile=profile, seed
 # %% [markdown]
 # ## The study
 #
-# An arm is a method, a run one training. `generators` compares methods in one direction;
-# `fillers` holds a generator for each modality that the survival cohort lacks.
+# An arm is a method, a run is one training. `generators` compares methods in one direction; `fillers` holds a generator
+# for each modality that is missing in the survival cohort.
 
 # %% tags=["study"]
 from dataclasses import replace
@@ -145,7 +144,7 @@ for study in (generators, rival, fillers, linears):
 
 # %% tags=["remove-input"]
 way = tables.direction(slug(sources, target))
-# The linear function is fitted one time; it stands beside every training.
+# The linear function is fitted once; it is compared with every training.
 scores = pd.concat([generators.scores, *(rival.scores.assign(run=run) for run in range(n_seeds))])
 measures = {
     ("psnr", "image"): "PSNR, whole image (dB)", ("psnr", "brain"): "PSNR, brain (dB)",
@@ -182,9 +181,9 @@ report.sentence(
 # %% [markdown]
 # ## Data
 #
-# Generators learn on the segmentation cohort, where every modality is there, and are used on the survival cohort,
-# where modalities lack. Subjects are held out as a whole. Intensities run from 0 to 1 within the brain (its lowest
-# value and its 99.5th percentile), so PSNR is at a range of 1.
+# Generators are trained on the segmentation cohort, which has every modality, and are used on the survival cohort,
+# where modalities are missing. Subjects are held out as a whole. Intensities are scaled from 0 to 1 within the brain
+# (its lowest value and its 99.5th percentile), so PSNR has a data range of 1.
 
 # %% tags=["remove-input"]
 split, survival = division.splits(images.source.open())[0], lacking.open()
@@ -200,7 +199,7 @@ report.table(
     needs.assign(direction=needs["slug"].map(tables.direction))[["direction", "subjects"]],
     index=False,
     digits=0,
-    caption="What the survival cohort lacks, from what it could be made, and for how many subjects.",
+    caption="Missing modalities of the survival cohort: from what they could be made, and for how many subjects.",
 )
 
 # %% [markdown]
@@ -214,8 +213,8 @@ report.table(
 #
 # $$ \qquad + \lambda\, \mathbb{E}\,[\,|y - G(x, z)|\,]. $$
 #
-# As pix2pix does, the generator descends $-\log D$ in place of $\log(1 - D)$, whose
-# gradient vanishes while the discriminator wins.
+# As in pix2pix, the generator minimises $-\log D$ instead of $\log(1 - D)$, whose gradient vanishes while the
+# discriminator wins.
 
 # %%
 show_code(discriminator_loss, generator_loss, distance_loss)
@@ -223,9 +222,8 @@ show_code(discriminator_loss, generator_loss, distance_loss)
 # %% [markdown]
 # ### Generator and discriminators
 #
-# The generator is the network of the chapter *Octave skip-scSE segmentation* with a
-# sigmoid behind it, 0 outside the brain. The paper's discriminator judges every pixel,
-# that of pix2pix overlapping patches.
+# The generator is the network of the chapter *Octave skip-scSE segmentation* followed by a sigmoid; its output is 0
+# outside the brain. The paper's discriminator judges every pixel, that of pix2pix judges overlapping patches.
 
 # %%
 show_code(Synthesiser, EncoderDecoderDiscriminator, PatchDiscriminator)
@@ -251,7 +249,7 @@ report.figure(
 # %% [markdown]
 # ### One step by hand
 #
-# Eight slices, the players as they start, their losses, and a backward pass of each.
+# Eight slices, the untrained generator and discriminator, their losses, and a backward pass of each.
 
 # %%
 store = images.open(tuple(sorted(everyone(split))))
@@ -276,14 +274,14 @@ millions = counter.get_total_flops() / 2 / len(x) / 1e6
 report.sentence(
     f"Sources {list(x.shape)}, target {list(y.shape)}, synthetic {list(fake.shape)}; the discriminator's loss "
     f"{loss_d.item():.3f}, the generator's {loss_g.item():.2f}, of which the weighted distance "
-    f"is {distance_weight * distance.item():.2f}. The generator takes {millions:.0f} million multiplications a slice."
+    f"is {distance_weight * distance.item():.2f}. The generator takes {millions:.0f} million multiplications per slice."
 )
 report.table(
     "networks",
     tables.generator_sizes(recipe, n_sources=len(sources), edge=grid[0]),
     index=False,
     digits={"generator, million multiplications": 0},
-    caption="Size of the generators and discriminators, and how many verdicts a discriminator gives on a slice.",
+    caption="Size of the generators and discriminators, and how many outputs a discriminator gives per slice.",
 )
 
 # %% [markdown]
@@ -319,7 +317,7 @@ report.figure(
         },
         smooth=5,
     ),
-    caption="Losses of the first seed, smoothed; the raw curves behind.",
+    caption="Losses of the first seed, smoothed, over the raw curves.",
     alt="Three panels over steps: distance, adversarial loss of the generator, loss of the discriminator.",
 )
 
@@ -340,7 +338,7 @@ report.table(
     "differences",
     tables.contrast_table(differences, titles=GENERATORS),
     index=False,
-    caption="Differences to the paper's method on the same subjects and seeds, with 95 % intervals that resample both.",
+    caption="Differences from the paper's method on the same subjects and seeds; 95 % intervals resample both.",
 )
 report.measured("directions", network.reset_index().dropna(subset="value"), protocol="leakage-free")
 report.measured("generators", differences.dropna(subset="value"), protocol="leakage-free")
@@ -348,9 +346,9 @@ report.measured("generators", differences.dropna(subset="value"), protocol="leak
 # %% tags=["remove-input"]
 report.sentence(
     f"In the brain, the U-Net conditional GAN minus the paper's method: {report.text('unet')}. It has batch norm in "
-    "its encoder and more parameters (the table of sizes), so this is no comparison of architectures alone; the FCN "
-    f"with batch norm minus without: {report.text('fcn_norm')}. "
-    f"No adversary at all minus it: {report.text('fcn_l1')}. "
+    "its encoder and more parameters (the table of sizes), so this compares more than architectures. The FCN "
+    f"with batch norm minus the paper's method: {report.text('fcn_norm')}. "
+    f"The FCN without an adversary minus it: {report.text('fcn_l1')}. "
     f"The linear function of intensities minus the paper's method: {report.text('linear')}."
 )
 
@@ -392,9 +390,9 @@ else:
 # ## Every direction that the survival cohort needs
 #
 # One generator for each missing modality, trained with every set of sources that occurs in the survival cohort: in a
-# batch each slice is shown with one of the sets, and the others are 0. So one network fills in whatever a patient
-# lacks. The paper found T1ce from FLAIR to be poor, and left such patients without it. Scales of the modalities differ,
-# so PSNR is compared within a target only.
+# batch each slice is shown with one of the sets, and the other modalities are 0. So one network synthesises the
+# modality from whatever a patient has. The paper found T1ce from FLAIR to be poor, and left such patients without it.
+# The modalities have different scales, so PSNR is compared only within a target.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -411,7 +409,7 @@ report.figure(
         xlabel="PSNR in the brain (dB)",
     ),
     caption="PSNR of every direction on held-out subjects, with 95 % intervals, beside the linear rival.",
-    alt="A row a direction, with points and intervals for the generator and for the linear rival.",
+    alt="One row per direction, with points and intervals for the generator and for the linear rival.",
 )  # fmt: skip
 report.table(
     "directions",
@@ -458,28 +456,29 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | $\lambda$ of objective (1) | `distance_weight`, 100 | pix2pix's, whose objective the paper takes over |
+# | $\lambda$ of objective (1) | `distance_weight`, 100 | that of pix2pix, whose objective the paper adopts |
 # | noise $z$ | one channel of normal noise beside the input (`noise_channels`) | the paper says input only |
 # | scale of intensities | 0 to 1 within the brain | PSNR needs a range; the paper states none |
 # | widths of the networks | `widths`, `discriminator_widths` | no figure or text gives them |
 # | skip connections in the discriminator | none | "light-weight encoder-decoder" is all that is said |
 # | field of PatchGAN | 34 x 34 pixels, 70 x 70 in the paper profile (`patch_widths`) | crops are 40 |
-# | batch norm | in the U-Net, as pix2pix has; in the FCN's decoder only | only ReLU is named for its encoder |
+# | batch norm | in the U-Net, as in pix2pix; in the FCN's decoder only | only ReLU is named for its encoder |
 # | "group convolution" | none, `groups` = 1 | no number is printed |
-# | learning rate over time | polynomial decay (`schedule`) | a constant rate leaves the curves jumping |
+# | learning rate over time | polynomial decay (`schedule`) | with a constant rate the curves stay noisy |
 # | which weights are kept | a moving average (`average` of the recipe) | the last ones depend on the last few slices |
-# | which directions | every one that the cohort needs, one generator a target | the paper generates all that lack |
+# | which directions | every one that the cohort needs, one generator per target | the paper makes all missing ones |
 #
 # ## Limits
 #
-# Simulated T2 is a function of the same tissue classes as the other modalities, so synthesis is easier here than in
-# patients in one way (there is no disease that only T2 shows) and as hard in another (sites differ in contrast, which
-# no source tells). PSNR rewards blur. The generators are small and 2D: neighbouring slices do not know of each other.
+# Simulated T2 is a function of the same tissue classes as the other modalities. In one way synthesis is therefore
+# easier here than in patients (no disease is visible on T2 alone), in another as hard (sites differ in contrast, which
+# no source modality shows). PSNR rewards blur. The generators are small in the default profile, and 2D: each slice is
+# synthesised independently of its neighbours.
 #
 # ## Questions
 #
 # 1. *Does the adversary help?* Set `distance_weight` to 1 and compare `fcn` with `fcn_l1`.
-# 2. *Does the noise matter?* Set `noise_channels` to 0; which of the methods changes?
+# 2. *Does the noise matter?* Set `noise_channels` to 0: which of the methods changes?
 #
 # With `BUDGET=0.03`, `n_seeds = 1` and `fill_targets = ["t2"]` each runs in under two
 # minutes. What a synthetic T2 is worth to a segmentation network is measured in the

@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Octave skip-scSE segmentation
 #
-# **What the paper claims.** Islam et al. {cite}`islam2020radiogenomic` segment glioma with
-# a fully convolutional network of octave convolutions {cite}`chen2019octave` whose decoder
-# excites its maps by *skip-scSE*: scSE {cite}`roy2018scse` with inner-imaging
-# {cite}`hu2018innerimaging` and a skip connection. An ensemble of four folds is ahead of
-# U-Net, DeepLab v3 and GCN on BraTS 2017, and Dice grows with every modality.
+# **What the paper claims.** Islam et al. {cite}`islam2020radiogenomic` segment glioma with a fully convolutional
+# network of octave convolutions {cite}`chen2019octave` whose decoder excites its maps by *skip-scSE*: scSE
+# {cite}`roy2018scse` with inner-imaging {cite}`hu2018innerimaging` and a skip connection. An ensemble of four folds
+# beats U-Net, DeepLab v3 and GCN on BraTS 2017, and Dice grows with every modality.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -44,8 +43,8 @@ widths: list[int] = [8, 16, 32, 64]  # channels of U-Net's levels (FCN: not the 
 ratio: float = 0.5  # share of low frequencies in octave convolutions
 groups: int = 1  # groups of the octave convolutions (the paper names no number)
 steps: int = 1000  # updates of a training
-longer: int = 4  # octave FCN and U-Net again with so many times the updates (0: none)
-batch_size: int = 8  # slices a batch
+longer: int = 4  # octave FCN and U-Net again with this many times the updates (0: none)
+batch_size: int = 8  # slices per batch
 crop: int = 32  # edge of the squares cut from slices; 0 takes whole slices
 learning_rate: float = 0.02  # of Adam (the paper has 0.0001)
 weight_decay: float = 0.0001  # of Adam, as in the paper
@@ -53,7 +52,7 @@ schedule: str = "one_cycle"  # of the learning rate; the paper mentions none
 clip_norm: float = 5.0  # largest norm of the gradient; the paper mentions none
 tumour_share: float = 0.6  # share of a batch cut around tumour, the rest anywhere
 augment: float = 1.0  # scale of random changes of intensity
-dropped: float = 0.7  # share of slices that lack modalities, for modality dropout
+dropped: float = 0.7  # share of slices without some modalities, for modality dropout
 atrous_rates: list[int] = [2, 4, 6]  # of DeepLab v3
 output_stride: int = 4  # of DeepLab v3
 large_kernel: int = 7  # of GCN
@@ -108,10 +107,9 @@ report = Report.start("octave_segmentation", cohort=cohort, profile=profile, see
 # %% [markdown]
 # ## The study
 #
-# An arm is a network, or a set of modalities; a run is a fold of the development
-# subjects. In a fold all networks start from the same seed and see the same batches. An
-# ensemble is the mean of its folds' probabilities. The generator of a synthetic T2 is that
-# of the chapter *Modality synthesis*.
+# An arm is a network, or a set of modalities; a run is a fold of the development subjects. In a fold all networks start
+# from the same seed and see the same batches. An ensemble is the mean of its folds' probabilities. The generator of the
+# synthetic T2 is that of the chapter *Modality synthesis*.
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
@@ -171,8 +169,8 @@ def together(members, **about):
 
 
 # %% [markdown]
-# Arms with the same images, division, recipe and seeds: the networks, what is exchanged
-# in them, the modalities they see, and the rule that needs none.
+# Arms with the same images, division, recipe and seeds: the networks, the networks with one part changed, the
+# modalities they see, and a rule that needs no network.
 
 # %% tags=["study"]
 models = {one: folds_of(one) for one in ["fcn", "unet_scse", "unet"]}
@@ -262,14 +260,14 @@ if root is not None and report.source != "real":
     real = real_table(root, applied, most=n_real)
 if len(real):
     report.sentence("; ".join(
-        f"{row['network']} on {row['subjects']} real subjects it was not made for: "
+        f"{row['network']} on {row['subjects']} real subjects, without adaptation: "
         f"whole-tumour Dice {row['mean Dice']:.2f}"
         for row in real[real["region"] == "WT"].to_dict("records")
     ) + ".")  # fmt: skip
 report.sentence(
     f"On {int(first['n'])} held-out subjects ({report.source} cohort) one octave FCN reaches "
-    f"a mean Dice of {report.text('fcn')} over the three regions. Minus the U-Net that is "
-    f"{report.text('fcn_unet')}, minus two thresholds {report.text('fcn_rule')}."
+    f"a mean Dice of {report.text('fcn')} over the three regions. Octave FCN minus U-Net is "
+    f"{report.text('fcn_unet')}, minus a rule of two thresholds {report.text('fcn_rule')}."
 )
 if long:
     most = pd.concat([members_of(long), ruled])
@@ -312,16 +310,15 @@ report.table("subjects", tables.subject_table(data, split, store), index=False, 
 #
 # ### Octave convolution
 #
-# A share $\alpha$ of the channels, the low frequencies $X^L$, lies on a grid of half the
-# size. With $f$ a convolution, $\downarrow$ averaging and $\uparrow$ repetition of
-# 2 x 2 pixels,
+# A share $\alpha$ of the channels, the low frequencies $X^L$, has half the resolution. With $f$ a convolution,
+# $\downarrow$ averaging and $\uparrow$ repetition of 2 x 2 pixels,
 #
 # $$ Y^H = f^{H\to H}(X^H) + {\uparrow} f^{L\to H}(X^L), $$
 #
 # $$ Y^L = f^{L\to L}(X^L) + f^{H\to L}({\downarrow} X^H). $$
 #
-# There are as many weights for every $\alpha$, and
-# $1 - \tfrac34 \alpha(2-\alpha)$ of the multiplications.
+# The number of weights is the same for every $\alpha$; the multiplications are $1 - \tfrac34 \alpha(2-\alpha)$ times
+# those of a plain convolution.
 
 # %%
 show_code(OctaveConv2d)
@@ -329,12 +326,12 @@ show_code(OctaveConv2d)
 # %% [markdown]
 # ### Excitation
 #
-# scSE weighs maps $U$ by channel and by pixel, with $z_c$ the mean of channel $c$:
+# scSE (spatial and channel squeeze and excitation) weighs maps $U$ by channel and by pixel, with $z_c$ the mean of
+# channel $c$:
 #
 # $$ U \cdot \sigma\big(W_1\,\mathrm{ReLU}(W_2 z)\big) + U \cdot \sigma(w * U). $$
 #
-# *skip-scSE* lays the means out as a small picture, convolves it (inner-imaging, $I$), and
-# adds the maps themselves:
+# *skip-scSE* arranges the means as a small picture, convolves it (inner-imaging, $I$), and adds the maps themselves:
 #
 # $$ U + U \cdot \sigma\big(W_1\,\mathrm{ReLU}(W_2 I(z))\big) + U \cdot \sigma(w * U). $$
 
@@ -344,9 +341,8 @@ show_code(InnerImagingExcitation, SkipSCSE)
 # %% [markdown]
 # ### Encoder, decoder, network
 #
-# An encoder block is two 3 x 3 octave convolutions with ReLU; a decoder block is
-# concatenation, 3 x 3 convolution, activated batch norm, skip-scSE and a 4 x 4
-# deconvolution.
+# An encoder block is two 3 x 3 octave convolutions with ReLU. A decoder block is concatenation, 3 x 3 convolution,
+# batch norm with activation, skip-scSE and a 4 x 4 deconvolution.
 
 # %%
 show_code(OctaveEncoderBlock, DecoderBlock, OctaveFCN)
@@ -373,7 +369,7 @@ report.figure(
 # %% [markdown]
 # ### Loss
 #
-# The paper names none. Cross-entropy plus soft Dice, both over the whole batch:
+# The paper names none. Here it is cross-entropy plus soft Dice, both over the whole batch:
 
 # %%
 show_code(segmentation_loss)
@@ -381,7 +377,7 @@ show_code(segmentation_loss)
 # %% [markdown]
 # ### One step by hand
 #
-# A batch of the first fold, the network as it starts, its loss and a backward pass.
+# A batch of the first fold, the untrained network, its loss and a backward pass.
 
 # %%
 sampler = SliceSampler.of(
@@ -402,7 +398,7 @@ report.sentence(
     f"Images {list(batch['images'].shape)}, classes {list(batch['classes'].shape)}, logits "
     f"{list(logits.shape)}; loss {loss.item():.3f}, norm of its gradient {norm.item():.2f}. "
     f"The network has {sum(p.numel() for p in network.parameters()):,} parameters and takes "
-    f"{millions:.0f} million multiplications a crop of {batch['images'].shape[-1]} pixels."
+    f"{millions:.0f} million multiplications for a crop of {batch['images'].shape[-1]} pixels."
 )
 report.table("sizes", tables.size_table(list(networks.arms), recipe, side=grid[0]), index=False,
              digits=2, caption="Parameters, and multiplications for one slice, at the size of this run and at the "
@@ -411,8 +407,8 @@ report.table("sizes", tables.size_table(list(networks.arms), recipe, side=grid[0
 # %% [markdown]
 # ## Training
 #
-# The validation Dice is of slices of the fold's other subjects and decides nothing: the
-# weights of the last step are used.
+# The validation Dice is measured on slices of the fold's other subjects. It is not used to choose anything: the weights
+# of the last step are taken.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -424,7 +420,7 @@ report.figure(
         logarithmic=["loss"],
     ),
     caption="Learning curves of the first fold.",
-    alt="Two panels of training loss and validation Dice over steps, a line a network.",
+    alt="Two panels of training loss and validation Dice over steps, one line per network.",
 )
 report.sentence(
     "Change of the validation Dice in the last quarter, mean over folds: "
@@ -436,9 +432,8 @@ report.beginning(trainings)
 # %% [markdown]
 # ## Table I: the networks on held-out subjects
 #
-# Every network has several trainings (the fold differs), paired with those of every other
-# network on the same subjects. An interval resamples trainings and subjects
-# independently: would the sign survive other trainings *and* other patients?
+# Every network has several trainings (one per fold), paired with those of every other network on the same subjects. An
+# interval resamples trainings and subjects independently: would the sign survive other trainings *and* other patients?
 
 # %% tags=["hide-input"]
 titles = {**networks.titles, **parts.titles, "rule": "two thresholds"}
@@ -446,7 +441,7 @@ report.figure(
     "ordering",
     figures.difference_figure(order, titles=titles),
     caption="Dice of one octave FCN minus that of each other network, with 95 % intervals over trainings and subjects.",
-    alt="Dots with intervals around a line at zero, a panel a region and a line a network.",
+    alt="Dots with intervals around a line at zero, one panel per region and one line per network.",
 )
 found = estimates(
     scores, metrics=["dice", "hd95", "lesion_dice", "lesion_hd95"], **{**regional, "groups": list(REGIONS)}
@@ -466,8 +461,8 @@ report.table(
 against = order[order["second"].isin(printed) & (order["group"] != "average")]
 n_ahead, n_behind = int((against["low"] > 0).sum()), int((against["high"] < 0).sum())
 report.sentence(
-    f"In {len(against)} comparisons with the networks of Table I (by region) the interval lies above 0, in favour of "
-    f"the octave FCN, in {n_ahead}, below 0 in {n_behind}, and holds 0 in the others."
+    f"Of {len(against)} comparisons with the networks of Table I (by region) the interval lies above 0, in favour of "
+    f"the octave FCN, in {n_ahead} and below 0 in {n_behind}; in the others it holds 0."
 )
 report.measured("networks", found.dropna(subset="value"), protocol="leakage-free")
 report.measured("ordering", pd.DataFrame([{
@@ -478,9 +473,8 @@ report.measured("ordering", pd.DataFrame([{
 # %% [markdown]
 # ### With more updates
 #
-# Does the order only say which network learns faster? Both networks of the headline claim
-# once more, on the same folds with the same batches, for a longer time. The claim's word
-# comes from these trainings.
+# Does the order only say which network learns faster? Both networks of the headline claim are trained again for longer,
+# on the same folds and with the same batches for both. The claim's verdict comes from these trainings.
 
 # %% tags=["hide-input"]
 if long_trainings:
@@ -501,10 +495,9 @@ if long_trainings:
 # %% [markdown]
 # ### Distances, and lesion by lesion
 #
-# HD95 is averaged over subjects in whom reference and prediction have the region; where
-# only one has, the subject is *missed*. Lesion-wise scores, as BraTS ranks since 2023,
-# count each lesion by itself: a second one that is missed and an island of false tumour
-# cost as much as the large one.
+# HD95 is averaged over subjects in whom both reference and prediction have the region; where only one has it, the
+# subject is counted as *missed*. Lesion-wise scores, by which BraTS has ranked since 2023, count each lesion
+# separately: a missed second lesion and an island of false tumour cost as much as the large one.
 
 # %% tags=["hide-input"]
 missed = scores[scores["metric"] == "missed"].groupby("arm", sort=False)["value"].sum()
@@ -519,15 +512,15 @@ report.table(
     "lesions",
     tables.lesion_table(found, titles=networks.titles),
     index=False,
-    caption="Lesion-wise Dice, and lesion-wise HD95 (mm), where a missed or false lesion counts 374 mm.",
+    caption="Lesion-wise Dice, and lesion-wise HD95 (mm), where a missed or false lesion counts as 374 mm.",
 )
 
 # %% [markdown]
 # ## What the parts contribute
 #
-# The network with one part exchanged, on the same batches: batch norm in its encoder, scSE
-# or no excitation, plain convolutions; and the U-Net without batch norm. The paper's
-# comparison mixes them: U-Net has batch norm in its encoder, the FCN has none.
+# The network with one part changed, on the same batches: batch norm in its encoder, scSE or no excitation, plain
+# convolutions; and the U-Net without batch norm. The paper's comparison mixes these parts: U-Net has batch norm in its
+# encoder, the FCN has none.
 
 # %% tags=["hide-input"]
 pairs = [("fcn", one) for one in exchanged if one.startswith("fcn")]
@@ -561,18 +554,17 @@ if whole:
 # %% [markdown]
 # ## Figure 3: what excitation does to feature maps
 #
-# The paper shows maps from $-0.05$ to 0.20 behind scSE and from $-0.1$ to 0.4 behind
-# skip-scSE {cite}`islam2020radiogenomic`, and argues that scSE pushes weak features to
-# zero, which makes deeper layers sparse. Measured here: the range of the maps (1st to 99th
-# percentile) and Hoyer's sparsity {cite}`hoyer2004sparseness` of maps and of the weights
-# that take them (0: all alike, 1: all but one are zero). The skip alone adds 1 to every
-# factor, so about twice the range follows from the formula, not from training.
+# The paper shows maps from $-0.05$ to 0.20 after scSE and from $-0.1$ to 0.4 after skip-scSE
+# {cite}`islam2020radiogenomic`, and argues that scSE pushes weak features to zero, which makes deeper layers sparse.
+# Measured here: the range of the maps (1st to 99th percentile), and Hoyer's sparsity {cite}`hoyer2004sparseness` of the
+# maps and of the weights of the layer that follows (0: all equal, 1: all but one are zero). The skip alone adds 1 to
+# every factor, so about twice the range follows from the formula, not from training.
 
 # %% tags=["hide-input"]
 measures = {
     "range": "range of the maps",
     "hoyer": "sparsity of the maps",
-    "weights_hoyer": "sparsity of the weights behind",
+    "weights_hoyer": "sparsity of the next weights",
 }
 blocks = excited.scores.rename(columns={"subject": "block"})
 blocks["kind"] = blocks["arm"].map(excited.titles)
@@ -593,8 +585,8 @@ report.figure(
         colour="kind",
         columns=3,
     ),
-    caption="Maps behind the excitation of every decoder block: range (1st to 99th percentile), sparsity of the maps, "
-    "and sparsity of the weights that take them; means of the trainings, with their span.",
+    caption="Maps after the excitation of every decoder block: range (1st to 99th percentile), sparsity of the maps, "
+    "and sparsity of the weights of the next layer; means of the trainings, with their range.",
     alt="Three panels over decoder blocks with a line for skip-scSE and one for scSE.",
 )
 means = blocks.groupby(["arm", "metric"])["value"].mean().unstack()
@@ -626,7 +618,7 @@ if report.source == "simulated":
             {title: [Tile(image=one, cmap="viridis", limits=limits) for one in part] for title, part in maps.items()},
             colorbar="value",
         ),
-        caption="Feature maps behind the last decoder block's excitation on one simulated slice, one colour scale; the "
+        caption="Feature maps after the last decoder block's excitation on one simulated slice, one colour scale; the "
         "channels with the widest range.",
         alt="Two rows of feature maps, skip-scSE above scSE.",
     )
@@ -634,10 +626,9 @@ if report.source == "simulated":
 # %% [markdown]
 # ## Table III: the number of modalities
 #
-# U-Net with one, two and three modalities as in the paper, and with all four. Where T2
-# lacks, four remedies: none (T2 all 0), a network for T1ce and FLAIR, the synthetic T2 of
-# the chapter *Modality synthesis*, and *modality dropout*, a network that was shown slices
-# without some of their modalities.
+# U-Net with one, two and three modalities as in the paper, and with all four. Where T2 is missing there are four
+# remedies: none (T2 all 0), a network for T1ce and FLAIR, the synthetic T2 of the chapter *Modality synthesis*, and
+# *modality dropout*, a network trained on slices with some of their modalities removed.
 
 # %% tags=["hide-input"]
 by_number = estimates(modalities.scores, metrics=["dice"], **{**regional, "groups": list(REGIONS)})
@@ -687,10 +678,9 @@ report.sentence(
 # %% [markdown]
 # ## Figures 7 and 8: pictures
 #
-# Only simulated subjects are shown. The paper's colours: red is necrosis, yellow enhancing
-# tumour, green oedema. In the viewer the first of them is segmented by the octave FCN's
-# ensemble as this page is made; it opens on what is wrong. Click, then use the wheel or
-# the arrow keys.
+# Only simulated subjects are shown. The paper's colours: red is necrosis, yellow enhancing tumour, green oedema. In the
+# viewer the octave FCN's ensemble segments the first of them while this page is made; it opens where the segmentation
+# is wrong. Click, then use the wheel or the arrow keys.
 
 # %% tags=["hide-input"]
 pictured = [one for one in ("fcn", "unet_scse", "gcn", "deeplab_v3") if one in networks.arms]
@@ -726,7 +716,7 @@ report.measured(
     protocol="leakage-free",
 )
 report.sentence(
-    "What Figure 7 is about, measured: Dice of the necrotic core, octave FCN minus the best other network "
+    "The point of Figure 7 as a number: Dice of the necrotic core, octave FCN minus the best other network "
     f"({networks.titles[best]}) {format_interval(row['value'], row['low'], row['high'])} on {int(row['n'])} subjects."
 )
 
@@ -753,8 +743,8 @@ if report.source == "simulated":
 # %% [markdown]
 # ## How sure the ensembles are
 #
-# In a calibrated ensemble, of the voxels to which it gives its class a probability of 80 %
-# this share is right. The largest error is expected at borders, where the entropy is.
+# In a calibrated ensemble, 80 % of the voxels whose class has a probability of 80 % are correct. The largest error is
+# expected at borders, where the entropy is high.
 
 # %% tags=["hide-input"]
 sure = figures.reliability_points(networks.table("reliability"), titles=networks.titles)
@@ -765,7 +755,7 @@ report.figure(
         sure[sure["network"].isin([networks.titles[one] for one in ("fcn", "unet")])],
         x="confidence",
         xlabel="probability of the most probable class",
-        ylabel="share of voxels that are right",
+        ylabel="share of correct voxels",
         colour="network",
     ),
     caption="Reliability over all brain voxels of the held-out subjects; a calibrated ensemble lies on the diagonal.",
@@ -787,7 +777,7 @@ if report.source == "simulated":
         alt="Rows of four slices, the last a heat map.",
     )
 report.sentence(
-    "Expected calibration error over brain voxels, most of which are easy: "
+    "Expected calibration error over brain voxels, most of which are easy to classify: "
     + "; ".join(f"{name} {value:.4f}" for name, value in error.items())
     + "."
 )
@@ -795,10 +785,9 @@ report.sentence(
 # %% [markdown]
 # ### Temperature
 #
-# Dividing a network's logits by one number, its temperature {cite}`guo2017calibration`,
-# changes how sure it is and never which class it names. It is fitted on subjects that the
-# member was not trained on, member by member: the others have seen them. The negative log
-# probability of the true class tells whether that helps on held-out subjects.
+# Dividing a network's logits by one number, its temperature {cite}`guo2017calibration`, changes its confidence and
+# never the class it predicts. It is fitted member by member, on subjects that the member was not trained on; the other
+# members have seen them. The negative log probability of the true class shows whether this helps on held-out subjects.
 
 # %%
 show_code(tempered, fitted)
@@ -816,10 +805,9 @@ report.table(
 # %% [markdown]
 # ## Real subjects
 #
-# Networks that have seen nothing but the cohort of this run, without any adaptation: those
-# with three modalities by the octave FCN, those with T1ce and FLAIR alone by the U-Net for
-# these two. They are few: this shows whether the simulation carries over, not how good a
-# network is.
+# Networks trained only on the cohort of this run, applied without any adaptation: the octave FCN to subjects with three
+# modalities, the U-Net for T1ce and FLAIR to subjects with these two. The subjects are few: this shows whether the
+# simulation carries over, not how good a network is.
 
 # %% tags=["hide-input"]
 if len(real):
@@ -827,7 +815,7 @@ if len(real):
 else:
     report.note("No real subjects beside this run: no data root is named (RADLIB_DATA), or they are the cohort itself.")
 bundle = export(report.directory / "bundles" / "octave_fcn", trainings.arms["fcn"][0])
-report.sentence(f"For MONAI and MONAI Label the first FCN lies as a bundle in `bundles/{bundle.name}` of the run.")
+report.sentence(f"For MONAI and MONAI Label the first FCN is stored as a bundle in `bundles/{bundle.name}` of the run.")
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -850,14 +838,14 @@ show_agreement(report)
 # | what the skip goes around | the whole module | "skip connection with scSE" |
 # | loss | cross-entropy plus Dice | not mentioned |
 # | steps, batch, schedule, crops | `steps`, `batch_size`, `schedule`, `crop` | not mentioned |
-# | norm of the gradient | cut at `clip_norm`, 5 | high learning rates of short trainings |
+# | norm of the gradient | clipped at `clip_norm`, 5 | high learning rates of short trainings |
 # | which slices | `tumour_share` of a batch cut around tumour | few slices hold enhancing tumour |
 # | augmentation | left and right swapped, contrast, brightness, noise (`augment`) | not mentioned |
 # | learning rate | 0.0001 in the paper profile, 0.02 with few steps | small networks, short trainings |
 # | batch norm in U-Net | yes; `unet_plain` has none | as it is used today |
 # | encoders of DeepLab v3 and GCN | small residual ones, not pretrained | same widths for all |
-# | rates of DeepLab v3 | 12, 24, 36 at a stride of 8 in the paper profile | as its authors double them at 8 |
-# | network of Table III | U-Net | as the paper's caption says |
+# | rates of DeepLab v3 | 12, 24, 36 at a stride of 8 in the paper profile | its authors double them at 8 |
+# | network of Table III | U-Net | the paper's caption says so |
 # | Hausdorff distance | 95th percentile | what BraTS reports |
 # | a region that only one side has | left out of the distance, counted | a penalty would decide the mean |
 # | test-time augmentation | none | not mentioned |
@@ -866,22 +854,22 @@ show_agreement(report)
 #
 # - In the default profile the cohort is simulated, the networks are small and the trainings short. Absolute Dice values
 #   then say how hard the simulation is, not how good the networks would be on patients.
-# - Only the order of networks and of modalities is tested. A difference smaller than its interval is open, in either
-#   direction.
+# - Only the order of networks and of modalities is tested. A difference whose interval holds 0 is undecided.
 # - Steps and widths were chosen on development subjects. Where a curve is not flat the page says so, and no verdict
 #   rests on it.
 # - Channel excitation learns from the means of crops and is applied to whole slices. This holds for every network with
 #   excitation, the FCN among them; `uncropped` trains on whole slices, as the paper profile does.
-# - Nothing is removed after the networks: islands far from the tumour stay, and they decide mean distances.
-# - The folds' trainings share subjects: resampling them as if independent makes intervals a little too narrow.
-# - The networks are compared at equal widths, not at equal multiplications, and none was tuned by itself. The U-Nets
+# - There is no post-processing: islands far from the tumour stay, and they dominate mean distances.
+# - The folds' trainings share subjects: resampling them as if they were independent makes intervals a little too
+#   narrow.
+# - The networks are compared at equal widths, not at equal multiplications, and none was tuned individually. The U-Nets
 #   have batch norm in their encoders, the FCN has none: *What the parts contribute* separates the two.
 # - The validation set of BraTS 2017 has no public labels; held-out subjects of the training set take its place.
 #
 # ## Questions
 #
-# 1. *Is it the octave convolution?* Set `ratio` to 0 and compare `fcn` with `fcn_plain`:
-#    the same network twice, so their difference is what a comparison of equals shows.
+# 1. *Is it the octave convolution?* Set `ratio` to 0 and compare `fcn` with `fcn_plain`. They are then the same
+#    network, so their difference is what a comparison of equals shows.
 # 2. *Does channel excitation suffer from crops?* Set `uncropped` to `["fcn", "unet"]`.
 #
 # With `BUDGET=0.02`, `n_folds = 2`, `references = []` and `exchanged = ["fcn_plain"]` each
@@ -892,10 +880,11 @@ show_agreement(report)
 # %% tags=["remove-input"]
 report.sentence(
     f"On {int(first['n'])} held-out subjects ({report.source} cohort) one octave FCN has a mean Dice of "
-    f"{report.text('fcn')}; minus the U-Net {report.text('fcn_unet')}, minus two thresholds {report.text('fcn_rule')}. "
+    f"{report.text('fcn')}; minus the U-Net it is {report.text('fcn_unet')}, minus two thresholds "
+    f"{report.text('fcn_rule')}. "
     f"Against the networks of Table I its Dice is higher in {n_ahead} and lower in {n_behind} of {len(against)} "
     f"comparisons whose interval excludes 0. Of {len(published_steps)} gains by the paper's modalities {n_gains} "
-    f"exclude 0. Maps behind skip-scSE have {ratio_of_ranges:.1f} times the range of those behind scSE."
+    f"exclude 0. Maps after skip-scSE have {ratio_of_ranges:.1f} times the range of those after scSE."
 )
 
 # %% tags=["remove-input"]

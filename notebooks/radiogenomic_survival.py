@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Radiogenomic survival from images
 #
-# **What the paper claims.** Islam et al. {cite}`islam2020radiogenomic` fill in the modalities
-# that patients of TCGA lack, segment the tumour from real and synthetic images, measure 71
-# features, fuse them with genes and age, and predict whether survival is short, medium or
-# long. Here the whole way is walked on simulated patients, whose true masks are known: what
-# does each stage cost?
+# **What the paper claims.** Islam et al. {cite}`islam2020radiogenomic` fill in the modalities that patients of TCGA
+# lack and segment the tumour from real and synthetic images. They measure 71 features, fuse them with genes and age,
+# and predict whether survival is short, medium or long. Here the whole pipeline runs on simulated patients, whose true
+# masks are known: what does each stage cost?
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -70,11 +69,10 @@ report = Report.start("radiogenomic_survival", cohort=cohort, profile=profile, s
 # %% [markdown]
 # ## The study
 #
-# One job walks from images to features, with the generators of *Modality synthesis* and the
-# networks of *Octave skip-scSE segmentation*. The survival study then runs once for each
-# source of the features, with the same patients and folds: *true* masks on recorded images,
-# masks *predicted* from recorded images with their gaps as zeros, and the paper's pipeline,
-# masks predicted after the gaps are filled in.
+# One job goes from images to features, with the generators of *Modality synthesis* and the networks of *Octave
+# skip-scSE segmentation*. The survival study then runs once for each source of the features, with the same patients and
+# folds. The sources are: *true* masks on recorded images; masks *predicted* from recorded images, with missing
+# modalities as zeros; and the paper's pipeline, masks predicted after these gaps are filled in.
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
@@ -184,7 +182,7 @@ report.sentence(
 # %% [markdown]
 # ## Method
 #
-# A gap is filled from whatever the patient has; what cannot be made stays a gap. Then the
+# A missing modality is synthesised from whatever the patient has; what cannot be synthesised stays missing. Then the
 # ensemble segments, and the features are measured.
 
 # %%
@@ -201,10 +199,9 @@ show_code(islam71)
 # %% [markdown]
 # ### Selection and fusion
 #
-# Recursive elimination keeps 8 of the radiomic features and 43 genes, each by itself; a
-# support vector machine sees both. Inside a fold all of it is fitted on the training
-# patients (*leakage-free*); read literally, features are chosen before the patients are
-# divided (*as published*).
+# Recursive elimination keeps 8 radiomic features and 43 genes, each set separately; a support vector machine uses both.
+# *Leakage-free*, all of it is fitted on the training patients of a fold. *As published*, the paper read literally,
+# features are chosen before the patients are divided.
 
 # %%
 show_code(rg.fusion, rg.models)
@@ -212,7 +209,7 @@ show_code(rg.fusion, rg.models)
 # %% [markdown]
 # ### One patient by hand
 #
-# From the true labels of a patient to features.
+# From the true labels of a patient to the features.
 
 # %%
 complete = data.complete("t1ce", "seg")
@@ -232,8 +229,7 @@ report.sentence(
 # %% [markdown]
 # ## Segmentation with gaps, and with synthetic images
 #
-# The paper cannot say how good its masks of TCGA are, as it has no reference for them; here
-# there is one.
+# The paper has no reference for its masks of TCGA, so it cannot say how good they are. Here there is one.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -251,8 +247,8 @@ report.figure(
         limits=(-0.02, 1.02),
         xlabel="Dice, {}",
     ),
-    caption="Dice of predicted masks by how many of the needed modalities a patient lacks: gaps left as zeros, or "
-    "filled in with synthetic images; a dot a patient.",
+    caption="Dice of predicted masks by the number of needed modalities that are missing: gaps left as zeros, or "
+    "filled in with synthetic images; one dot per patient.",
     alt="Dots of Dice for whole tumour, core and enhancing tumour, two colours for each number of gaps.",
 )
 report.table(
@@ -274,8 +270,8 @@ report.table(
 
 # %% tags=["remove-input"]
 report.sentence(
-    filled + " A gap left as zeros is an image that the network has never seen; a synthetic one looks like "
-    "what it knows, be it right or wrong."
+    filled + " A gap left as zeros is an input that the network has never seen in training; a synthetic image looks "
+    "familiar to it, whether it is correct or not."
 )
 
 # %% [markdown]
@@ -384,7 +380,7 @@ for protocol in (AS_PUBLISHED, LEAKAGE_FREE):
 # %% [markdown]
 # ### What the model uses
 #
-# The SVM is fitted, features and all, on all patients; the paper explains the model of its best fold.
+# The SVM is fitted on all patients, selection included; the paper explains the model of its best fold.
 
 # %% tags=["hide-input"]
 settings = {"n_radiomic": n_radiomic, "n_genomic": n_genomic, "seed": seed}
@@ -398,7 +394,7 @@ report.figure(
     figure,
     caption="Leading features of the fused SVM by mean absolute SHAP value for each class, fitted on all patients (the "
     "counterpart of Figure 9 C); genes that the paper names are bold.",
-    alt="Stacked bars, one a feature, split by class.",
+    alt="Stacked bars, one per feature, split by class.",
 )
 report.sentence(
     f"Of the {len(leading)} leading features {sum(name in study.genomic for name in leading)} are genes and "
@@ -416,18 +412,18 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | a modality that cannot be made | stays a gap | the paper uses "only available modalities" then |
+# | a modality that cannot be synthesised | stays missing | the paper then uses "only available modalities" |
 # | which image gives intensities | T1ce (`Islam71Settings`) | it shows core and enhancing rim |
 # | the ensemble on TCGA | mean of the folds' probabilities (`n_networks`) | as for the validation set of BraTS |
 # | all choices of the survival models | as in *Radiogenomic survival on TCGA* | the same models |
 #
 # ## Limits
 #
-# In the simulation survival depends on genes, age, grade and the tumour's latent
-# aggressiveness, with strengths that were chosen: what radiomic features can tell at best is
-# planted and no finding about patients. The ablation holds the trained networks fixed, and
-# its intervals are over patients with the folds as drawn: they are too narrow, and a
-# difference near zero is open.
+# In the simulation survival depends on genes, age, sex, grade, molecular status, the tumour's latent aggressiveness,
+# its volume and its enhancement, with strengths that were chosen (*The simulated glioma cohort*). What radiomic
+# features can predict at best is therefore planted and not a finding about patients. The ablation holds the trained
+# networks fixed, and its intervals are over patients with the folds as drawn. They are too narrow, and a difference
+# near zero is undecided.
 #
 # ## Questions
 #

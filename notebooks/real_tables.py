@@ -13,17 +13,17 @@
 # %% [markdown]
 # # Real patients, in tables
 #
-# **The claims.** Images tell IDH status: {cite:t}`li2017dlr` with conventional radiomics and 119 patients,
-# {cite:t}`ge2020pairwise` with a network and 167. Images and genes tell survival: {cite:t}`islam2020radiogenomic`,
-# who select features before they divide the patients.
+# **The claims.** Images predict IDH status: {cite:t}`li2017dlr` use conventional radiomics and 119 patients,
+# {cite:t}`ge2020pairwise` a network and 167 patients. Images and genes predict survival:
+# {cite:t}`islam2020radiogenomic` select features before they divide the patients.
 #
-# **What this chapter does.** It asks on real patients what these sizes and protocols allow one to say. The IDH
-# question goes to 495 adults with a public table of radiomic features {cite}`calabrese2022ucsf`, from which patients
-# are taken away until as few are left as the papers had. A model of age and tumour volume is carried from one
-# hospital's patients to another's. The survival protocol runs on the survival of 58 patients, shuffled many times.
-# The patients are adults with glioma of all grades: *real, analogous* for Li 2017 (whose patients have grade II) and
-# for Ge 2020 (whose features a network learns); *real, same kind* for Islam 2020's survival (GBM of TCGA), with
-# published features in place of the paper's.
+# **What this chapter does.** It asks on real patients what these sizes and protocols can show. The IDH question is put
+# to 495 adults with a public table of radiomic features {cite}`calabrese2022ucsf`; patients are then removed until as
+# few are left as in the papers. A model of age and tumour volume is transferred from one hospital's patients to
+# another's. The survival protocol runs on the survival of 58 patients, shuffled many times. The patients are adults
+# with glioma of all grades: *real, analogous* for Li 2017 (whose patients have grade II) and for Ge 2020 (whose
+# features a network learns); *real, same kind* for Islam 2020's survival (GBM of TCGA), with published features in
+# place of the paper's.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -34,14 +34,14 @@ seed: int = 0  # seed of every random number
 n_folds: int = 5  # patient-level folds
 n_repeats: int = 10  # repeats of these folds
 grades: list[float] = [2.0, 3.0, 4.0]  # WHO grades, each asked by itself
-n_patients: list[int] = [60, 80, 119, 167, 250, 350, 495]  # patients that are left
-n_draws: int = 20  # draws of as many patients
+n_patients: list[int] = [60, 80, 119, 167, 250, 350, 495]  # sizes of cohorts drawn
+n_draws: int = 20  # draws of each size
 n_selected: int = 20  # features kept by the F-score ranking, at most
-shuffled_columns: int = 571  # that know nothing: as wide as Li 2017's
+shuffled_columns: int = 571  # columns without information: as wide as Li 2017's
 n_shuffles: int = 200  # shuffles of the survival
-n_portion: int = 25  # shuffles of one job
+n_portion: int = 25  # shuffles per job
 n_prognosis: int = 5  # repeats of the folds behind the survival measures
-n_local: list[int] = [20, 50, 100]  # of the other place, for recalibration
+n_local: list[int] = [20, 50, 100]  # local patients used for recalibration
 n_boot: int = 1000  # resamples of the patient bootstrap
 
 # %% tags=["hide-input"]
@@ -147,11 +147,11 @@ def shown(name, study, make, *, caption, **how):
 # %% [markdown]
 # ## Data
 #
-# *UCSF-PDGM* {cite}`calabrese2022ucsf`: adults with diffuse glioma of grades 2 to 4 of one hospital. IDH is written
-# as free words; any mutation of IDH1 or IDH2 counts as mutant. Six persons were examined twice, which equal sex, age,
-# diagnosis and survival show; each person is taken once. The features are those of PyRadiomics for the whole tumour
-# on post-contrast T1 {cite}`vangriethuysen2017pyradiomics`. **The grade is that of WHO 2021, to which IDH belongs**:
-# a glioblastoma is wild-type by definition. Grade is therefore no fair control; it is shown, and marked.
+# *UCSF-PDGM* {cite}`calabrese2022ucsf`: adults with diffuse glioma of grades 2 to 4 of one hospital. IDH status is free
+# text; any mutation of IDH1 or IDH2 counts as mutant. Six persons were examined twice, recognised by equal sex, age,
+# diagnosis and survival; each person is used once. The features are those of PyRadiomics for the whole tumour on
+# post-contrast T1 {cite}`vangriethuysen2017pyradiomics`. **The grade is that of WHO 2021, which depends on IDH**: a
+# glioblastoma is wild-type by definition. Grade is therefore not a fair control; it is shown, and marked.
 
 
 # %% tags=["hide-input"]
@@ -165,14 +165,15 @@ counts = shown("patients", "idh", patients, digits=1,
 # %% [markdown]
 # ## Method
 #
-# **Models.** Ridge logistic regression on standardised features, on age, and on both, fitted in every training fold
-# anew. **Few patients.** From the cohort $n$ patients are drawn with its share of mutants. On them Li 2017's
+# **Models.** Ridge logistic regression on standardised features, on age, and on both, fitted anew in every training
+# fold. **Few patients.** From the cohort $n$ patients are drawn with its share of mutants. On them Li 2017's
 # conventional radiomics runs *as published* (t-test and F-score see all $n$) and *leakage-free*, on true and on
 # shuffled labels; and the model of all $n$ is judged on the patients who were **left out**, whom no protocol has seen.
-# What a protocol reports beyond that is its optimism. The same again with columns added that hold features shuffled
-# between patients: they know nothing, and make the table as wide as Li 2017's.
+# What a protocol reports above that is its optimism. The same is repeated with added columns, features shuffled between
+# patients: they carry no information, and make the table as wide as Li 2017's.
 #
-# **Decision curves** {cite}`vickers2006decision`. Whoever acts on a probability of at least $t$ gains, a patient,
+# **Decision curves** {cite}`vickers2006decision`. Acting on every probability of at least $t$ has the net benefit per
+# patient
 #
 # $$ \mathrm{NB}(t) = \frac{\mathrm{TP}}{n} - \frac{\mathrm{FP}}{n}\,\frac{t}{1 - t}. $$
 #
@@ -190,7 +191,7 @@ measured = shown(
     "models", "idh", lambda: tables.models_table(scores, **resampled), digits=3,
     caption="Every model on everybody and within each grade: AUC, accuracy, Brier "
     "score, slope and intercept of the calibration, with 95 % intervals. Grade "
-    "contains IDH and is no fair control.",
+    "depends on IDH and is not a fair control.",
 )  # fmt: skip
 apart = shown(
     "differences", "idh", lambda: tables.differences_table(scores, **resampled),
@@ -204,7 +205,7 @@ if measured is not None:
     report.figure(
         "auc", dot_plot(aucs, metrics={"auc": "AUC"}, rows="model", colour="group",
                         references={"auc": [("no skill", 0.5)]}),
-        caption="AUC for IDH on everybody and within each grade, leakage-free (grade: a control that contains IDH).",
+        caption="AUC for IDH on everybody and within each grade, leakage-free (grade: a control that depends on IDH).",
         alt="Dots with intervals by model; colours are groups of patients.",
     )  # fmt: skip
     value = aucs.set_index(["group", "model"])["value"]
@@ -235,10 +236,10 @@ if calibrated is not None:
         curve_figure(calibrated.rename(columns={"observed": "value"}), x="predicted", panel="model",
                      xlabel="predicted", ylabel="observed", ylim=(0, 1.02)),
         caption="Calibration of every model on all patients.",
-        alt="A panel a model: observed against predicted frequency, with a band.",
+        alt="One panel per model: observed against predicted frequency, with a band.",
     )  # fmt: skip
 worth = shown("decision", "idh", lambda: tables.decision_table(scores, n_boot=n_boot, seed=seed), digits=3,
-              caption="Net benefit over thresholds; nobody is acted on at 0.")  # fmt: skip
+              caption="Net benefit over thresholds; acting on nobody has 0.")  # fmt: skip
 if worth is not None:
     report.figure(
         "decision",
@@ -250,10 +251,10 @@ if worth is not None:
     middle = worth.pivot_table(index="threshold", columns="model", values="value")
     better = middle.index[middle[large.BOTH] > middle[[large.AGE, EVERYBODY]].max(axis=1).clip(lower=0)]
     report.sentence(
-        f"Features with age are worth more than age, everybody and nobody at {len(better)} of {len(middle)} thresholds "
-        f"({better.min():.2f} to {better.max():.2f})."
+        f"Features with age have a higher net benefit than age, everybody and nobody at {len(better)} of {len(middle)} "
+        f"thresholds ({better.min():.2f} to {better.max():.2f})."
         if len(better)
-        else "Features with age never are worth most."
+        else "Features with age are not worth most at any threshold."
     )
 
 # %% [markdown]
@@ -281,9 +282,9 @@ if sizes is not None:
         "sizes",
         curve_figure(sizes, x="n", colour="protocol", panel="columns", xlabel="patients", ylabel="AUC",
                      logarithmic=True, references=[("no skill", 0.5)]),
-        caption="AUC against the number of patients, by protocol; bands hold 95 % of the draws. Labels that were "
-        "shuffled carry nothing: what is found there above one half is made by the protocol.",
-        alt="Two panels of lines over the number of patients, a line a protocol.",
+        caption="AUC against the number of patients, by protocol; bands hold 95 % of the draws. Shuffled "
+        "labels carry no information: an AUC above one half there is made by the protocol.",
+        alt="Two panels of lines over the number of patients, one line per protocol.",
     )  # fmt: skip
     wide = sizes.set_index(["columns", "protocol", "n"])["value"].sort_index()
     plain, padded = list(dict.fromkeys(sizes["columns"]))
@@ -305,9 +306,9 @@ if sizes is not None:
 # %% [markdown]
 # ## From one hospital to another
 #
-# Of the features of {cite:t}`bakas2017tcga` and those of PyRadiomics one has the same definition: the volume of the
-# whole tumour. It is carried with age, from the 147 patients of BraTS-TCGA of known status to UCSF and back. Nobody
-# stands in both; the reader of the cohorts compares every public id. *Recalibration* learns from some patients of the
+# Only one feature has the same definition in the table of {cite:t}`bakas2017tcga` and in PyRadiomics: the volume of the
+# whole tumour. A model of volume and age is transferred from the 147 patients of BraTS-TCGA with known status to UCSF,
+# and back. Nobody is in both cohorts; every public id is compared. *Recalibration* learns from some patients of the
 # other place and is judged on the rest of them.
 
 # %%
@@ -324,8 +325,8 @@ again = shown(
     "recalibrated", "carried",
     lambda: tables.moved_table(moved, model=large.AGE, **divisions), digits=3,
     caption="The age model as it comes, and after a recalibration on some local "
-    "patients: means and central 95 % over 200 divisions, on the local patients who "
-    "taught nothing.",
+    "patients: means and central 95 % over 200 divisions, on the local patients not "
+    "used for it.",
 )  # fmt: skip
 
 # %% tags=["hide-input"]
@@ -337,12 +338,12 @@ if carried is not None:
         caption="AUC for IDH of models of the other cohort.", alt="Dots with intervals by model and cohort.",
     )  # fmt: skip
     report.sentence(
-        "Carried to another place, "
+        "Transferred to another place, "
         + "; ".join(
             f"*{model}* has an AUC of {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}) on {group}"
             for (group, model), row in auc.iterrows()
         )
-        + ". An AUC below one half says that a feature points the other way in the other cohort."
+        + ". An AUC below one half means that a feature points the other way in the other cohort."
     )
     off = again[again["metric"] == "observed - predicted"].set_index(["group", "how", "local"])
     most = again["local"].max()
@@ -359,8 +360,8 @@ if carried is not None:
 # %% [markdown]
 # ## Survival: the published protocol on shuffled survival
 #
-# The 58 patients and both readings of *Radiogenomic survival on TCGA*. Days and death of a patient move together to
-# another patient; then the fused support vector machine runs as published.
+# The 58 patients and both readings of *Radiogenomic survival on TCGA*. Days and death of a patient are moved together
+# to another patient; then the fused support vector machine runs as published.
 
 
 # %%
@@ -402,14 +403,14 @@ if nulls is not None:
 if prognoses is not None:
     report.figure(
         "prognosis", dot_plot(prognoses, metrics=list(dict.fromkeys(prognoses["metric"])), rows="model"),
-        caption="Concordance by IPCW and AUC over time (one half is no order), and the integrated Brier score (less is "
-        "better), leakage-free.",
+        caption="Concordance by IPCW and AUC over time (one half is a random order), and the integrated Brier score "
+        "(lower is better), leakage-free.",
         alt="Three panels of dots with intervals by model.",
     )  # fmt: skip
     by = prognoses.set_index(["model", "metric"])["value"]
     brier = by.xs("integrated Brier score", level="metric")
     report.sentence(
-        f"The integrated Brier score is {brier[NOBODY_KNOWN]:.3f} where nothing is known of a patient, "
+        f"The integrated Brier score is {brier[NOBODY_KNOWN]:.3f} where nothing is known about a patient, "
         + ", ".join(f"{v:.3f} ({m})" for m, v in brier.items() if m != NOBODY_KNOWN)
         + ". The concordance by IPCW is "
         + ", ".join(f"{v:.2f} ({m})" for m, v in by.xs("concordance (IPCW)", level="metric").items())
@@ -430,20 +431,22 @@ if prognoses is not None:
 #
 # UCSF-PDGM is one hospital, and most of its patients have grade 4 and are wild-type; age divides them well for that
 # reason alone. Within grades 2 and 3 there are few patients, and intervals are wide. Features of other software and of
-# other regions are not the papers' features; the shuffled columns know nothing, while real further features would be
-# correlated with those at hand, so that the wide table is a bound and no copy of Li 2017's. The patients left out are
-# of the same hospital: what is called the truth here is still no external validation. Fifty-eight patients cannot tell
-# a weak prognosis from none.
+# other regions are not the papers' features. The shuffled columns carry no information, whereas further real features
+# would be correlated with the present ones, so the wide table is an upper bound and not a copy of Li 2017's. The
+# patients left out are from the same hospital: what is called the truth here is not an external validation. Fifty-eight
+# patients cannot distinguish a weak prognosis from none.
 #
 # ## Summary
 
 # %% tags=["remove-input"]
 if measured is not None and sizes is not None:
     report.sentence(
-        f"With 495 patients images add to age. A protocol that selects features on all patients reports an AUC of "
+        f"With {int(both['n'])} patients images change the AUC of age by {both['value']:+.3f} ({both['low']:+.3f} to "
+        f"{both['high']:+.3f}). A protocol that selects features on all patients reports an AUC of "
         f"{report.text('null-few')} for labels that mean nothing where {few} patients have a table as wide as the "
-        f"paper's, and {report.text('null-many')} with {many}; leakage-free folds report chance. Numbers from cohorts "
-        "of the papers' sizes can be read only with their protocol beside them."
+        f"paper's, and {report.text('null-many')} with {many}; leakage-free folds report "
+        f"{wide[padded, PERMUTED, few]:.2f} and {wide[padded, PERMUTED, many]:.2f}. Numbers from cohorts of the "
+        "papers' sizes can be read only together with their protocol."
     )
 
 # %% tags=["remove-input"]

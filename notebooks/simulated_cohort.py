@@ -13,19 +13,18 @@
 # %% [markdown]
 # # The simulated glioma cohort
 #
-# **Why there is one.** The cohorts of the five papers cannot be handed out with a book, and one of them is private.
-# So that every chapter runs for everybody, the book makes patients of its own: anatomy, a tumour that grows in it,
-# four MR images of it, 1740 genes, and a survival, all from one stated causal graph. A network can be trained on them
-# in minutes.
+# **Why there is one.** The cohorts of the five papers cannot be handed out with a book, and one of them is private. So
+# that everybody can run every chapter, the book makes patients of its own: anatomy, a tumour that grows in it, four MR
+# images, 1740 genes and a survival time, all from one stated causal graph. A network can be trained on them in minutes.
 #
-# **What it is for.** In a real cohort nobody knows which features matter. Here it is known, because it was put there.
-# A method that finds nothing, or finds what is not there, is caught: every chapter can be run on a cohort with
-# effects (`signal`) and on one without (`null`).
+# **What it is for.** In a real cohort nobody knows which features matter. Here it is known, because it was put there. A
+# method that finds nothing, or finds what is not there, is caught: a cohort can be made with effects (`signal`) or
+# without (`null`).
 #
 # **What this chapter does.** It states the graph and the equations, lists the templates that imitate the papers'
-# cohorts, and then tests the simulation: are the planted effects found, at their size? Without effects, are p-values
-# uniform? Are tumours as large as real ones? Is the simulated world as hard as the real one: does what works here work
-# on patients, and does what fails on patients fail here?
+# cohorts, and then tests the simulation: are the planted effects found, with the right size? Without effects, are
+# p-values uniform? Are tumours as large as real ones? Is the simulated world as hard as the real one: does what works
+# here work on patients, and does what fails on patients fail here?
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -63,9 +62,9 @@ report = Report.start("simulated_cohort", cohort=cohort, profile=profile, seed=s
 # ## The causal graph
 #
 # An arrow means: the equation of the variable at its tip contains the variable at its tail. The figure is drawn from
-# the object that hands each equation its inputs, so it cannot leave out an influence that the simulation has. Age,
-# sex, grade and IDH come from *recruitment*: a template fixes their counts, as the papers' tables do, and
-# associations among these four are those of the published tables. Everything else follows by equations.
+# the object that gives each equation its inputs, so it cannot leave out an influence. Age, sex, grade and IDH come from
+# *recruitment*: a template fixes their counts, as the papers' tables do, and the associations among these four are
+# those of published tables. Everything else follows by equations.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -92,39 +91,40 @@ report.table(
 # %% tags=["remove-input"]
 cut = arrows[arrows["null"] == 0]
 report.sentence(
-    f"Each of the {len(arrows)} arrows has a strength that can be set, and 0 takes it away: "
+    f"Each of the {len(arrows)} arrows has a strength that can be set, and 0 removes it: "
     "`radlib phantom make --strength 'idh->survival=0'`. "
-    f"The preset `null` takes away {len(cut)}: all {int((cut['to'] == 'survival').sum())} into "
+    f"The preset `null` removes {len(cut)}: all {int((cut['to'] == 'survival').sum())} into "
     f"survival, and every arrow "
     "from age, sex, grade, IDH, 1p/19q or MGMT into an imaging trait or into aggressiveness. Then nothing predicts "
-    "survival, and no image tells IDH or grade. What stays is variation: among images, among genes, and of the genes "
-    "with IDH."
+    "survival, and no image shows IDH or grade. What stays is variation among images, variation among genes, and the "
+    "association of genes with IDH."
 )
 
 # %% [markdown]
 # ## The equations
 #
-# **Aggressiveness** is a latent score, $a = \beta_g\,(g - 4) + \beta_m\,m + \varepsilon$, with grade $g$, IDH
-# mutation $m$, $\varepsilon \sim N(0, 1)$ and the strengths $\beta$ of the table above. **Traits** are linear in their
-# parents on an unbounded scale (the logarithm of a volume or of a ratio, log odds of a share), with normal noise. A
-# part that would enhance in less than a third of a millilitre does not enhance at all: that gives low-grade tumours
-# without enhancement in the published share, with no rule of its own.
+# **Aggressiveness** is a latent score, $a = \beta_g\,(g - 4) + \beta_m\,m + \varepsilon$, with grade $g$, IDH mutation
+# $m$, $\varepsilon \sim N(0, 1)$ and the strengths $\beta$ of the table above. **Traits** are linear in their parents
+# on an unbounded scale (the logarithm of a volume or of a ratio, log odds of a share), with normal noise. Enhancing
+# tissue of less than a third of a millilitre does not enhance at all. This alone gives the published share of low-grade
+# tumours without enhancement.
 #
 # **Growth.** Cell density $c$ follows the Fisher-Kolmogorov equation
 #
 # $$ \frac{\partial c}{\partial t} = \nabla \cdot (D(x) \nabla c) + \rho\, c\,(1 - c), $$
 #
 # with $D$ larger in white than in grey matter and no flux into CSF or through the skull. In a homogeneous medium its
-# front runs at $2 \sqrt{D \rho}$. Necrosis, rim, solid core and oedema are level sets of the depth behind the front,
-# with noise, and get the volumes that the traits ask for.
+# front moves at $2 \sqrt{D \rho}$. Necrosis, rim, solid core and oedema are level sets of the depth behind the front,
+# with noise, and get the volumes that the traits prescribe.
 #
 # **Signal.** For proton density $P$ and relaxation times $T_1$, $T_2$, $T_2^*$ of a tissue
 #
 # $$ S_\mathrm{GRE} = P \sin\alpha \frac{1 - E_1}{1 - \cos\alpha\, E_1} e^{-TE/T_2^*}, \qquad
 #    S_\mathrm{FLAIR} = P \left| 1 - 2 e^{-TI/T_1} + 2 e^{-(TR - TE/2)/T_1} - e^{-TR/T_1} \right| e^{-TE/T_2}, $$
 #
-# with $E_1 = e^{-TR/T_1}$, and spin echoes for T1 and T2; gadolinium adds to the relaxation rates in proportion to
-# its concentration. Then come partial volume, coil bias, slices, motion and Rician noise of the site's protocol.
+# with $E_1 = e^{-TR/T_1}$, and spin echoes for T1 and T2; gadolinium adds to the relaxation rates in proportion to its
+# concentration. Then partial volume, coil bias, slice thickness, motion and Rician noise of the site's protocol are
+# added.
 #
 # **Genes.** Expression of gene $j$ is $x_j = s_j (\lambda_j^\top f + \sqrt{1 - |\lambda_j|^2}\, e_j)$ with 30
 # programmes $f$ that genes share; aggressiveness and grade, IDH, and age each drive one of them. Twelve genes act on
@@ -136,8 +136,8 @@ report.sentence(
 # $$ \log T = \log T_0 + x^\top b + \sigma W, $$
 #
 # where $W$ has the standard smallest-extreme-value distribution, shifted to median 0. So $T$ is Weibull with shape
-# $1/\sigma$, hazards are proportional, and the log hazard ratios are $-b/\sigma$ exactly: a Cox model can be held to
-# the truth. Follow-up ends at a uniform time that depends on nothing.
+# $1/\sigma$, hazards are proportional, and the log hazard ratios are exactly $-b/\sigma$: the estimates of a Cox model
+# can be compared with the truth. Follow-up ends at a uniform time that depends on nothing.
 
 # %% tags=["hide-input"]
 report.table(
@@ -153,9 +153,8 @@ report.table(
         "simulated / expected": 3,
     },
     caption=(
-        "Speed of the simulated front in a homogeneous bar. The expected speed counts that a front "
-        "reaches "
-        "2 sqrt(D rho) slowly (Bramson's correction)."
+        "Speed of the simulated front in a homogeneous bar. The expected speed allows for the slow approach to "
+        "2 sqrt(D rho) (Bramson's correction)."
     ),
 )
 
@@ -170,8 +169,8 @@ report.table(
 # %% [markdown]
 # ## The templates
 #
-# A template holds the counts of a paper's cohort. At its own size they are exact; at any other size (`--n`) classes
-# are scaled and rounded. A cohort of one's own is a YAML file with the same fields.
+# A template holds the counts of a paper's cohort. At the template's own size they are exact; at any other size (`--n`)
+# classes are scaled and rounded. Your own template is a YAML file with the same fields.
 
 # %% tags=["hide-input"]
 report.table(
@@ -183,18 +182,18 @@ report.table(
     index=False,
     digits=0,
     caption=(
-        "Modalities of the template `tcga-gbm`. Islam et al. (2020) say which are missing in words; the "
-        "counts are "
-        "this book's."
+        "Modalities of the template `tcga-gbm`. Islam et al. (2020) say in words which are missing; the "
+        "counts are this book's."
     ),
 )
 
 # %% [markdown]
-# **How well the classes can be told.** Readers who see the planted traits without error set the limit of every method
-# on the images: the AUC of a logistic regression on all imaging traits, on those that FLAIR shows (no enhancement, no
-# core), and of age alone. Ages, sexes and grades are those of the papers' tables. In the first cohort of
-# {cite:t}`li2017dlr` mutant patients are 37.9 (8.9) and wild-type ones 44.2 (11.7) years old, which is an AUC of 0.67;
-# a cohort draws one age from each n-th of the distribution, so that small ones have it too.
+# **How well the classes can be told apart.** A reader who sees the planted traits without error sets the limit for
+# every method on the images: the AUC of a logistic regression on all imaging traits, on those that FLAIR shows (no
+# enhancement, no core), and of age alone. Ages, sexes and grades are those of the papers' tables. In the first cohort
+# of {cite:t}`li2017dlr` mutant patients are 37.9 (8.9) and wild-type ones 44.2 (11.7) years old, which is an AUC of
+# 0.67; a cohort of n patients draws one age from each n-th of the distribution, so that small cohorts have this
+# difference too.
 
 # %% tags=["hide-input"]
 report.table(
@@ -208,7 +207,7 @@ report.table(
 # ## Planted effects are found
 #
 # Subjects without images, of the template `tcga-idh`, at the preset `signal`. A Cox model gets the true variables,
-# latent ones included, and has to find each planted log hazard ratio.
+# latent ones included, and has to recover each planted log hazard ratio.
 
 # %%
 many = sample_subjects(load_template("tcga-idh"), n=n_truth, seed=seed)
@@ -242,17 +241,18 @@ for name, share, count in (
     report.value(name, 100 * share, n=count, unit="%", digits=0)
 signs = int((survival["estimate"] * survival["planted"] > 0).sum())
 report.sentence(
-    f"{signs} of {len(survival)} signs are right in this cohort, and {report.text('inside_survival')} of the intervals "
-    f"hold the planted value; of the {len(others)} other arrows {report.text('inside_others')} do. An interval of 95 % "
-    f"misses one in twenty by construction: over {n_cohorts} cohorts {report.text('coverage')} of the intervals of "
-    "survival hold the planted value. See {numref}`fig-simulated-cohort-effects`."
+    f"{signs} of {len(survival)} signs are correct in this cohort, and {report.text('inside_survival')} of the "
+    f"intervals hold the planted value; of the {len(others)} other arrows {report.text('inside_others')} do. An "
+    f"interval of 95 % misses one in twenty by construction: over {n_cohorts} cohorts {report.text('coverage')} of the "
+    "intervals of survival hold the planted value. See {numref}`fig-simulated-cohort-effects`."
 )
 
 # %% [markdown]
 # ## Without effects nothing is found
 #
-# The preset `null`: many cohorts of the template's own size, and in each the p-value of every parent of survival
-# (Cox's score test) and of every imaging trait between mutant and wild-type tumours (rank sum). They must be uniform.
+# The preset `null`: many cohorts of the template's own size, and in each the p-value of every parent of survival (score
+# test of a Cox model) and of every imaging trait between mutant and wild-type tumours (rank-sum test). They must be
+# uniform.
 
 # %%
 p_null = v.p_values(template, strengths="null", replicates=n_replicates, seed=seed)
@@ -262,7 +262,7 @@ uniform = v.uniformity(p_null)
 report.figure(
     "null",
     plots.quantile_plot(p_null, groups=[("survival ~", "survival, each parent"), ("~ idh", "each trait, by IDH")]),
-    caption=(f"Ordered p-values of {n_replicates} cohorts without effects; a line a test. The diagonal is uniform."),
+    caption=(f"Ordered p-values of {n_replicates} cohorts without effects; one line per test. The diagonal: uniform."),
     alt="Many lines close to the diagonal.",
 )
 report.table(
@@ -282,7 +282,8 @@ report.sentence(
 # ## Distributions against published ones
 #
 # **Tumour volumes.** The tables of Bakas et al. (2017) give the parts of the expert segmentations of 102 GBM and 65
-# LGG. Traits are what the biology asks for; label maps are what growth made of it on the voxel grid.
+# LGG. The traits prescribe volumes; the label maps have the volumes that the growth model then produced on the voxel
+# grid.
 
 # %%
 images = open_cohort("tcga-idh", cohort="simulated", profile=profile)
@@ -350,16 +351,16 @@ report.table(
 # %% [markdown]
 # ## The images
 #
-# Simulated subjects of the template `brats2017`, picked by rule: the extremes of some traits. Then one of them from all
-# sides, the four modalities under one cross. Click into a picture; the wheel or Page Up and Page Down change the slice,
-# the arrow keys move the cross, O hides the overlay.
+# Simulated subjects of the template `brats2017`, chosen by rule: the extremes of some traits. Then a viewer of one
+# subject with the four modalities under one crosshair. Click into a picture; the wheel or Page Up and Page Down change
+# the slice, the arrow keys move the crosshair, O hides the overlay.
 
 # %% tags=["hide-input"]
 shown = open_cohort("brats2017", cohort="simulated", profile=profile)
 report.figure(
     "gallery",
     gallery(shown, plots.gallery_choice(shown)),
-    caption=("Simulated subjects, in the axial slice with the most tumour. No picture in this book is of a patient."),
+    caption=("Simulated subjects, in the axial slice with the most tumour. No picture in this book shows a patient."),
     alt=(
         "Rows of axial brain slices in T1, contrast-enhanced T1, T2 and FLAIR with tumours of different "
         "kinds, and "
@@ -382,10 +383,10 @@ report.page(
 # %% [markdown]
 # ## What makes the images hard
 #
-# Version 2 of the simulator was too easy: two global thresholds segmented it almost without error, and no network
-# could show anything. Since version 3 it has what misleads readers of real scans. Each mechanism has a strength that
-# can be zero (`radlib phantom make --mechanism vessels=0`; `all=0` takes all away) and a random stream of its own, so
-# that taking one away changes nothing else. The map `truth/distractors/<id>.nii.gz` says where each lies.
+# Version 2 of the simulator was too easy: two global thresholds segmented it almost without error, and no network could
+# show anything. Since version 3 it contains what misleads readers of real scans. Each mechanism has a strength that can
+# be set to zero (`radlib phantom make --mechanism vessels=0`; `all=0` removes all of them). Each has its own random
+# stream, so that removing one changes nothing else. The map `truth/distractors/<id>.nii.gz` says where each one lies.
 
 # %% tags=["hide-input"]
 report.table("mechanisms", mechanism_table(), caption="The mechanisms, and where each comes from.")
@@ -397,7 +398,7 @@ report.figure(
     caption=(
         "Each mechanism alone, at twice its strength, beside the same subject without any, in the slice that it "
         "changes most; calcification, blood and cysts are not in every tumour. The last row of the "
-        "right block shows the labels of the tumour and those a person draws."
+        "right block shows the labels of the tumour and those that a person would draw."
     ),
     alt="Pairs of brain slices in FLAIR and contrast-enhanced T1, without and with each mechanism.",
 )
@@ -405,16 +406,17 @@ report.figure(
 # %% [markdown]
 # ## As hard as real images
 #
-# Realism is what methods reach. `benchmarks/phantom_transfer.py` tests the same methods on held-out simulated and on
-# real subjects, each in the slices from two below to two above the tumour, z-scored over the brain: two thresholds
-# (FLAIR for the whole tumour, contrast-enhanced T1 for its enhancing part; the best common ones, and each subject's
-# best) and a small 2D U-Net that learns from patches of simulated subjects alone, two of three on tumour. The real
-# subjects are 110 lower-grade gliomas (Buda et al. 2019, Comput Biol Med 109:218) and a few of BraTS; the network is
-# also trained on the 110, by folds. Real subjects cannot be shown or handed out, so the numbers are kept ones.
+# Here realism means that methods reach the same scores as on patients. `benchmarks/phantom_transfer.py` tests the same
+# methods on held-out simulated and on real subjects, in the slices from two below to two above the tumour, z-scored
+# over the brain: two thresholds (FLAIR for the whole tumour, contrast-enhanced T1 for its enhancing part; the best ones
+# for all subjects, and each subject's best) and a small 2D U-Net trained only on patches of simulated subjects, two
+# thirds of them on tumour. The real subjects are 110 lower-grade gliomas (Buda et al. 2019, Comput Biol Med 109:218)
+# and a few of BraTS; the network is also trained on the 110, in folds. Real subjects cannot be shown or passed on, so
+# these numbers come from a kept run.
 #
-# What a network needs: an earlier calibration network, whose first layer halved the resolution and which normalised
-# every slice by itself, drew enhancing tumour far too large, on real subjects too, and the rule beat it. The labels
-# were not to blame: a reader who knows the true tumour agrees with the drawn labels far better than any method does.
+# An earlier calibration network halved the resolution in its first layer and normalised every slice separately. It
+# segmented enhancing tumour far too large, on real subjects too, and the rule beat it. The labels were not the cause: a
+# reader who knows the true tumour agrees with the drawn labels far better than any method does.
 
 # %% tags=["hide-input"]
 calibration, attempts = kept_calibration(), transfer_attempts()
@@ -440,18 +442,19 @@ if len(calibration["table"]):
     report.figure(
         "fools",
         plots.fools_figure(calibration["fools"]),
-        caption="What fools it: Dice lost to each distractor (what Dice would gain were there no error on it) and "
+        caption="What misleads the methods: Dice lost to each distractor (the gain in Dice without errors on it) and "
         "false-positive volume, mean over the held-out simulated subjects. Kept result.",
         alt="Bars of Dice lost and of false-positive volume by distractor, for a U-Net and for the rule.",
     )
 
 # %% [markdown]
-# **Transfer.** Networks that have seen simulated subjects only, on real ones. Each row is an attempt. The second
+# **Transfer.** Networks trained on simulated subjects only, tested on real ones. Each row is an attempt. The second
 # version made the edge of the brain mask dark, as dura and bone make it in skull-stripped scans, and enhancing tumour
-# less bright. From the third on the test is in 2D, because 110 of the real subjects are slices of three modalities.
-# The fourth has rims that take up more contrast and lose less of it, stronger coil bias, raters who differ less, and
-# more vessels, dura and bright cortex. Its second row is of the same subjects and four times the steps: the network
-# gains on simulated subjects and loses on real ones. Each row is one training; more of them would have to show it.
+# less bright. From the third version on the test is in 2D, because 110 of the real subjects are slices of three
+# modalities. The fourth version has rims that take up more contrast and lose less of it, stronger coil bias, raters who
+# differ less, and more vessels, dura and bright cortex. Its second row has the same subjects and four times the steps:
+# the network gains on simulated subjects and loses on real ones. Each row is a single training, so this would need more
+# trainings to confirm.
 
 # %% tags=["hide-input"]
 if len(attempts):
@@ -481,7 +484,7 @@ report.table(
     "stages",
     timing,
     digits={"seconds": 3, "share": 2},
-    caption=f"Seconds a subject on one CPU thread, four modalities on {' x '.join(map(str, timed_grid))} voxels.",
+    caption=f"Seconds per subject on one CPU thread, four modalities on {' x '.join(map(str, timed_grid))} voxels.",
 )
 report.value("seconds_subject", timing.loc["all", "seconds"], n=n_timed, unit="s", digits=2)
 
@@ -496,18 +499,18 @@ report.value("seconds_subject", timing.loc["all", "seconds"], n=n_timed, unit="s
 # | growth | Fisher-Kolmogorov {cite}`swanson2000growth`, on a coarse grid | fronts that infiltrate |
 # | noise | Rician {cite}`gudbjartsson1995rician` | magnitude images |
 # | relaxation times | measured values {cite}`stanisz2005relaxation` | signals follow from physics |
-# | effects | one number an arrow, in the table above | an effect can be set to zero, and a method held to it |
-# | what misleads | a table of mechanisms above, calibrated by what methods reach | no source gives all the sizes |
-# | IDH and appearance | location, enhancement, T2-FLAIR mismatch {cite}`patel2017mismatch` | radiological signs |
+# | effects | one number per arrow, in the table above | an effect can be set to zero to test a method |
+# | what misleads | the mechanisms above, calibrated by the scores of methods | no source gives all the sizes |
+# | IDH and appearance | T2-FLAIR mismatch {cite}`patel2017mismatch`, location and others above | radiological signs |
 #
 # ## Limits
 #
-# Not yet real: the texture of brain is smoother than in patients, and CSF over the convexity is kept where
-# skull-stripping of real scans removes it. Every brain is a warp of one template, so that gyri vary less than between
-# people. The sizes of most mechanisms are choices, set by what methods reach and not measured one by one. There are
-# no resection cavities, no radiation changes, and one lesion type only. Genes have the published
-# correlation, not published biology. A result on this cohort says whether a method can find what is there. It says
-# nothing of patients.
+# Not yet realistic: the texture of brain is smoother than in patients, and CSF over the convexity is kept where
+# skull-stripping of real scans removes it. Every brain is a warp of one template, so gyri vary less than between
+# people. The sizes of most mechanisms are choices, set by the scores of methods and not measured one by one. There are
+# no resection cavities, no radiation changes, and one lesion type only. Genes have the published correlation, not
+# published biology. A result on this cohort says whether a method can find what is there. It says nothing about
+# patients.
 #
 # ## Summary
 

@@ -36,11 +36,11 @@ n_radiomic: int = 8  # radiomic features kept (age counts among them)
 n_genomic: int = 43  # genes kept
 short_below_days: float = 300.0  # below: short survival
 long_above_days: float = 450.0  # above: long survival
-svm_c: float = 1.0  # penalty C of the SVM and of the eliminating machine
+svm_c: float = 1.0  # penalty C of the SVM and of the machine that eliminates features
 hidden_nodes: int = 6  # nodes of the hidden layer of the network
-censored_as_deaths: bool = False  # regression: the last follow-up is the day of death
+censored_as_deaths: bool = False  # regression: count the last follow-up as death
 n_bootstrap: int = 2000  # resamples of patients behind an interval
-shap_samples: int = 512  # coalitions a patient in kernel SHAP
+shap_samples: int = 512  # coalitions per patient in kernel SHAP
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -77,7 +77,7 @@ report = Report.start("survival_tcga", cohort=cohort, profile=profile, seed=seed
 # %% [markdown]
 # ## The study
 #
-# Both readings of the paper run under every protocol, and a third run ranks features one by one.
+# Both readings of the paper (see *Method*) run under every protocol, and a third run ranks features one by one.
 
 # %% tags=["study"]
 from radlib.papers.islam2020.study_survival import (
@@ -112,11 +112,11 @@ report.study(readings)
 # %% [markdown]
 # ## Data
 #
-# The expression is the unified table of {cite:t}`verhaak2010subtypes`; survival is that of the TCGA Clinical Data
-# Resource {cite}`liu2018cdr`. The paper segments the TCGA images with its own network and extracts 71 features;
-# those images and segmentations are not published. On real data the radiomic features are therefore those that
-# {cite:t}`bakas2017tcga` published for expert segmentations of the same collection; on the simulated cohort they
-# are the 71 features of the paper, extracted from the simulated images.
+# The gene expression is the unified table of {cite:t}`verhaak2010subtypes`; survival is that of the TCGA Clinical Data
+# Resource {cite}`liu2018cdr`. The paper segments the TCGA images with its own network and extracts 71 features; those
+# images and segmentations are not published. On real data the radiomic features are therefore those that
+# {cite:t}`bakas2017tcga` published for expert segmentations of the same collection; on the simulated cohort they are
+# the 71 features of the paper, extracted from the simulated images.
 
 # %% tags=["hide-input"]
 data, study = patients.open(), study_from(patients, machines)
@@ -146,8 +146,7 @@ report.value("largest-class", 100 * max(sizes.values()) / n, n=n, unit="%", digi
 
 # %% tags=["remove-input"]
 report.sentence(
-    "The percentages of Table II are fractions of whole patients, and the smallest test fold that fits those of "
-    "all four "
+    "The percentages of Table II are fractions of whole patients. The smallest test fold that fits all four "
     f"rows has {per_fold['short']} short, {per_fold['medium']} medium and {per_fold['long']} long. Four such folds "
     f"hold {reference.n} patients, of whom {int(paper['right'].sum())} are classified correctly: "
     f"{100 * reference.value:.2f} %, with a Wilson interval from {100 * reference.low:.1f} to "
@@ -168,29 +167,27 @@ report.sentence(
 # $$ c_j = \sum_m w_{mj}^2 $$
 #
 # over the machines $m$ (one for each pair of classes, or one regression), and fits again. Only inner products of
-# patients enter the fit, so that the kernel is computed once and loses $x_j x_j^\top$ as feature $j$ leaves; this
-# gives the support of scikit-learn's elimination, one feature at a time.
+# patients enter the fit, so the kernel is computed once and loses $x_j x_j^\top$ when feature $j$ is dropped. This
+# selects the same features as scikit-learn's elimination with one feature per step.
 
 # %%
 show_code(LinearRFE.fit, rg.fusion)
 
 # %% [markdown]
-# **Two readings.** The paper prints, for one model, the error of predicted *days* and the accuracy of *classes*,
-# and speaks of training "regression models". Both ways to read this are run. In the reading *days*, a support
-# vector regression eliminates features and predicts days, and the class is the one into which the predicted days
-# fall. In the reading *classes*, a support vector classifier eliminates features and predicts classes. The
-# regression minimises
+# **Two readings.** For one model the paper prints the error of predicted *days* and the accuracy of *classes*, and
+# speaks of training "regression models". Both readings are run. In the reading *days*, a support vector regression
+# eliminates features and predicts days, and the class is the one into which the predicted days fall. In the reading
+# *classes*, a support vector classifier eliminates features and predicts classes. The regression minimises
 #
 # $$ \tfrac12 \lVert w \rVert^2 + C \sum_i \max\bigl(0, \lvert y_i - w^\top x_i - b \rvert - \varepsilon\bigr) $$
 #
 # on days standardised over the training patients; its error is given in days².
 #
-# **Intervals.** Folds of a repeated cross-validation share patients. Patients are therefore resampled, each with
-# all their out-of-fold predictions (BCa bootstrap {cite}`efron1987bca`, within classes); results are averages over
-# the repeats. This holds the fitted models fixed. The interval of {cite:t}`nadeau2003inference`, over folds, is
-# given beside it. For shuffled labels the interval is that of the mean over independent shuffles. *Chance* is what
-# predictions that know nothing would reach, $\sum_k p_k q_k$ with the true shares $p_k$ and the predicted shares
-# $q_k$.
+# **Intervals.** Folds of a repeated cross-validation share patients. Patients are therefore resampled, each with all
+# out-of-fold predictions (BCa bootstrap {cite}`efron1987bca`, within classes); results are averages over the repeats.
+# The fitted models are held fixed. The interval of {cite:t}`nadeau2003inference`, over folds, is given beside it. For
+# shuffled labels the interval is that of the mean over independent shuffles. *Chance* is the accuracy of predictions
+# without information, $\sum_k p_k q_k$ with the true shares $p_k$ and the predicted shares $q_k$.
 
 # %% tags=["hide-input"]
 runs = {reading: run_of(readings.arms[reading][0]) for reading in ("days", "classes")}
@@ -221,8 +218,8 @@ figure = dot_plot(
 report.figure(
     "protocols", figure,
     caption=f"Accuracy of the fused SVM under every protocol ({report.source} cohort, {n} patients). Dotted: the "
-    "published accuracy. Shuffled labels carry no information about survival: what is found above chance there is "
-    "found by the protocol.",
+    "published accuracy. Shuffled labels carry no information about survival: any accuracy above chance there is "
+    "made by the protocol.",
     alt="Dots with intervals: the published accuracy, the as-published results, the leakage-free results, controls "
     "and shuffled labels.",
 )  # fmt: skip
@@ -245,7 +242,7 @@ def said(row):
 
 
 def beside_chance(row):
-    return f"{said(row)}, where predictions that know nothing reach {100 * row['chance']:.1f} %"
+    return f"{said(row)}, where predictions without information reach {100 * row['chance']:.1f} %"
 
 
 def over_folds(row):
@@ -276,8 +273,7 @@ if n_permutations >= 2:
         f"{beside_chance(of('classes', PERMUTED))} (*classes*) when "
         f"the selection is inside the folds. With the selection outside, as published, the same shuffled labels give "
         f"{said(of('days', PUBLISHED_PERMUTED))} and {said(of('classes', PUBLISHED_PERMUTED))}: the published "
-        "protocol reports such an accuracy "
-        "for labels that mean nothing."
+        "protocol reports this accuracy for labels that mean nothing."
     )  # fmt: skip
     null = [
         multiclass.metrics(rows, survival.CLASSES)["accuracy"]
@@ -293,9 +289,9 @@ if n_permutations >= 2:
 # %% [markdown]
 # ### Table II
 #
-# Folds of the paper are not known, so that single folds cannot be matched; the average can. The four folds of the
-# first repeat are shown, then the average of all repeats with its interval. The squared error counts patients whose
-# death was observed.
+# The paper's folds are not known, so single folds cannot be matched; the average can. The four folds of the first
+# repeat are shown, then the average of all repeats with its interval. The squared error counts patients whose death was
+# observed.
 
 # %% tags=["remove-input"]
 tables = {
@@ -368,7 +364,7 @@ for reading in runs:
         ),
         caption="Accuracy of SVM and ANN on radiomic, genomic and fused features, as published and leakage-free "
         f"(reading {reading}).",
-        alt="Two panels of dots with intervals, as published and leakage-free, a line a set of features.",
+        alt="Two panels of dots with intervals, as published and leakage-free, one line per set of features.",
     )
 
 # %% tags=["remove-input"]
@@ -385,19 +381,19 @@ report.sentence(
     f"{gains['classes', AS_PUBLISHED]:.2f} times (*classes*) the accuracy of radiomic features "
     f"as published (the paper: almost double), and {gains['days', LEAKAGE_FREE]:.2f} and "
     f"{gains['classes', LEAKAGE_FREE]:.2f} times leakage-free. There are many more genes than "
-    "radiomic features, and a selection that leaks gains with the number of candidates. "
-    f"The SVM is {against['days', AS_PUBLISHED]:+.1f} and {against['classes', AS_PUBLISHED]:+.1f} percentage points "
-    "from the network as published, "
+    "radiomic features, and a selection that leaks profits from the number of candidates. "
+    f"The accuracy of the SVM minus that of the network is {against['days', AS_PUBLISHED]:+.1f} and "
+    f"{against['classes', AS_PUBLISHED]:+.1f} percentage points as published (*days*, *classes*), "
     f"{against['days', LEAKAGE_FREE]:+.1f} and {against['classes', LEAKAGE_FREE]:+.1f} leakage-free."
 )  # fmt: skip
 
 # %% [markdown]
 # ### Figure 9 C: SHAP values
 #
-# For a linear SVM the score of class $k$ is the mean margin of its pairwise machines, linear in the features, and
-# its SHAP values {cite}`lundberg2017shap` are exact: $\phi_{kj} = w_{kj} (x_j - \bar x_j)$. For the network they
-# are estimated by kernel SHAP on its probabilities. Both explain models fitted, features and all, on **all**
-# patients, where the paper explains the model of its best fold. They say what the model uses, not what determines
+# For a linear SVM the score of class $k$ is the mean margin of its pairwise machines, linear in the features, and its
+# SHAP values {cite}`lundberg2017shap` are exact: $\phi_{kj} = w_{kj} (x_j - \bar x_j)$. For the network they are
+# estimated by kernel SHAP on its probabilities. Both explain models that were fitted, selection included, on **all**
+# patients, whereas the paper explains the model of its best fold. They say what the model uses, not what determines
 # survival.
 
 # %% tags=["hide-input"]
@@ -418,7 +414,7 @@ report.figure(
     "shap", figure,
     caption="The 20 leading features by mean absolute SHAP value for each class; genes that the paper names are "
     "bold.",
-    alt="Two panels of stacked bars, one bar a feature, split by class: short, medium and long survival.",
+    alt="Two panels of stacked bars, one bar per feature, split by class: short, medium and long survival.",
 )  # fmt: skip
 scores = explain.class_scores(svm)
 
@@ -456,7 +452,7 @@ if report.source == "simulated" and data.truth is not None:
     )
     ordered["truth: the planted median survival"] = oracle
 concordances = results.concordance_table(ordered, study, n_boot=n_bootstrap, seed=seed)
-report.table("concordance", concordances, caption="Concordance index with censoring; 0.5 is no order at all.")
+report.table("concordance", concordances, caption="Concordance index with censoring; 0.5 is a random order.")
 groups = {protocol: survival.modal_group(runs["days"].of(protocol, FUSED)) for protocol in (AS_PUBLISHED, LEAKAGE_FREE)}
 tests = {protocol: survival.log_rank(study.days, study.event, group) for protocol, group in groups.items()}
 
@@ -495,18 +491,18 @@ report.sentence(
     f"{tests[LEAKAGE_FREE].p:.3f} leakage-free "
     f"({int(np.sum(np.array(by_repeat) < 0.05))} of {n_repeats} repeats below 0.05) and p = "
     f"{tests[AS_PUBLISHED].p:.2g} as published, where the p-value "
-    "means nothing because the outcome chose the features."
+    "means nothing, because the outcome was used to choose the features."
 )  # fmt: skip
 
 # %% [markdown]
 # ### Which genes are selected, and how often
 #
-# A gene that matters should be selected again from another sample of patients. The stability index is 1 for
-# identical and 0 for random selections (Nogueira, Sechidis and Brown, 2018). Two training sets of one cross-validation
-# share most of their patients, so that even noise is selected repeatedly: the index of the folds of one repeat is
-# therefore put beside that of the folds of one shuffle of the labels. For a single gene the fair comparison is its rank
-# among all genes, which meet the same training sets; its share under shuffled labels, where every shuffle is another
-# outcome, only shows whether it is prone to be selected whatever the labels.
+# A gene that matters should be selected again in another sample of patients. The stability index is 1 for identical and
+# 0 for random selections (Nogueira, Sechidis and Brown, 2018). Two training sets of one cross-validation share most of
+# their patients, so even noise is selected repeatedly. The index over the folds of one repeat is therefore compared
+# with that over the folds of one shuffle of the labels. For a single gene the fair comparison is its rank among all
+# genes in the same training sets. Its share under shuffled labels only shows whether it tends to be selected whatever
+# the labels are.
 
 # %% tags=["hide-input"]
 named, stable = [], []
@@ -579,7 +575,7 @@ elif candidates:
 # %% [markdown]
 # ### The planted truth
 #
-# Only a simulated cohort has one: which genes act on survival, and how much.
+# Only a simulated cohort has a known truth: which genes act on survival, and how strongly.
 
 # %% tags=["remove-input"]
 if report.source == "simulated" and data.truth is not None:
@@ -598,7 +594,7 @@ if report.source == "simulated" and data.truth is not None:
     hits = recovered.groupby("reading")["selected"].mean()
     strongest = planted.genes.abs().max() if len(planted.genes) else 0.0
     report.sentence(
-        "Survival of the simulated patients follows a known graph. Whoever knew every cause would classify "
+        "Survival of the simulated patients follows a known graph. A model that knew every cause would classify "
         f"{report.text('oracle-accuracy')} correctly "
         f"and reach a concordance of {concordances.loc['truth: the planted median survival', 'concordance']:.2f}; "
         "the rest is chance. The strongest gene changes log time by "
@@ -613,7 +609,7 @@ if report.source == "simulated" and data.truth is not None:
 #
 # The result of this chapter on the 58 patients of TCGA for whom features, expression and survival are published. It is
 # kept with its provenance, so that a reader without the data sees it; `radlib chapter run survival_tcga --cohort real`
-# makes it again.
+# repeats it.
 
 # %% tags=["remove-input"]
 kept = kept_run("survival_tcga") if report.source != "real" else None
@@ -684,8 +680,8 @@ show_agreement(report)
 # | limits of the classes | 300, 450 days (`short_below_days`, `long_above_days`) | 10 and 15 months, as in BraTS |
 # | censored patients, classes | known only beyond the upper limit, else left out | follow-up is not survival |
 # | censored patients, days | train nothing (`censored_as_deaths`) | the paper does not mention censoring |
-# | what the SVM predicts | days that are cut, and classes | one model has an error of days and an accuracy |
-# | selection inside the folds? | both; outside is *as published* | the paper names one set of 51 features |
+# | what the SVM predicts | days cut into classes, and classes | one model has an error of days and an accuracy |
+# | is selection inside the folds | both readings; outside is *as published* | the paper names one set of 51 features |
 # | the 51 fused features | the 8 and the 43 side by side | $8 + 43 = 51$ |
 # | penalty and tube | $C = 1$ (`svm_c`), $\varepsilon = 0.1$ standard deviations | scikit-learn's defaults |
 # | scaling | features and days standardised | elimination needs comparable weights |
@@ -698,16 +694,17 @@ show_agreement(report)
 #
 # ## Limits
 #
-# - The patients are not the paper's 104: its segmentations are not published. On real data the radiomic features
-#   differ too (expert segmentations, 724 features, not 71).
-# - That the reading *days* with the selection outside the folds comes close to the published accuracy and error
-#   shows that this protocol suffices to produce such numbers; it does not prove that the authors worked so.
-# - Leakage-free results near chance do not show that genes and images carry no information on survival; they show
-#   that this pipeline does not find it in this many patients.
-# - The intervals over patients hold the fitted models fixed: they can exclude chance, on either side, more often than
-#   once in twenty. The intervals over folds in {numref}`tbl-survival-tcga-accuracy` allow for the training sets and are
+# - The patients are not the paper's 104, because its segmentations are not published. On real data the radiomic
+#   features differ too (expert segmentations, 724 features, not 71).
+# - Where the reading *days* with the selection outside the folds comes close to the published accuracy, this shows that
+#   the protocol suffices to produce such numbers. It does not prove that the authors used it.
+# - Where leakage-free results are near chance, this does not show that genes and images carry no information on
+#   survival. It shows that this pipeline does not find it with so few patients.
+# - The intervals over patients hold the fitted models fixed: they exclude chance, on either side, more often than once
+#   in twenty. The intervals over folds in {numref}`tbl-survival-tcga-accuracy` allow for the training sets and are
 #   wider.
-# - The log-rank test takes the groups as given; cross-validated groups are not quite that.
+# - The log-rank test takes the groups as given; groups from a cross-validation are not fully independent of the
+#   outcome.
 #
 # ## Summary
 

@@ -13,11 +13,10 @@
 # %% [markdown]
 # # ACGAN feature augmentation
 #
-# **What the paper claims.** Mehra et al. {cite}`mehra2022features` train an
-# auxiliary-classifier GAN {cite}`odena2017acgan` on U-Net features of slices and add its
-# synthetic features to the training set of a grade classifier. The baseline answers almost
-# always HGG; with 1158 synthetic features the accuracy on LGG slices rises from 5 % to
-# 38.4 %, while the total falls from 61 % to 52.4 % on 570 slices of eleven patients.
+# **What the paper claims.** Mehra et al. {cite}`mehra2022features` train an auxiliary-classifier GAN (ACGAN)
+# {cite}`odena2017acgan` on U-Net features of slices and add its synthetic features to the training set of a grade
+# classifier. The baseline almost always predicts HGG; with 1158 synthetic features the accuracy on LGG slices rises
+# from 5 % to 38.4 %, while the total falls from 61 % to 52.4 % on 570 slices of eleven patients.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -25,7 +24,7 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-block: str = "encoder5"  # the features of the chapter before
+block: str = "encoder5"  # the features of the previous chapter
 pooled: int = 2  # edge to which maps are averaged; 0 leaves them, as published
 gan_width: int = 64  # channels of the hidden layers; published: 64, 256, 512
 gan_steps: int = 1000  # updates of each player; published: 50 epochs
@@ -38,9 +37,9 @@ classifier_steps: int = 150  # updates of the classifier
 classifier_width: int = 32  # channels of its blocks
 classifier_batch: int = 32  # features; not published
 added_share: float = 0.255  # of the training slices; 1158 of 4540 as published
-sweep: list[float] = [0.0, 0.25, 0.5, 1.0]  # the same, for the curve
+sweep: list[float] = [0.0, 0.25, 0.5, 1.0]  # such shares, for the curve
 n_permutations: int = 200  # times that the labels of patients are shuffled
-n_boot: int = 1000  # resamples behind an interval
+n_boot: int = 1000  # resamples of an interval
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -70,10 +69,9 @@ report = Report.start("acgan_grade", cohort=cohort, profile=profile, seed=seed)
 # %% [markdown]
 # ## The study
 #
-# The features come from the chapter [U-Net features](unet_features), fold by fold. Every
-# arm trains the paper's classifier on the training patients of a fold and predicts the
-# others; an ACGAN learns from the same training patients. Slices are counted as the paper
-# does, patients as a clinic would.
+# The features come from the chapter [U-Net features](unet_features), fold by fold. Every arm trains the paper's
+# classifier on the training patients of a fold and predicts the others; an ACGAN is trained on the same training
+# patients. Results are counted by slice, as in the paper, and by patient, as a clinic would.
 
 # %% tags=["study"]
 from dataclasses import replace
@@ -130,8 +128,8 @@ rival = [rivals(features=fold, seed=seed + run, **how) for run, fold in every]
 made = Study("rivals", {"rivals": rival}, runs=numbers)
 
 # %% [markdown]
-# What was tried before the recipe above was fixed, on the first fold; and the number of
-# synthetic features, on the division of the paper.
+# Recipes that were tried on the first fold before the one above was fixed; and the number of synthetic features, on the
+# division of the paper.
 
 # %% tags=["study"]
 printed = {"gan_rate": 0.002, "judge_rate": 0.002, "spectral": False, "gan_batch": 16}
@@ -226,20 +224,20 @@ for name in ("baseline", "age", "signs"):
     if name in auc.index:
         point = auc.loc[name, ["value", "low", "high"]].astype(float).to_dict()
         report.value(f"auc_{name}", **point, n=int(auc.loc[name, "n"]), digits=2)
-answer += f" Without them the features tell grades of patients with an AUC of {report.text('auc_baseline')}"
+answer += f" Without them the features predict the grade of patients with an AUC of {report.text('auc_baseline')}"
 answer += f", age with {report.text('auc_age')}" if "age" in auc.index else ""
 answer += f", simple measures of FLAIR in the true outline with {report.text('auc_signs')}"
 if auc.loc["baseline", "low"] <= 0.5:
     answer += (
-        ": **the classifier finds no grade in them, and what is added only moves its answers "
+        ": **the classifier finds no grade in them, and added features only shift its predictions "
         "from one grade to the other**"
     )
     if auc.loc["signs", "low"] <= 0.5:
-        answer += ", and no grade is to be seen by the simple measures either"
+        answer += ", and the simple measures show no grade either"
 kind = "simulated " if report.source == "simulated" else ""
 answer += (
     f". Added to the training slices of {len(data)} {kind}patients, {n_high} of them HGG, they "
-    f"change the share of LGG slices that are right by {report.text('acgan')} and that of "
+    f"change the share of correct LGG slices by {report.text('acgan')} and that of "
     f"all slices by {report.text('cost')}. A weighted loss, which needs no network, changes "
     f"the former by {report.text('weighted_loss')}, a Gaussian for each class by "
     f"{report.text('gaussian')}."
@@ -251,8 +249,8 @@ report.sentence(answer)
 #
 # ### The generator
 #
-# Noise and the class wanted become the maps of a slice: three hidden deconvolution layers,
-# and a last layer that keeps features at or above zero, as those behind a ReLU are.
+# Noise and the desired class become the maps of a slice: three hidden deconvolution layers, and a last layer that keeps
+# features at or above zero, as after a ReLU.
 
 # %%
 show_code(FeatureGenerator)
@@ -260,8 +258,8 @@ show_code(FeatureGenerator)
 # %% [markdown]
 # ### The discriminator
 #
-# It tells the source of a feature, real or synthetic, and its class. With `spectral` it
-# has spectral norm in place of batch norm, which is not in the paper.
+# It predicts the source of a feature, real or synthetic, and its class. With `spectral` it has spectral norm instead of
+# batch norm, which is not in the paper.
 
 # %%
 show_code(FeatureDiscriminator)
@@ -281,7 +279,7 @@ for name, network, shape in (
             titles={"ParametrizedConv2d": "convolution of unit norm"},
         ),
         caption=f"The {name}, drawn from the module (the counterpart of Figure 2).",
-        alt="Boxes from left to right, one a layer, with the sizes of what it gives.",
+        alt="Boxes from left to right, one per layer, with the sizes of its output.",
     )
 
 # %% [markdown]
@@ -299,13 +297,12 @@ for name, network, shape in (
 show_code(source_likelihood, class_likelihood)
 
 # %% [markdown]
-# The discriminator ascends $L_S + L_C$ and the generator $L_C - L_S$. Only features whose
-# class the discriminator recognises are added (section 4.2.4 of the paper).
+# The discriminator maximises $L_S + L_C$ and the generator $L_C - L_S$. Only features whose class the discriminator
+# recognises are added (section 4.2.4 of the paper).
 #
 # ### One step by hand
 #
-# A batch of the discriminator, on the real features that the chapter keeps, one of each
-# grade, and on two synthetic ones.
+# A batch of the discriminator, with two real features that are kept, one of each grade, and two synthetic ones.
 
 # %%
 examples = made.result("rivals").arrays("examples")
@@ -333,8 +330,8 @@ report.sentence(
 # %% [markdown]
 # ### The classifier
 #
-# Two blocks of convolution, batch norm and pooling, two fully connected layers, dropout
-# before and behind the first.
+# Two blocks of convolution, batch norm and pooling, and two fully connected layers, with dropout before and after the
+# first.
 
 # %%
 show_code(FeatureClassifier)
@@ -342,9 +339,8 @@ show_code(FeatureClassifier)
 # %% [markdown]
 # ### Rivals that need no network
 #
-# A weighted loss and oversampling count the rarer class more often. Interpolation
-# {cite}`chawla2002smote` puts a new feature between two neighbours of a class. And a
-# Gaussian for each class has its mean and its covariance.
+# A weighted loss and oversampling give the rarer class more weight. Interpolation {cite}`chawla2002smote` puts a new
+# feature between two neighbours of a class. A Gaussian for each class has the mean and the covariance of that class.
 
 # %%
 show_code(interpolated, gaussian)
@@ -364,7 +360,7 @@ report.figure(
         limits=(0, 1.02),
     ),
     caption="AUC and balanced accuracy of patients by arm, with 95 % intervals over runs and patients.",
-    alt="Two panels of dots with intervals, a line an arm.",
+    alt="Two panels of dots with intervals, one line per arm.",
 )
 
 # %% tags=["hide-input"]
@@ -373,8 +369,8 @@ report.table(
     "arms",
     tables.arm_table(by_slice, by_patient, titles),
     index=False,
-    caption="The counterpart of Table 3. Slices, a patient's share each, and patients "
-    "(mean probability of their slices): shares right, balanced accuracy and AUC, with "
+    caption="The counterpart of Table 3. Slices (the mean of the patients' shares) and patients "
+    "(mean probability of their slices): share correct, balanced accuracy and AUC, with "
     "95 % intervals over runs and patients. *linear*: on features averaged over each map.",
 )
 
@@ -386,7 +382,7 @@ report.sentence(
     f"{test['high']:.2f} (p = {test['p']:.3f})."
 )
 report.sentence(
-    f"LGG slices right, minus the baseline in the same runs: oversampling "
+    f"Share of correct LGG slices minus that of the baseline in the same runs: oversampling "
     f"{report.text('oversampling')}, interpolation {report.text('interpolation')}."
 )
 
@@ -400,18 +396,17 @@ report.figure(
         x="step", value="auc", colour="model", xlabel="step", ylabel="AUC of held-out slices",
     ),
     caption="AUC of held-out slices over the training of the classifiers; means of all "
-    "folds and runs. It decides nothing.",
-    alt="One curve an arm over the steps.",
+    "folds and runs. Nothing is chosen by it.",
+    alt="One curve per arm over the steps.",
 )  # fmt: skip
 
 # %% [markdown]
 # ### How many synthetic features
 #
-# The paper divides its patients once, nine to one, and chooses 1158 by the accuracy of
-# the classes on the test slices: beyond that number the total rises further and the
-# answers become one-sided. The curve does the same. Its best point by the mean of both
-# grades stands in the ledger as *as published*; a best point on test slices is no
-# estimate of anything.
+# The paper divides its patients once, nine to one, and chooses 1158 by the accuracy of the classes on the test slices:
+# beyond that number the total rises further and the predictions become one-sided. The curve below uses the same
+# division and the same choice. Its best point by the mean of both grades is in the ledger as *as published*; a best
+# point on test slices is not an estimate of performance.
 
 # %% tags=["hide-input"]
 found = tables.slice_estimates(division.scores, n_boot=2, seed=seed)
@@ -420,7 +415,7 @@ curve = found.assign(added=found["arm"].map(added))
 report.figure(
     "sweep",
     figures.sweep_figure(curve),
-    caption="Test slices right in the published division, by the number of synthetic "
+    caption="Correct test slices in the published division, by the number of synthetic "
     "features added; means over the runs.",
     alt="Curves over the number of synthetic features.",
 )
@@ -428,9 +423,8 @@ report.figure(
 # %% [markdown]
 # ### What the synthetic features are like
 #
-# A generator whose samples lie where real ones do has a high *precision*, one that
-# reaches all that real ones do a high *recall*. Held-out real features are the yardstick,
-# so that copying the training slices earns nothing.
+# A generator whose samples lie where real ones lie has a high *precision*; one whose samples cover all real ones has a
+# high *recall*. Held-out real features are the reference, so copying the training slices is not rewarded.
 
 # %% tags=["hide-input"]
 report.table(
@@ -438,8 +432,8 @@ report.table(
     tables.likeness_table(likeness, {**TITLES, "training": "training features"}),
     caption="Features against held-out real ones: mean over folds and runs, with the "
     "smallest and the largest. *training features* are the most that a generator can "
-    "reach, the share of *copies* apart. Below the ACGAN, what was tried on the first "
-    "fold.",
+    "reach, except for the share of *copies*. Below the ACGAN, the recipes tried on the "
+    "first fold.",
 )
 
 # %% tags=["hide-input"]
@@ -457,7 +451,7 @@ report.figure(
         smooth=5,
     ),
     caption="Training of the ACGAN in the first fold, as printed and in other ways (the counterpart of Figure 11).",
-    alt="Three panels of curves, one line a recipe.",
+    alt="Three panels of curves, one line per recipe.",
 )
 report.beginning(gans)
 
@@ -478,8 +472,8 @@ report.figure(
 # %% [markdown]
 # ### Other features
 #
-# The authors expect more of the third decoding block, which did not fit into their
-# memory, and of features of the tumour alone.
+# The authors expect more from the third decoding block, which did not fit into their memory, and from features of the
+# tumour alone.
 
 # %% tags=["hide-input"]
 other = tables.patient_estimates(tables.patient_level(others.scores), **options)
@@ -492,14 +486,14 @@ report.table(
     index=False,
     digits={"patients": 0, "AUC of patients": 2, "low": 2, "high": 2},
     caption="The baseline classifier on other features, first fold. "
-    f"*{CROPPED}*: of images with nothing but the predicted tumour.",
+    f"*{CROPPED}*: of images that show only the predicted tumour.",
 )
 
 # %% [markdown]
 # ## Agreement with the paper
 #
-# Over all folds as *leakage-free*, and the one division with the best point of its curve
-# as *as published*.
+# Results over all folds count as *leakage-free*, those of the one division with the best point of its curve as *as
+# published*.
 
 # %% tags=["hide-input"]
 nan = float("nan")
@@ -539,32 +533,31 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | classes of the added features | the rarer first, then both | balance is the aim |
+# | classes of the added features | the rarer first, then both | the aim is balance |
 # | last layer of the generator | softplus | features are not negative |
 # | scale of the features | each map's standard deviation | a GAN needs a scale |
 # | size of the maps | averaged to `pooled` | fewer features, from few slices |
-# | optimiser's first decay | 0.5 | that of the implementation named |
+# | optimiser's first decay rate | 0.5 | that of the implementation named |
 # | which weights generate | a moving average | the last depend on few batches |
 # | features not recognised | drawn again, up to twenty times | only recognised ones count |
-# | rate of the classifier | falls to 0 along a cosine | its curve ends flat |
+# | learning rate of the classifier | falls to 0 along a cosine | a flat end of the curve |
 # | a patient's grade | mean probability of the slices | the paper counts slices only |
 #
 # ## Limits
 #
-# What features can tell of the grade follows from what was planted in the simulated
-# images: there grade shows mostly in enhancement and necrosis, of which FLAIR tells
-# little, and the maps of a network that outlines the tumour have no reason to keep what
-# does not help to outline it. Folds share most of their training patients; differences
-# are paired over patients and runs. What would settle the claims: five seeds on patients
-# whose FLAIR carries grade, beside class weights and oversampling.
+# How well features can predict the grade follows from what was planted in the simulated images. There grade shows
+# mostly in enhancement and necrosis, of which FLAIR shows little. The maps of a network that segments the tumour have
+# no reason to keep what does not help to segment it. Folds share most of their training patients; differences are
+# paired over patients and runs. What would settle the claims: five seeds on patients whose FLAIR shows the grade,
+# compared with class weights and oversampling.
 #
 # ## Questions
 #
 # 1. *Does the filter matter?* Look at how often the discriminator recognises its own
 #    classes (`class_accuracy` in `gans.scores`), then set `spectral` to `false` and
 #    `gan_steps` to 200: how do precision and recall change?
-# 2. *Is the gain one of balance?* Set `added_share` to a tenth of its value and to `1`; which rival
-#    follows the ACGAN, and what happens to HGG slices?
+# 2. *Is the gain one of balance?* Set `added_share` to a tenth of its value and to `1`: which rival behaves like the
+#    ACGAN, and what happens to HGG slices?
 #
 # For a first look set `n_permutations` to 2, and `BUDGET=0.2` in the environment.
 

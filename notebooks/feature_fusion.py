@@ -13,12 +13,11 @@
 # %% [markdown]
 # # Cross-modality feature fusion
 #
-# **What the paper claims.** Zhang et al. {cite}`zhang2021crossmodality` fuse the features of
-# two branches, one for T1 and T1c, one for T2 and FLAIR, in a third branch that is guided by
-# the masks which the two predict. On the BraTS 2018 validation set it has an average Dice of
-# 0.843, without mask guidance 0.834, with conventional attention 0.840; the mean of the
-# branches has 0.797. It fails where enhancing tumour is absent, contours are ragged or
-# regions are disconnected.
+# **What the paper claims.** Zhang et al. {cite}`zhang2021crossmodality` fuse the features of two branches, one for T1
+# and T1c, one for T2 and FLAIR, in a third branch that is guided by the masks which these two predict. On the BraTS
+# 2018 validation set the average Dice is 0.843, without mask guidance 0.834, with conventional attention 0.840; the
+# mean of the branches has 0.797. The network fails where enhancing tumour is absent, contours are ragged or regions are
+# disconnected.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -64,10 +63,10 @@ resampled = {"n_boot": n_boot, "seed": seed}
 # %% [markdown]
 # ## The study
 #
-# Subjects, grid, sizes and seeds are those of *Cross-modality feature transition*: every
-# network here starts from its weights and sees the same cubes in the same order. MONAI's
-# SegResNet {cite}`myronenko2018segresnet` and DynUNet {cite}`isensee2021nnunet` start from
-# random weights and see all modalities at once.
+# Subjects, grid, sizes and seeds are those of *Cross-modality feature transition*. Every network of the paper starts
+# from that chapter's weights and sees the same cubes in the same order. MONAI's SegResNet
+# {cite}`myronenko2018segresnet` and DynUNet {cite}`isensee2021nnunet` start from random weights and see all modalities
+# at once.
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
@@ -143,7 +142,7 @@ best = all_held_out.query("arm == 'ours' and metric == 'dice' and group == 'aver
 report.value("dice", best["value"], low=best["low"], high=best["high"], n=int(best["n"]))
 report.sentence(
     f"On {int(best['n'])} held-out subjects ({report.source} cohort) the full network has an average Dice of "
-    f"{report.text('dice')}. Minus the mean of its branches that is {above['s_a_s_b']}, minus the network without mask "
+    f"{report.text('dice')}. Minus the mean of its branches it is {above['s_a_s_b']}, minus the network without mask "
     f"guidance {above['without_mg']}, minus two thresholds {above['rule']}."
 )
 
@@ -166,10 +165,10 @@ report.table("subjects", tables.subject_table(subjects), index=False, digits=1,
 #
 # ### Mask-guided attention
 #
-# Branches $S_A$ and $S_B$ are the generators with another last layer. The fusion branch
-# $S_F$ of Figure 4 concatenates their last but one features and convolves, adds their last
-# features and convolves again, and attends to the result $U$. With $M_k$ the probabilities
-# that the branches predict and $g_k$ a convolution of width 1 for each of them,
+# Branches $S_A$ and $S_B$ are the generators with another last layer. The fusion branch $S_F$ of Figure 4 concatenates
+# their penultimate features and convolves, adds their last features and convolves again, and applies attention to the
+# result $U$. With $M_k$ the probabilities that the branches predict and $g_k$ a convolution of width 1 for each of
+# them,
 #
 # $$ \mathrm{MG}(U) = U + f\big([M_1 \cdot g_1(U), \dots, M_K \cdot g_K(U)]\big). $$
 #
@@ -204,8 +203,7 @@ report.figure(
 # $$ \mathcal L_{seg}(S_A) + \mathcal L_{seg}(S_B) + \mathcal L_{seg}(S_F), \quad
 #    \mathcal L_{seg}(S) = 1 - \frac{2\,|Y \cap S|}{|Y| + |S|}, $$
 #
-# where $|S|$ is here the sum of *squared* probabilities, as in V-Net, and 1 is added above
-# and below.
+# where $|S|$ is the sum of *squared* probabilities, as in V-Net, and 1 is added to numerator and denominator.
 
 # %%
 show_code(dice_loss, fusion_loss)
@@ -213,7 +211,7 @@ show_code(dice_loss, fusion_loss)
 # %% [markdown]
 # ### One step by hand
 #
-# A cube of the training subjects, the network as it starts, its loss and a backward pass.
+# A cube of the training subjects, the untrained network, its loss and a backward pass.
 
 # %%
 recipe = ours[0].inputs["recipe"]
@@ -235,7 +233,7 @@ report.sentence(
     f"Images {list(images.shape)}, classes {list(classes.shape)}, logits {list(fused.shape)} of the fusion branch and "
     f"{len(branches)} others; loss {loss['loss'].item():.3f}, of which the fusion branch's {loss['fused'].item():.3f}. "
     f"The network has {sum(p.numel() for p in network.parameters()):,} parameters and takes {billions:.2f} billion "
-    "multiplications a cube."
+    "multiplications per cube."
 )
 
 # %% [markdown]
@@ -248,7 +246,7 @@ report.figure(
     loss_figure({TITLES.get(arm, "S_A and S_B"): history for arm, history in curves.items()}, smooth=5,
                 metric={"loss": "loss, training", "dice_mean": "Dice, tuning cubes"}),
     caption="Learning curves, first seed: loss in training (the sum of several where there are several branches), and "
-    "mean Dice of the regions on cubes of tuning subjects. The full network's are in the chapter before.",
+    "mean Dice of the regions on cubes of tuning subjects. The full network's curves are in the previous chapter.",
     alt="Curves over steps for every network: loss, and Dice on cubes.",
 )  # fmt: skip
 
@@ -258,8 +256,8 @@ report.beginning(study)
 # %% [markdown]
 # ## Upper half of Tables 2 and 4
 #
-# With 95 % intervals over trainings and subjects; the conventions are those of the chapter before. The rule needs no
-# network: thresholds of FLAIR and T1c, fitted on the training subjects.
+# With 95 % intervals over trainings and subjects; the conventions are those of the previous chapter. The rule needs no
+# network: thresholds on FLAIR and T1c, fitted on the training subjects.
 
 # %% tags=["hide-input"]
 both = {"2017, as published": "table2", "2018, as published": "table4"}
@@ -290,8 +288,8 @@ far = distances.groupby("arm").agg(
     median="median", far=lambda d: int((d > 20).sum()), measured="size"
 ).reindex(held_out)  # fmt: skip
 report.table("distances", far.rename(index=TITLES, columns={"far": "above 20 mm"}).rename_axis(None), digits=1,
-             caption="HD95 of the whole tumour, mm: the median, and subjects above 20 mm, by whom a mean is "
-             "decided.")  # fmt: skip
+             caption="HD95 of the whole tumour, mm: the median, and the number of subjects above 20 mm, who dominate "
+             "a mean.")  # fmt: skip
 
 # %% [markdown]
 # ### Does the order hold?
@@ -309,7 +307,7 @@ report.table("order", order, index=False,
 report.figure("differences", figures.difference_figure(differences),
               caption="Dice of the full network minus that of the others, with 95 % intervals over trainings and "
               "subjects.",
-              alt="Dots with intervals by region, a line a network, and a line at zero.")  # fmt: skip
+              alt="Dots with intervals by region, one line per network, and a line at zero.")  # fmt: skip
 
 # %% tags=["hide-input", "hide-output"]
 report.table("differences", differences.drop(columns=["first", "second", "metric"]), index=False,
@@ -318,9 +316,9 @@ report.table("differences", differences.drop(columns=["first", "second", "metric
 # %% [markdown]
 # ## Tables 3 and 5: published networks
 #
-# The competitors' numbers are quoted from the paper and are of real patients. What was trained here stands below them
-# and can only be compared among itself: the full network, and MONAI's, which see all modalities at once, have the same
-# widths and the same cubes, and start from random weights.
+# The competitors' numbers are quoted from the paper and come from real patients. The networks trained here stand below
+# them and can only be compared with each other: the full network, and MONAI's, which see all modalities at once, have
+# the same widths and the same cubes, and start from random weights.
 
 # %% tags=["hide-input"]
 for table, year, here in (("table3", 2017, fewer), ("table5", 2018, all_held_out)):
@@ -364,7 +362,7 @@ if report.source == "simulated":
         figures.segmentation_figure(rows_of(study, shown, dict.fromkeys(subjects.held_out[:3], ""))),
         caption="Held-out simulated subjects: FLAIR, the reference, and every network's segmentation with its mean "
         "Dice over the regions (counterpart of Figure 7, which has no reference).",
-        alt="Rows of brain slices with coloured tumour regions: reference and one column a network.",
+        alt="Rows of brain slices with coloured tumour regions: reference and one column per network.",
     )  # fmt: skip
     report.figure(
         "figure8",
@@ -378,8 +376,8 @@ if report.source == "simulated":
 # ## Figure 9: where it fails
 #
 # The paper names absent enhancing tumour, disconnected regions and ragged contours, all in low-grade gliomas. Over the
-# held-out subjects as they are: an absent region is one without a voxel in the reference, disconnected is a whole
-# tumour of several components, ragged the third of subjects whose tumour has the largest surface for its volume.
+# held-out subjects as they are: an absent region has no voxel in the reference, a disconnected whole tumour has several
+# components, and ragged is the third of subjects whose tumour has the largest surface for its volume.
 
 # %% tags=["hide-input"]
 shapes = failures.shape_table(subjects.store, subjects.held_out)
@@ -394,14 +392,14 @@ if report.source == "simulated":
         figures.segmentation_figure(rows_of(study, ["ours"], worst)),
         caption="The held-out simulated subjects with the lowest Dice: of the high-grade ones, and of each subtype "
         "(counterpart of Figure 9).",
-        alt="Rows of brain slices: FLAIR, reference, segmentation; a row a kind of failure.",
+        alt="Rows of brain slices: FLAIR, reference, segmentation; one row per kind of failure.",
     )
 
 # %% [markdown]
-# Subtypes go together with grade, size and each other. In the simulation one trait can be changed while head, scanner
-# and noise stay the same: the enhancing volume becomes non-enhancing core; the border loses all sharpness; one focus
-# becomes five, of which some grow together again. Chosen are held-out subjects with enhancing tumour, one focus and the
-# sharper half of borders, the smallest tumours first, because foci of large ones grow together.
+# Subtypes are associated with grade, size and each other. In the simulation one trait can be changed while head,
+# scanner and noise stay the same: the enhancing volume becomes non-enhancing core; the border loses all sharpness; one
+# focus becomes five, some of which merge again. Held-out subjects with enhancing tumour, one focus and the sharper half
+# of borders are used, the smallest tumours first, because the foci of large tumours merge.
 
 # %% tags=["hide-input"]
 if changes is not None:
@@ -442,16 +440,16 @@ if changes is not None:
         for subtype in failures.SUBTYPES.values()
     )
     changed_answer = (
-        f"With one trait changed and nothing else, the Dice of the core moves by: {said} (n = {int(shown['n'].max())} "
-        "simulated subjects)."
+        f"With one trait changed and nothing else, the Dice of the core changes by: {said} "
+        f"(n = {int(shown['n'].max())} simulated subjects)."
     )
     report.sentence(changed_answer)
 
 # %% [markdown]
 # ## Real subjects
 #
-# Networks that have seen nothing but the cohort of this run, applied without any adaptation to real BraTS subjects with
-# four modalities under the data root. They are few; this shows whether the simulation carries over, not how good a
+# Networks trained only on the cohort of this run, applied without any adaptation to real BraTS subjects with four
+# modalities under the data root. The subjects are few: this shows whether the simulation carries over, not how good a
 # network is.
 
 # %% tags=["hide-input"]
@@ -503,15 +501,15 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | what a mask is multiplied with | a group of channels of its own | Figure 4 shows several masks beside the maps |
+# | what a mask is multiplied with | its own group of channels | Figure 4 shows several masks beside the maps |
 # | are masks probabilities or labels | probabilities, with gradients | labels have none |
 # | which masks | all classes of both branches | "the segmentation masks predicted" |
 # | the attention's surroundings | added to the maps, then one more convolution | a block that can do nothing |
 # | conventional attention | CBAM in 3D, same place and convolution | it is cited |
-# | $|S|$ in the Dice loss | sum of squared probabilities, 1 added above and below | V-Net; plain sums are slower |
-# | gradient clipping, precision, intensities | norm 5; bf16 on a GPU; z-scores cut at 5 | none is mentioned |
+# | $\lvert S\rvert$ in the Dice loss | squared probabilities, 1 added above and below | V-Net; plain sums are slower |
+# | gradient clipping, precision, intensities | norm 5; bf16 on a GPU; z-scores clipped at 5 | none is mentioned |
 # | what the Dice loss sums over | ET, WT and TC, each over the batch | they are "the desired areas" |
-# | how $S_A$ and $S_B$ are trained | each by its own loss, on the same cubes | they are networks of their own |
+# | how $S_A$ and $S_B$ are trained | each by its own loss, on the same cubes | they are separate networks |
 # | augmentation | left and right swapped | none is mentioned |
 # | after the network | nothing is removed | nothing is mentioned |
 # | HD95 of a region that only one side has | left out of the distance, counted | a penalty would decide the mean |
@@ -520,23 +518,21 @@ show_agreement(report)
 #
 # - In the default profile the cohort is simulated, the networks are small, the trainings short and the voxels coarse.
 #   Absolute values say how hard the simulation is, not how good the networks would be on patients.
-# - In the simulation two thresholds are hard to beat: tumour is bright on FLAIR, and little else is. Where networks are
-#   behind the rule, their order says which learns faster, not which is best in the end.
-# - A difference smaller than its interval is open, in either direction. With few trainings intervals over them are wide
-#   of their nominal coverage.
-# - MONAI's networks start from random weights and were not tuned; their rows say what the same cubes teach them.
+# - Where networks are below the two thresholds, their order says which learns faster, not which is best in the end.
+# - A difference whose interval holds 0 is undecided. With few trainings the coverage of the intervals is only
+#   approximate.
+# - MONAI's networks start from random weights and were not tuned; their rows say what they learn from the same cubes.
 # - The two held-out sets overlap: that for Table 2 is a part of that for Table 4.
-# - The intervention changes the trait that the simulation calls so; real ragged borders may look different.
+# - The changed traits are those of the simulation; real ragged borders may look different.
 #
 # ## Questions
 #
-# 1. *Do the masks guide?* Double `steps` of the chapter before: does the gap between
+# 1. *Do the masks guide?* Double `steps` in the parameters cell of the previous chapter: does the gap between
 #    `without_mg` and the full network close?
 # 2. *Is one network enough?* Compare `segresnet`, which sees all modalities at once, with
 #    the mean of the branches.
 #
-# With `BUDGET=0.05`, one seed in the chapter before and `n_changed = 0` each runs in under
-# two minutes.
+# With `BUDGET=0.05`, `n_seeds = 1` in the previous chapter and `n_changed = 0` here each runs in under two minutes.
 #
 # ## Summary
 

@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Cross-modality feature transition
 #
-# **What the paper claims.** Zhang et al. {cite}`zhang2021crossmodality` train generators
-# that turn the pair T1, T1c into T2, FLAIR and back, as a CycleGAN {cite}`zhu2017cyclegan`
-# in 3D without any label. Their weights start the branches of a segmentation network. On
-# the BraTS 2017 validation set it reaches an average Dice of 0.828, against 0.809 after
-# self-reconstruction, 0.794 after photographs {cite}`everingham2010voc` and 0.783 from
+# **What the paper claims.** Zhang et al. {cite}`zhang2021crossmodality` train generators that turn the pair T1, T1c
+# into T2, FLAIR and back, as a CycleGAN {cite}`zhu2017cyclegan` in 3D without any labels. Their weights initialise the
+# branches of a segmentation network. On the BraTS 2017 validation set it reaches an average Dice of 0.828, against
+# 0.809 after self-reconstruction, 0.794 after pre-training on photographs {cite}`everingham2010voc` and 0.783 from
 # random weights.
 
 # %% tags=["parameters"]
@@ -38,9 +37,9 @@ six_steps: int = 20  # updates of each of its six CycleGANs
 widths: list[int] = [8, 16, 32, 64]  # channels of the U-Nets' levels
 discriminator_widths: list[int] = [8, 16]  # filters of the discriminators
 patch: int = 32  # edge of the cubes, voxels (the paper: 128 of 1 mm)
-batch_size: int = 2  # cubes a batch (the paper has 1)
+batch_size: int = 2  # cubes per batch (the paper has 1)
 transition_steps: int = 160  # updates of pre-training
-longer: int = 10  # one more transition with so many times the updates (0: none)
+longer: int = 10  # one more transition with this many times the updates (0: none)
 flat_steps: int = 300  # updates of the 2D network
 steps: int = 200  # updates of a segmentation network
 transition_rate: float = 0.003  # of Adam in pre-training (the paper has 0.0001)
@@ -48,7 +47,7 @@ learning_rate: float = 0.01  # of Adam in segmentation (the paper has 0.0001)
 schedule: str = "one_cycle"  # of both rates; the paper mentions none
 cycle_weight: float = 10.0  # lambda
 tumour_share: float = 0.3  # share of cubes centred in the tumour (the paper: all)
-windows: list[int] = [48]  # cubes that networks are applied to (0: the brain)
+windows: list[int] = [48]  # edges of the cubes at test time (0: the brain)
 edge_2d: int = 32  # edge of the 2D images, pixels
 n_boot: int = 2000  # resamples of every bootstrap
 
@@ -89,8 +88,8 @@ resampled = {"n_boot": n_boot, "seed": seed}
 # %% [markdown]
 # ## The study
 #
-# An arm is a start of the same fusion network, a run a seed. Trainings of one seed see the
-# same cubes in the same order; only the branches' first weights differ.
+# An arm is an initialisation of the same fusion network, a run is a seed. Trainings of one seed see the same cubes in
+# the same order; only the branches' initial weights differ.
 
 # %% tags=["study"]
 from dataclasses import replace
@@ -209,10 +208,9 @@ report.sentence(
 # %% [markdown]
 # ## Data
 #
-# Four modalities and an expert segmentation. BraTS hides the labels of its validation sets:
-# subjects of the training set are held out in their place, all of them for the set of 2018
-# (Table 4), a part for the smaller one of 2017 (Table 2), with the share of low-grade
-# gliomas kept.
+# Four modalities and an expert segmentation. BraTS does not publish the labels of its validation sets, so subjects of
+# the training set are held out in their place. All of them stand for the set of 2018 (Table 4), a part for the smaller
+# set of 2017 (Table 2), with the same share of low-grade gliomas.
 
 # %% tags=["hide-input"]
 subjects = data.open()
@@ -222,8 +220,8 @@ report.table("subjects", tables.subject_table(subjects), index=False, digits=1,
 # %% [markdown]
 # ### The pairs (Figures 1 and 5)
 #
-# The paper pairs T1 with T1c and T2 with FLAIR because those within a pair look alike and those of different pairs
-# differ. That can be measured: the absolute rank correlation of two modalities over the voxels of a brain.
+# The paper pairs T1 with T1c and T2 with FLAIR because the modalities of a pair look alike and those of different pairs
+# differ. This can be measured by the absolute rank correlation of two modalities over the voxels of a brain.
 
 # %% tags=["hide-input"]
 correlations = tables.pair_correlations(subjects.store, subjects.held_out)
@@ -250,9 +248,8 @@ if report.source == "simulated":
 # %% [markdown]
 # ## Method
 #
-# Generators $G_B^A : A \to B$ and $G_A^B : B \to A$ and discriminators $D_A$, $D_B$ learn
-# from cubes $\mathbf A$, $\mathbf B$ that are no pairs, with least squares (2, 3) and the
-# cycle consistency (4):
+# Generators $G_B^A : A \to B$ and $G_A^B : B \to A$ and discriminators $D_A$, $D_B$ learn from unpaired cubes $\mathbf
+# A$, $\mathbf B$, with least squares (2, 3) and the cycle consistency (4):
 #
 # $$ \mathcal L_{adv}(G_B^A, D_B) = \mathbb E[(D_B(\mathbf B) - 1)^2]
 #    + \mathbb E[D_B(G_B^A(\mathbf A))^2] $$
@@ -260,9 +257,9 @@ if report.source == "simulated":
 # $$ \mathcal L_{cyc} = \mathbb E\,\|G_A^B(G_B^A(\mathbf A)) - \mathbf A\|_1
 #    + \mathbb E\,\|G_B^A(G_A^B(\mathbf B)) - \mathbf B\|_1 $$
 #
-# The objective (6) is the sum, $\mathcal L_{cyc}$ weighted by $\lambda$. It is printed with
-# a maximum over the discriminators (5), which would teach them to call real images false;
-# here both sides minimise their own least squares, as in the CycleGAN.
+# The objective (6) is the sum, $\mathcal L_{cyc}$ weighted by $\lambda$. It is printed with a maximum over the
+# discriminators (5), which would teach them to call real images fake; here both sides minimise their own least squares,
+# as in the CycleGAN.
 
 # %%
 show_code(discriminator_loss, generator_loss, cycle_loss)
@@ -270,9 +267,9 @@ show_code(discriminator_loss, generator_loss, cycle_loss)
 # %% [markdown]
 # ### The networks
 #
-# A generator is the U-Net of Figure 3: two convolutions of width 3 with instance norm a
-# level, max-pooling down, transposed convolutions up. The discriminator is Table 1. What
-# goes from a generator to a branch is everything but the last layer.
+# A generator is the U-Net of Figure 3: per level two convolutions of width 3 with instance norm, max-pooling down,
+# transposed convolutions up. The discriminator is that of Table 1. All weights but those of the last layer are
+# transferred from a generator to a branch.
 
 # %%
 show_code(ConvBlock, Level, UNet, Discriminator, transfer)
@@ -293,17 +290,16 @@ report.figure(
     "cycle",
     architecture_figure(gan, lanes=(("input 1", "networks.to_b"), ("input 2", "networks.to_a"), ("networks.d_",))),
     caption="The transition, drawn from the modules (counterpart of Figure 2): each generator is called on the real "
-    "pair and on what the other one made; each discriminator judges what was made of its pair.",
+    "pair and on the output of the other one; each discriminator judges the synthetic images of its pair.",
     alt="Boxes in three rows: generators from A to B, from B to A, and discriminators, with arrows between them.",
 )
 report.table("discriminator", tables.discriminator_table(), index=False,
-             caption="Table 1: what goes into the discriminator's layers, as printed and as built.")  # fmt: skip
+             caption="Table 1: the input of the discriminator's layers, as printed and as built.")  # fmt: skip
 
 # %% [markdown]
 # ### One step by hand
 #
-# Cubes of A and of B from different subjects, the networks as they start, the loss of the
-# generators, and a backward pass.
+# Cubes of A and of B from different subjects, the untrained networks, the loss of the generators, and a backward pass.
 
 # %%
 cubes = {
@@ -334,9 +330,10 @@ report.sentence(
 # %% [markdown]
 # ## Pre-training
 #
-# *Transition* as above. *Self-reconstruction*: each generator returns its own input. *2D*: a 2D U-Net segments RGB
-# images, its kernels are then repeated along the third axis and divided by their number {cite}`carreira2017i3d`. The
-# paper takes PASCAL VOC; where that is not under the data root, simulated images of coloured shapes take its place.
+# *Transition* is described above. *Self-reconstruction*: each generator reproduces its own input. *2D*: a 2D U-Net
+# segments RGB images; its kernels are then repeated along the third axis and divided by their number
+# {cite}`carreira2017i3d`. The paper uses PASCAL VOC; where that is not under the data root, drawn images of coloured
+# shapes replace it.
 
 
 # %% tags=["hide-input"]
@@ -353,23 +350,23 @@ report.figure(
     ),
     caption="Pre-training, first seed: the loss of coming back to the input (sum over both pairs), in training and on "
     "cubes of tuning subjects; the generators' adversarial loss; and on tuning cubes the distance of a translation "
-    "to the true modality, which no loss asks for.",
+    "from the true modality, which no loss minimises.",
     alt="Three panels of curves over steps: cycle consistency, adversarial loss, translation error.",
 )  # fmt: skip
 report.figure(
     "flat",
     loss_figure({"2D network": first("2d")}, smooth=3,
-                metric={"loss": "loss", "accuracy": "right pixels", "objects": "right pixels, objects"}),
-    caption="Pre-training in 2D, first seed: loss, and share of right pixels on new images (all, and those that belong "
-    "to an object).",
-    alt="Curves over steps: loss, and two shares of right pixels.",
+                metric={"loss": "loss", "accuracy": "pixel accuracy", "objects": "pixel accuracy, objects"}),
+    caption="Pre-training in 2D, first seed: loss, and share of correct pixels on new images (all pixels, and those of "
+    "objects).",
+    alt="Curves over steps: loss, and two pixel accuracies.",
 )  # fmt: skip
 
 # %% [markdown]
 # ### What the generators learn
 #
-# Errors within the brain of held-out subjects, in standard deviations of the modality, beside the error of answering
-# every voxel with the brain's mean.
+# Errors within the brain of held-out subjects, in standard deviations of the modality, compared with the error of
+# predicting the brain's mean in every voxel.
 
 # %% tags=["hide-input"]
 directions = {"a_to_b": "A to B", "b_to_a": "B to A", "a_to_b_to_a": "A to B to A", "b_to_a_to_b": "B to A to B"}
@@ -391,13 +388,13 @@ for arm in ["transition", *(["longer"] if longer else [])]:
 report.table(
     "errors", pd.DataFrame(rows), index=False,
     caption="Mean absolute error of translations and of the way back, first seed; the "
-    "difference is paired, below 0 the generators are better.",
+    "difference is paired; below 0 the generators are better.",
 )  # fmt: skip
 report.sentence(
     f"Against the error of the mean, a translation is off by {report.text('error A to B')} from A to B and by "
     f"{report.text('error B to A')} from B to A; the way back by {report.text('error A to B to A')} and "
     f"{report.text('error B to A to B')}. No loss asks for a translation near the true modality: cubes of the two "
-    "pairs are never compared voxel by voxel, and what is above 0 answers worse than the brain's mean."
+    "pairs are never compared voxel by voxel. A value above 0 is worse than predicting the brain's mean."
 )
 if longer:
     report.sentence(
@@ -419,9 +416,9 @@ if report.source == "simulated":
 # %% [markdown]
 # ## Does it help segmentation? (lower half of Tables 2 and 4)
 #
-# The full fusion network, whose branches take all weights but the last layer's. Trainings of one seed see the same
-# cubes in the same order and start the fusion branch from the same numbers; only the branches' first weights differ.
-# Without pre-training nothing else changes. The last weights are used, nothing is selected on held-out subjects.
+# The full fusion network, whose branches take all pre-trained weights but the last layer's. Trainings of one seed see
+# the same cubes in the same order and start the fusion branch from the same weights; only the branches' initial weights
+# differ. The weights of the last step are used; nothing is selected on held-out subjects.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -442,10 +439,10 @@ if len(windows) > 1:
 
 # %% [markdown]
 # Dice, sensitivity and HD95 of every region on held-out subjects, with 95 % intervals over trainings and subjects, and
-# the paper's numbers beside. The average is that of the three regions. HD95 is averaged where reference and prediction
-# both have the region; where only one has, the subject is counted as missed and its Dice is 0; where neither has, its
-# Dice is 1. The rule at the end needs no network: FLAIR above a threshold is tumour, T1c above another within it
-# enhances, both thresholds fitted on the training subjects.
+# the paper's numbers beside. The average is that of the three regions. HD95 is averaged where both reference and
+# prediction have the region; where only one has it, the subject is counted as missed and its Dice is 0; where neither
+# has it, its Dice is 1. The rule at the end needs no network: FLAIR above one threshold is tumour, T1c above another
+# within it is enhancing tumour. Both thresholds are fitted on the training subjects.
 
 # %% tags=["hide-input"]
 options = {"metrics": COMPARED, "groups": PLACES, **resampled}
@@ -476,8 +473,8 @@ for metric in COMPARED:
 # %% tags=["hide-input"]
 report.table("order", order, index=False,
              caption="The claimed order in the average Dice, step by step. A word needs five trainings, an interval "
-             "without 0, a better arm above the two thresholds, and flat learning curves; else it is open, and the "
-             "gates that failed are named.")  # fmt: skip
+             "without 0, a better arm above the two thresholds, and flat learning curves; else the step is open, and "
+             "the gates that failed are named.")  # fmt: skip
 
 # %% tags=["hide-input"]
 report.figure("differences", figures.difference_figure(differences),
@@ -492,14 +489,14 @@ report.table("differences", differences.drop(columns=["first", "second", "metric
 # ## Other divisions of the modalities
 #
 # The paper also pairs T1 with FLAIR and T2 with T1c {cite}`zhang2021crossmodality`, and describes a naive extension to
-# single modalities, six CycleGANs and four branches, that it finds too expensive. Both are trained here, the six
+# single modalities, with six CycleGANs and four branches, which it finds too expensive. Both are trained here, the six
 # CycleGANs with `six_steps` updates each.
 
 # %% tags=["hide-input"]
 report.table("sizes", tables.size_table(cycle), index=False, digits=0,
              caption="Parameters in thousands, in this run and at the published size: between pairs, and with the "
-             "naive extension's six CycleGANs. The network of four branches has about twice the parameters of that of "
-             "two: where it is ahead, it is also the larger one.")  # fmt: skip
+             "naive extension's six CycleGANs. The network with four branches has about twice the parameters of that "
+             "with two.")  # fmt: skip
 
 # %% tags=["hide-input"]
 if divisions:
@@ -513,7 +510,7 @@ if divisions:
 # %% [markdown]
 # ## Time
 #
-# The paper prints 18 h 57 min of training and 3.2 s a subject on one GPU, and no number of updates
+# The paper prints 18 h 57 min of training and 3.2 s per subject on one GPU, and no number of updates
 # {cite}`zhang2021crossmodality`.
 
 # %% tags=["hide-input"]
@@ -526,8 +523,8 @@ for one, arm in [*((pretraining, arm) for arm in pretraining.arms), *((study, ar
         "seconds a subject": notes.get("seconds_per_subject"),
     })  # fmt: skip
 report.table("costs", pd.DataFrame(costs), index=False, digits=1,
-             caption="What trainings cost where they were computed, first seed; how many such updates half of the "
-             "published time has room for; seconds to segment a subject on this grid.")  # fmt: skip
+             caption="What trainings cost where they were computed, first seed; how many such updates fit into half of "
+             "the published time; seconds to segment a subject on this grid.")  # fmt: skip
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -563,45 +560,46 @@ show_agreement(report)
 # | updates of the stages | `transition_steps`, `flat_steps`, `steps` | no epochs are printed, only hours |
 # | depth of the U-Net | five levels at the published size | Figure 3; fewer where cubes are small |
 # | padding of the discriminator | 1 | the sizes of Table 1 follow |
-# | who minimises the adversarial loss | both sides, by turns | a literal maximum would call real images false |
-# | are cubes of A and B pairs | no | the paper counts it as an advantage that none are needed |
+# | who minimises the adversarial loss | both sides, in turn | a literal maximum would call real images fake |
+# | are cubes of A and B paired | no | the paper counts it as an advantage that no pairs are needed |
 # | self-reconstruction | mean absolute difference, same steps | "reconstructing the input data" |
-# | naive extension, which generator starts a branch | that of the modality's last pair | three are there |
+# | naive extension, which generator initialises a branch | that of the modality's last pair | there are three |
 # | kernels inflated from RGB to two modalities | mean over RGB, same sum | modalities are not colours |
-# | transposed convolutions inflated | repeated undivided | one tap a voxel along the new axis |
+# | transposed convolutions inflated | repeated undivided | one tap per voxel along the new axis |
 # | learning rate | 0.0001 in the paper profile | few steps and small networks need more |
 # | cubes at test time | best of `windows` on the tuning subjects | instance norm sees another cube than in training |
-# | Dice loss | squared probabilities in $|S|$, 1 added above and below | V-Net; small regions are found sooner |
+# | Dice loss | squared probabilities, 1 added above and below | V-Net; small regions are found sooner |
 # | gradient clipping | norm 5, at every size | none is mentioned; the adversarial steps need a bound |
 # | precision | fp32 on a CPU, bf16 on a GPU | none is mentioned |
-# | intensities | z-scores within the brain, cut at 5 | a few vessels would set the scale |
+# | intensities | z-scores within the brain, clipped at 5 | else a few vessels would set the scale |
 # | size of a voxel | 1 mm in the paper profile, 3 mm in the default | cubes of 32 voxels then see 96 mm |
-# | cubes a batch | 1 in the paper profile, 2 in the default | with two, one core convolves a cube faster |
+# | cubes per batch | 1 in the paper profile, 2 in the default | with two, one core convolves a cube faster |
 #
-# Sizes of the default profile were chosen on tuning subjects: with as many updates, cubes of 32
-# voxels of 2.25 mm, which see 72 mm where the paper's see 128 mm, found less, and so did a
-# larger share of cubes centred in the tumour. PyTorch leaves 3D convolutions of a single small
-# cube to a slow path on one core; two cubes a batch take the fast one.
+# Sizes of the default profile were chosen on tuning subjects. With as many updates, cubes of 32 voxels at `spacing =
+# 2.25`, which cover 72 mm where the paper's cover 128 mm, gave a lower Dice, and so did a larger share of cubes centred
+# in the tumour. PyTorch computes 3D convolutions of a single small cube on a slow path of one core; two cubes per batch
+# use the fast one.
 #
 # ## Limits
 #
 # - In the default profile the cohort is simulated, the networks are small, the trainings short and the voxels coarse.
 #   Absolute values say how hard the simulation is, not how good the networks would be on patients.
-# - Where networks are behind the two thresholds, their order says which start learns faster, not which is best in the
-#   end.
-# - With few trainings the interval over trainings is wide of its nominal coverage; a step called open may hold.
-# - Simulated shapes are no photographs: the row pre-trained in 2D says what such a start does, not what VOC does.
-# - Pre-training has as many updates as fit the profile; more of it might help more. Transition and self-reconstruction
-#   have the same number, the cheaper 2D network more.
-# - The window is chosen for every training by itself, on training subjects that were kept out of it.
-# - One seed is trained of each other division; its interval is over subjects only.
+# - Where networks are below the two thresholds, their order says which initialisation learns faster, not which is best
+#   in the end.
+# - With few trainings the coverage of the intervals is only approximate, and a step called open may still hold.
+# - Drawn shapes are not photographs: where VOC is missing, the row pre-trained in 2D says what such an initialisation
+#   does, not what VOC does.
+# - Pre-training has as many updates as fit the profile; more updates might help more. Transition and
+#   self-reconstruction have the same number, the cheaper 2D network more.
+# - Where there are several `windows`, one is chosen for every training separately, on the tuning subjects.
+# - In the default profile each other division is trained with one seed only; its interval is then over subjects alone.
 #
 # ## Questions
 #
-# 1. *Does the adversary matter?* Set `cycle_weight` to 1000: the generators then almost
-#    only reconstruct. Which row moves?
-# 2. *Which network is better at the end?* Double `steps` for one seed: does the gap between
-#    transition and random weights grow or close?
+# 1. *Does the adversary matter?* Set `cycle_weight` to 1000: the generators then do little but reconstruct. Which row
+#    changes?
+# 2. *Which network is better at the end?* Double `steps` for one seed: does the gap between transition and random
+#    weights grow or close?
 #
 # With `BUDGET=0.05`, `n_seeds = 1`, `n_other = 0` and `n_six = 0` each runs in under two
 # minutes.

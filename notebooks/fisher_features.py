@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Fisher-vector features
 #
-# **The claim.** {cite:t}`li2017dlr` say that a network which outlines a tumour has taken in all there is to know about
-# it. The answers of its filters, pooled over slices and scales by a Fisher vector {cite}`perronnin2010fisher`, are
-# 16,384 features a patient, and some of them differ clearly between IDH1-mutant and wild-type tumours (their Figures 2
-# and 4). Whether IDH1 can be *predicted* from them is the question of the [next chapter](idh_prediction).
+# **The claim.** {cite:t}`li2017dlr` say that a network which segments a tumour has captured all information about it.
+# The responses of its filters, pooled over slices and scales by a Fisher vector {cite}`perronnin2010fisher`, are 16,384
+# features per patient. Some of them differ clearly between IDH1-mutant and wild-type tumours (their Figures 2 and 4).
+# Whether IDH1 can be *predicted* from them is the question of the [next chapter](idh_prediction).
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -25,14 +25,14 @@ cohort: str = "simulated"  # simulated, real, or the path of a cohort descriptio
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 n_encoder: int = 30  # patients from whom the dictionary is fitted (published)
-components: int = 64  # Gaussian components of a filter (published)
+components: int = 64  # Gaussian components of a mixture (published)
 n_scales: int = 10  # scales of every slice (published)
 scale_range: list[float] = [0.5, 2.0]  # from and to (published)
 slices_per_patient: int = 6  # those with most tumour; 0 takes all, as published
 cells_per_map: int = 24  # cells of one slice at one scale; 0 takes all, as published
-where: str = "box"  # cells of the region's picture (box), or of the tumour alone (mask)
-dictionary: str = "shared"  # one mixture a layer (shared) or a filter (filter)
-unit: str = "filter"  # has length one by filter (filter) or as a whole (case)
+where: str = "box"  # cells of the tumour's bounding box (box), or of the tumour (mask)
+dictionary: str = "shared"  # one mixture per layer (shared) or per filter (filter)
+unit: str = "filter"  # length one per filter (filter) or for the whole vector (case)
 n_fit: int = 6000  # descriptors from which a mixture is fitted
 fit_steps: int = 40  # updates of a mixture, at most
 alpha: float = 0.05  # level of the t-test (published)
@@ -65,9 +65,9 @@ report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=se
 # %% [markdown]
 # ## The study
 #
-# The networks are those of the [last chapter](tumour_cnn): one for FLAIR and T1c, trained on patients of the first
-# cohort, and one for FLAIR, trained on patients of the second, as the paper says. Each of their trainings gives
-# features of its own. Neither network nor dictionary sees an IDH status.
+# The networks are those of the [previous chapter](tumour_cnn): one for FLAIR and T1c, trained on patients of the first
+# cohort, and one for FLAIR, trained on patients of the second, as the paper says. Each of their trainings gives its own
+# features. Neither the networks nor the dictionary are fitted to an IDH status.
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
@@ -139,7 +139,7 @@ few, many = shuffled["significant"]
 low_f, high_f = shuffled["best F-score"]
 answer = (
     f"Of {len(table)} features of the last convolution {n_significant} differ between "
-    f"mutant and wild-type tumours at p < {alpha:g}; with shuffled labels it is "
+    f"mutant and wild-type tumours at p < {alpha:g}, with shuffled labels "
     f"{few:.0f} to {many:.0f}. The best F-score is {best['F-score']:.3f}, with "
     "shuffled "
     f"labels {low_f:.3f} to {high_f:.3f} ({len(who.first)} {report.source} patients)."
@@ -165,17 +165,17 @@ report.table(
         }
     ).rename_axis("patients"),
     digits=0,
-    caption="Who serves for what.",
+    caption="Patients by their use.",
 )
 
 # %% [markdown]
 # ## Method
 #
-# ### From slices to answers
+# ### From slices to responses
 #
-# Each tumour slice goes through the network at ten scales from one half to two. What one filter of a layer answers, at
-# every place of the region, in all slices and scales of a patient, is one set of numbers $x_1, \dots, x_N$. Answers are
-# taken before ReLU: the paper prints a kernel with a negative mean.
+# Each tumour slice goes through the network at ten scales from one half to two. The responses of one filter, at every
+# place of the region, in all slices and scales of a patient, form one set of numbers $x_1, \dots, x_N$. Responses are
+# taken before ReLU, because the paper prints a kernel with a negative mean.
 
 # %%
 show_code(scaled_regions, case_descriptors)
@@ -184,7 +184,7 @@ show_code(scaled_regions, case_descriptors)
 # ### The dictionary
 #
 # A Gaussian mixture with weights $w_k$, means $\mu_k$ and standard deviations $\sigma_k$, $k = 1, \dots, 64$, describes
-# such numbers in thirty patients. It is fitted by expectation maximisation.
+# such numbers in thirty patients. It is fitted by expectation maximisation. Each Gaussian is called a *kernel*.
 
 # %%
 show_code(fit_mixture)
@@ -192,13 +192,14 @@ show_code(fit_mixture)
 # %% [markdown]
 # ### The Fisher vector
 #
-# A patient is described by how their numbers depart from the mixture,
+# A patient is described by how their numbers deviate from the mixture,
 #
 # $$ u_k = \frac{1}{N \sqrt{w_k}} \sum_n \gamma_{nk} \frac{x_n - \mu_k}{\sigma_k}, \qquad
 #    v_k = \frac{1}{N \sqrt{2 w_k}} \sum_n \gamma_{nk} \Big[ \frac{(x_n - \mu_k)^2}{\sigma_k^2} - 1 \Big], $$
 #
 # with $\gamma_{nk}$ the probability that $x_n$ belongs to kernel $k$. Signed square roots and division by the length
-# make the *improved* vector {cite}`perronnin2010fisher`. 128 filters, 64 kernels and 2 statistics are 16,384 numbers.
+# make the *improved* vector {cite}`perronnin2010fisher`. At the published size 128 filters, 64 kernels and 2 statistics
+# are 16,384 numbers.
 
 # %%
 show_code(fisher_vectors, normalised)
@@ -206,7 +207,7 @@ show_code(fisher_vectors, normalised)
 # %% [markdown]
 # ### One patient by hand
 #
-# From the slices of one patient to a feature and back to its place.
+# From the slices of one patient to a feature, and from its number back to filter and kernel.
 
 # %%
 patient = who.first[0]
@@ -255,7 +256,7 @@ if report.source == "simulated":
 sizes = [
     {"features": encoded.titles[kind], "layer": layer,
      "patients": len(one.notes["ids"]), "filters": filters, "components": components,
-     "numbers a patient": 2 * components * filters}
+     "numbers per patient": 2 * components * filters}
     for kind in encoded.arms for one in [encoded.result(kind)]
     for layer, filters in one.notes["filters"].items()
 ]  # fmt: skip
@@ -268,7 +269,7 @@ report.table(
     index=False,
     digits=2,
     caption="Largest difference from scikit-image (statistics) and scikit-learn "
-    "(log-likelihood) on one filter's answers, relative to the largest value.",
+    "(log-likelihood) on one filter's responses, relative to the largest value.",
 )
 
 # %% [markdown]
@@ -276,15 +277,15 @@ report.table(
 #
 # ### Which features differ
 #
-# All patients of the first cohort with their labels, as in the paper. This is a description: the best of thousands of
-# features differ between any two groups.
+# All patients of the first cohort with their labels, as in the paper. This is only a description: among thousands of
+# features the best ones differ between any two groups.
 
 # %% tags=["hide-input"]
 report.figure(
     "significance",
     figures.significance_map(table),
     caption="F-scores by filter and kernel (counterpart of supplementary Figure 1).",
-    alt="Two grids of colours, first and second order, filters down, kernels across.",
+    alt="Two colour maps, first and second order, with filters as rows and kernels as columns.",
 )
 report.table(
     "best",
@@ -301,7 +302,7 @@ report.sentence(
     f"({gathered.at['kernel', 'by chance']:.1f} if drawn at random) and in "
     f"{gathered.at['filter', 'hold half']} of {gathered.at['filter', 'there are']} "
     "filters "
-    f"({gathered.at['filter', 'by chance']:.1f}). The paper sees few of both."
+    f"({gathered.at['filter', 'by chance']:.1f}). The paper finds few of both."
 )
 
 # %% tags=["remove-input", "hide-output"]
@@ -331,7 +332,7 @@ if report.source == "simulated":
             modalities=both.modalities,
         ),
         caption="A mutant and a wild-type simulated tumour of median volume: images, "
-        "the map of the filter with the best feature, and its answers over slices and "
+        "the map of the filter with the best feature, and its responses over slices and "
         "scales, with the two leading kernels, one standard deviation wide "
         "(counterpart "
         "of Figure 2).",
@@ -343,16 +344,16 @@ if report.source == "simulated":
         figures.layers_figure(cases, leading),
         caption="Maps of the four leading filters of each convolution for the same two "
         "patients; a filter has one colour scale (counterpart of Figure 4).",
-        alt="Rows of small maps, one row a convolution, four for either patient.",
+        alt="Rows of small maps, one row per convolution, four for each patient.",
     )
 else:
-    report.note("Of real patients the book shows numbers and no pictures.")
+    report.note("The book shows numbers of real patients, and no pictures.")
 
 # %% [markdown]
 # ### What was planted
 #
-# In a simulated cohort it is known what each image had to show. For the best features: the planted trait that each
-# follows most.
+# In a simulated cohort it is known what each image had to show. For each of the best features, the table names the
+# planted trait with which it correlates most.
 
 # %% tags=["hide-input"]
 if patients.truth is not None:
@@ -370,9 +371,9 @@ else:
 # ### What the printed numbers say
 #
 # A feature's number gives its filter, kernel and order. By the numbers that the paper prints, its text exchanges the
-# kernels of its two best features. Its F-scores, with 89 mutant and 30 wild-type patients and equal spreads, are
-# t-tests: even times 16,384 the p-value stays below one in twenty. So the print is not chance alone. It says nothing
-# of prediction.
+# kernels of its two best features. With 89 mutant and 30 wild-type patients and equal variances, its F-scores can be
+# read as t-tests: even multiplied by 16,384 the p-value stays below one in twenty. So the printed values are not chance
+# alone. They say nothing about prediction.
 
 # %% tags=["hide-input"]
 report.table(
@@ -381,14 +382,14 @@ report.table(
     index=False,
     digits={"F-score": 4, "t": 2},
     caption="The two features that the paper names: their places by number and by its "
-    "text, the number that the text's words would have, and what the F-score says as "
-    "Student's t, its p-value, and the same times the number of features.",
+    "text, the number that would fit the text, and the F-score as Student's t, with its "
+    "p-value, and that times the number of features.",
 )
 
 # %% [markdown]
 # ## Agreement with the paper
 #
-# F-scores and kernel are those of this network; the paper's filter no. 107 exists in its network only.
+# F-scores and kernel are those of this network; the paper's filter no. 107 exists only in its own network.
 
 # %% tags=["remove-input"]
 pair = table.head(2).iloc[::-1].to_dict("records")
@@ -414,20 +415,20 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | one mixture or one a filter | one for all filters (`dictionary`) | the text has *a* mixture |
-# | before or behind ReLU | before | a kernel has a negative mean |
+# | one mixture, or one per filter | one for all filters (`dictionary`) | the text has *a* mixture |
+# | before or after ReLU | before | a kernel has a negative mean |
 # | spacing of the ten scales | equal ratios (`scale_ratios`) | one half and two lie equally far from one |
 # | which places of the region | all of its box (`where`) | whole maps are stretched; *within and near* the tumour |
 # | whose outline | the reference | the paper has both, and is silent |
-# | length one over what | each filter's vector (`unit`) | each set of descriptors is pooled by itself |
-# | which thirty patients | those that trained the network | a patient of the test half stays unseen by both |
+# | what is scaled to length one | each filter's vector (`unit`) | each set of descriptors is pooled separately |
+# | which thirty patients | some that trained the network | a patient of the test half stays unseen by both |
 # | which patients the cohorts share | random, published class sizes | the paper gives counts only |
 #
 # ## Limits
 #
-# - The default profile takes the slices with most tumour and some of their cells; the paper's size takes all.
-# - Which places are taken, and one dictionary for all filters, were settled by the wording of the paper after results
-#   of several choices had been seen; none came near what selection on all patients finds.
+# - The default profile uses the slices with most tumour and some of their cells; the paper profile uses all.
+# - The places used (`where`) and the one dictionary for all filters follow the wording of the paper, but were settled
+#   after results of several choices had been seen.
 # - The significant features were found on all patients with their labels.
 #
 # ## Try it

@@ -14,9 +14,9 @@
 # # IDH1 prediction
 #
 # **The claim.** {cite:t}`li2017dlr` predict the IDH1 mutation of grade II glioma from the deep features of the
-# [last chapter](fisher_features) ("deep learning-based radiomics", DLR). With FLAIR alone the AUC is 92 %, against 86 %
-# for conventional radiomics on the same patients; with two modalities and a further selection of features it is 95 %.
-# Deeper layers are said to predict better, up to the last convolution.
+# [previous chapter](fisher_features) ("deep learning-based radiomics", DLR). With FLAIR alone the AUC is 92 %, against
+# 86 % for conventional radiomics on the same patients; with two modalities and a further selection of features it is 95
+# %. Deeper layers are said to predict better, up to the last convolution.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -30,7 +30,7 @@ feature_numbers: list[int] = [5, 10, 20, 50, 100, 200, 500]  # of the further se
 n_folds: int = 5  # patient-level folds, drawn anew for every network
 n_permutations: int = 40  # shuffles of the labels
 few: int = 20  # features of the readings that keep a small number
-n_one_by_one: int = 10  # shuffles by leave-one-out
+n_one_by_one: int = 10  # shuffles of the labels with leave-one-out
 n_splits: int = 100  # random splits of the size of the split by time
 n_null: int = 60  # patients of the hospital without an effect; 0 leaves it out
 null_grid: list[int] = [128, 128, 40]  # voxels of its images
@@ -78,10 +78,10 @@ report = Report.start("idh_prediction", cohort=cohort, profile=profile, seed=see
 # %% [markdown]
 # ## The study
 #
-# The Fisher vectors are those of every training of the networks. Conventional radiomics are 671 features of intensity,
+# The Fisher vectors are those of every training of the networks. Conventional radiomics has 671 features of intensity,
 # shape, texture and wavelets of FLAIR within the same outlines. The row that the paper prints for radiomics quotes
-# {cite:t}`yu2017radiomics`, who selected and classified in their own way; here the features go through the same
-# t-test and machine as the deep ones.
+# {cite:t}`yu2017radiomics`, who selected and classified in their own way; here the features go through the same t-test
+# and support vector machine (SVM) as the deep ones.
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
@@ -95,8 +95,8 @@ n_runs = len(encoded.arms["multiple"])
 calculated = radiomics(setting=setting)
 
 # %% [markdown]
-# The arms: features of some patients, put to the question under both protocols; the further selection; the later
-# patients; rules that see no image; and every reading of the selection on true and on shuffled labels.
+# The arms: every set of features and patients under both protocols; the further selection; the later patients; rules
+# that use no image; and every reading of the selection on true and on shuffled labels.
 
 # %% tags=["study"]
 from radlib.papers.li2017.prediction import Classifier
@@ -244,12 +244,10 @@ leaky = permutations[
 report.value("leaky_auc", float(leaky[AS_PUBLISHED]), digits=2)
 report.value("clean_auc", float(leaky[LEAKAGE_FREE]), digits=2)
 answer = (
-    "With the selection inside the folds, features of both modalities predict IDH1 "
-    "with "
+    "With the selection inside the folds, features of both modalities predict IDH1 with "
     f"an AUC of {report.text('multiple_clean')}, age alone with "
-    f"{report.text('age_auc')}; deep features of FLAIR minus conventional radiomics "
-    "are "
-    f"{spoken(ahead)} on the same {len(second)} {report.source} patients. With the "
+    f"{report.text('age_auc')}; the AUC of deep features of FLAIR minus that of "
+    f"conventional radiomics is {spoken(ahead)} on the same {len(second)} {report.source} patients. With the "
     "selection on all patients the first AUC becomes "
     f"{report.text('multiple_published')}, and {report.text('leaky_auc')} on labels "
     "shuffled at random."
@@ -280,20 +278,21 @@ report.sentence(
 #
 # $$ F = \frac{(\bar x_{+} - \bar x)^2 + (\bar x_{-} - \bar x)^2}{s_{+}^2 + s_{-}^2} , $$
 #
-# with the means $\bar x$ and variances $s^2$ of mutant (+) and wild-type (−) patients, and keeps the best so many.
+# with the means $\bar x$ and variances $s^2$ of mutant (+) and wild-type (−) patients, and keeps a number of the best.
 
 # %%
 show_code(Scores, Table.scores)
 
 # %% [markdown]
-# ### The machine and the two protocols
+# ### The SVM and the two protocols
 #
-# A linear support vector machine, $C = 1$, on standardised features. **As published**, standardisation and selection
-# see all patients and only the machine leaves one out; the number of features is the one that turns out best.
-# **Leakage-free**, every step is fitted anew without the patient left out, and the number is chosen by inner folds.
+# A linear SVM, $C = 1$, on standardised features. **As published**, standardisation and selection use all patients and
+# only the SVM leaves one out; the number of features is the one with the best result. **Leakage-free**, every step is
+# fitted anew without the patient left out, and the number is chosen by inner folds.
 #
-# Selecting anew for each patient is nearly all of the work. Sums of both classes are therefore taken once, those of the
-# patient left out are taken off, and the machine sees the kernel $K = X_S X_S^{\top}$ of the selected columns $S$.
+# Nearly all of the computing time goes into selecting anew for each patient. Sums over both classes are therefore
+# computed once, the patient left out is subtracted, and the SVM gets the kernel $K = X_S X_S^{\top}$ of the selected
+# columns $S$.
 
 # %%
 show_code(predict, readings)
@@ -301,7 +300,7 @@ show_code(predict, readings)
 # %% [markdown]
 # ### One patient by hand
 #
-# The first patient is left out: what the t-test keeps, the machine, and its verdict on that patient.
+# The first patient is left out: what the t-test keeps, the SVM, and its decision on that patient.
 
 # %%
 wide = asked["multiple"][0].table()
@@ -321,8 +320,8 @@ print(f"decision {value:+.2f}; mutant: {bool(wide.truth[0])}")
 #
 # ### Deep features, conventional radiomics, one and two modalities (Table 2)
 #
-# A run is one training of the network, its features, and folds of its own. Intervals (95 %) resample runs and, within
-# the classes, patients; the fitted machines are held fixed.
+# A run is one training of the network, its features, and its own folds. Intervals (95 %) resample runs and, within the
+# classes, patients; the fitted SVMs are held fixed.
 
 # %% tags=["hide-input"]
 rows_a = {"radiomics": "table2.a.radiomics", "second": "table2.a.dlr"}
@@ -347,7 +346,7 @@ report.figure(
     ),
     caption="AUC of every arm under both protocols, and of rules that see no image, "
     "with 95 % intervals; ticks: the values of Table 2.",
-    alt="Dots with intervals, a line an arm, two colours for the protocols.",
+    alt="Dots with intervals, one line per arm, two colours for the protocols.",
 )  # fmt: skip
 pairs = [("second", "radiomics"), ("multiple", "single"), ("selected", "multiple"),
          ("multiple", "radiomics_first"), ("multiple", "age")]  # fmt: skip
@@ -406,12 +405,11 @@ report.figure(
     caption=f"AUC over the number of features, {titles['multiple']}, first run "
     "(counterpart of supplementary Figure 3), with DeLong's intervals. The distance "
     "between the curves is what selection on all patients adds.",
-    alt="Two curves of AUC over the number of features, one a protocol.",
+    alt="Two curves of AUC over the number of features, one per protocol.",
 )  # fmt: skip
 number = further.table("chosen")["features"]
 report.sentence(
-    f"In the folds {number.mode().iloc[0]} features were chosen most often; the "
-    "numbers "
+    f"In the folds {number.mode().iloc[0]} features were chosen most often; the numbers "
     f"range from {number.min()} to {number.max()}."
 )
 
@@ -433,7 +431,7 @@ report.table(
 # ### Layers, and which reading of the selection fits the print (Table 3)
 #
 # The paper does not say whether features are selected anew for each patient left out. If they were selected on all
-# patients, every layer should come out well, on shuffled labels too. Here each reading meets each layer.
+# patients, every layer should give a high AUC, on shuffled labels too. Here each reading is tried on each layer.
 
 # %% tags=["hide-input"]
 rows3 = {arm: f"table3.{layer}" for layer, arm in depth.items()}
@@ -464,7 +462,7 @@ report.figure(
     f"selection: on true labels (left) and shuffled ones (right, mean of {n_one_by_one}); "
     "ticks: "
     "Table 3.",
-    alt="Two panels of dots by layer, a colour a reading, with ticks for the print.",
+    alt="Two panels of dots by layer, one colour per reading, with ticks for the printed values.",
 )  # fmt: skip
 every = prints | prints3
 del every["selected"]
@@ -479,10 +477,9 @@ report.table(
 near = fits.sort_values("distance from print").iloc[0]
 out = fits.loc[fits["ruled out"] == "yes", "reading"].tolist()
 report.sentence(
-    f"The paper prints {min(every.values()):.3f} to {max(every.values()):.3f}. "
-    "Nearest is "
-    f"*{near['reading']}*, at a mean distance of {near['distance from print']:.2f}. "
-    + (f"The print rules out: {', '.join(out)}." if out else "No reading is ruled out.")
+    f"The paper prints {min(every.values()):.3f} to {max(every.values()):.3f}. The "
+    f"nearest reading is *{near['reading']}*, at a mean distance of {near['distance from print']:.2f}. "
+    + (f"The printed values rule out: {', '.join(out)}." if out else "No reading is ruled out.")
 )
 
 # %% tags=["hide-input"]
@@ -511,7 +508,7 @@ report.table(
 # %% [markdown]
 # ### Later patients (Table 2c)
 #
-# The paper tests once more on the 34 patients diagnosed last. Other splits of the same size show how much one of them
+# The paper also tests on the 34 patients diagnosed last. Random splits of the same size show how much a single split
 # can say.
 
 # %% tags=["hide-input"]
@@ -533,9 +530,9 @@ report.sentence(
 # %% [markdown]
 # ## Controls
 #
-# On shuffled labels nothing can be predicted; what a protocol then finds is its own doing. In the hospital *without an
-# effect* every arrow from IDH to the image is cut. The *planted traits* are what IDH acts on in a simulated image: the
-# best that perfectly measured features could do.
+# On shuffled labels nothing can be predicted; whatever a protocol finds there is made by the protocol. In the hospital
+# *without an effect* every arrow from IDH to the image is cut. The *planted traits* are what IDH acts on in a simulated
+# image: the best that perfectly measured features could do.
 
 # %% tags=["hide-input"]
 by_chance = tables.chance_table(found, permutations, named)
@@ -551,7 +548,7 @@ if "planted" in asked:
         if arm in asked:
             one = estimate(found, arm, FOLDS, LEAKAGE_FREE)
             report.value(key, **one.as_dict(), digits=2)
-    line = f"The machine on the planted traits has an AUC of {report.text('ceiling')}"
+    line = f"The SVM on the planted traits has an AUC of {report.text('ceiling')}"
     if "no_effect" in asked:
         leak = estimate(found, "no_effect", FOLDS, AS_PUBLISHED)
         report.value("null_published", **leak.as_dict(), digits=2)
@@ -580,9 +577,10 @@ report.sentence(
 # %% [markdown]
 # ## What the printed numbers say
 #
-# With 76 + 34 and 89 + 30 patients, how sure are the differences that the paper claims? Standard errors of
-# {cite:t}`hanley1982auc` and a correlation of one half between two AUCs on the same patients give tests of its own
-# numbers, and the chance that a study of this size finds a difference as large as the printed one.
+# With 76 + 34 and 89 + 30 patients, how certain are the differences that the paper claims? Standard errors of
+# {cite:t}`hanley1982auc` and a correlation of one half between two AUCs on the same patients give tests of the printed
+# numbers. They also give the power: the chance that a study of this size finds a difference as large as the printed
+# one.
 
 # %% tags=["hide-input"]
 report.table(
@@ -596,8 +594,8 @@ ages = print_tables.printed_age().set_index("cohort")
 report.sentence(
     "Ages of Table 1, taken as normal, make age alone a predictor with an AUC of "
     f"{ages.at['first', 'AUC of age']:.2f} in the first and "
-    f"{ages.at['second', 'AUC of age']:.2f} in the second cohort; the paper compares "
-    "with no such rule."
+    f"{ages.at['second', 'AUC of age']:.2f} in the second cohort; the paper does not "
+    "compare with such a rule."
 )
 
 # %% [markdown]
@@ -634,29 +632,29 @@ show_agreement(report)
 #
 # | open | chosen | why |
 # |---|---|---|
-# | is selection inside the leave-one-out | both readings | the text tells it first, of *all* features |
+# | is selection inside the leave-one-out | both readings | the text describes it first, for *all* features |
 # | how many features the further selection keeps | `feature_numbers`; best one, or chosen inside | not given |
 # | "paired" t-test or Student's (the paper says both) | Student's, two samples | different patients make no pairs |
-# | scaling before the machine | standardised | a linear SVM needs one scale |
-# | threshold | zero of the decision function | the machine's own |
-# | the radiomics arm | the same t-test and machine | the printed row is that of {cite:t}`yu2017radiomics` |
+# | scaling before the SVM | standardised | a linear SVM needs one scale |
+# | threshold | zero of the decision function | the SVM's own |
+# | the radiomics arm | the same t-test and SVM | the printed row is that of {cite:t}`yu2017radiomics` |
 # | the split by time, where no time is known | random, published sizes | or a column `diagnosis_year` |
 # | which patients the second cohort shares with the first | random, published sizes | counts only are given |
 #
 # ## Limits
 #
 # - In the simulation IDH acts on what its authors planted. What real tumours show may suit a network better or worse.
-# - Intervals hold the fitted machines fixed, and p-values are not corrected for their number. Shuffles have the first
-#   run's features and folds, so they spread slightly more than the means over runs beside them.
-# - Leave-one-out ranks a useless model below one half, because each model lacks the very patient that it ranks; folds
-#   do so less.
+# - Intervals hold the fitted SVMs fixed, and p-values are not corrected for their number. Shuffles use the first run's
+#   features and folds, so they vary slightly more than the means over runs beside them.
+# - Leave-one-out gives a useless model an AUC below one half, because each model is fitted without the very patient
+#   that it ranks; with folds this effect is smaller.
 # - The network was trained on half of the patients that are predicted, though not on their IDH status.
 # - Real patients are those of TCGA, of grades II and III and several hospitals.
 #
 # ## Try it
 #
-# 1. *What does selection on noise find?* Features are noise, labels are those of the patients. Change `n_noise` to 100
-#    or 16,384.
+# 1. *What does selection on noise find?* The features are noise, the labels are those of the patients. Change `n_noise`
+#    to 100 or 16,384.
 
 # %%
 n_noise = 2000

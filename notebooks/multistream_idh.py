@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Multi-stream IDH1 classifier
 #
-# **What the paper claims.** Ge et al. {cite}`ge2020pairwise` train a network with one
-# stream a modality first on the synthetic slices of fake patients and then on real slices,
-# and decide a patient by the vote of six slices. On five random test sets of 34 patients
-# the mean accuracy for IDH1 is 88.82 %, which is 2.94 points above the same network on
-# real slices alone; without tumour masks it is 81.15 %.
+# **What the paper claims.** Ge et al. {cite}`ge2020pairwise` train a network with one stream per modality, first on the
+# synthetic slices of fake patients and then on real slices. A patient is classified by the vote of six slices. On five
+# random test sets of 34 patients the mean accuracy for IDH1 is 88.82 %, which is 2.94 points above the same network
+# trained on real slices alone; without tumour masks it is 81.15 %.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -25,7 +24,7 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-size: int = 48  # edge of a slice, pixels; published: 128; as in the chapter before
+size: int = 48  # edge of a slice, pixels; published: 128; as in the previous chapter
 field: float = 180.0  # what a slice covers, mm
 n_runs: int = 5  # random partitions by patient, as published
 generator: list[int] = [6, 12, 24, 48]  # filters; published: 32, 64, 128, 256
@@ -34,7 +33,7 @@ gan_steps: int = 200  # updates of every player; published: 1000 epochs
 gan_batch: int = 8  # slices
 gan_rate: float = 0.002  # learning rate; published: 0.0002
 l1_weight: float = 100.0  # lambda_1 of the whole loss; not published
-gan_per_case: bool = False  # whether the case of missing scans has GANs of its own
+gan_per_case: bool = False  # whether the case of missing scans has its own GANs
 widths: list[int] = [8, 8, 16, 16, 16, 16, 16]  # filters of seven layers
 hidden: list[int] = [32, 32]  # fully connected neurons; published: 256, 256
 pretrain_epochs: int = 100  # as published, where `pretrain_steps` is 0
@@ -44,17 +43,17 @@ refine_steps: int = 100  # updates of the second stage, in every arm; 0: epochs
 pretrain_rate: float = 0.02  # first learning rate; published: 0.0001
 refine_rate: float = 0.005  # learning rate of the second stage; published: 0.000001
 batch_size: int = 16  # slices
-mask_background: float = 0.3333333333333333  # of what is not tumour; not published
+mask_background: float = 0.3333333333333333  # weight outside the tumour; not published
 crop: int = 32  # edge of the crop for the 3D DenseNet, voxels
 dense_features: int = 8  # filters of the 3D DenseNet's first layer; published: 64
-dense_growth: int = 4  # its growth; published: 32
+dense_growth: int = 4  # its growth rate; published: 32
 dense_steps: int = 0  # updates of the 3D DenseNet; 0 leaves it out
-dense_batch: int = 12  # its crops
+dense_batch: int = 12  # its batch size, crops
 dense_rate: float = 0.001  # its learning rate
 n_null: int = 120  # patients of the cohort without signal; 0 leaves it out
-null_grid: list[int] = [64, 64, 48]  # its voxels
+null_grid: list[int] = [64, 64, 48]  # voxels of its images
 n_null_runs: int = 5  # partitions of the cohort without signal
-n_boot: int = 1000  # resamples behind an interval
+n_boot: int = 1000  # resamples of an interval
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -92,11 +91,10 @@ report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=se
 # %% [markdown]
 # ## The study
 #
-# Slices, partitions and generators are those of the chapter [Pairwise GAN](pairwise_gan).
-# Every arm is trained on the same partitions from the same first weights: both case
-# studies (Prop-A, Prop-B), their baselines on real slices (Bas-1, Bas-2), a baseline
-# without a first stage, and Prop-A without masks. Beside them stand what the paper lacks:
-# shuffled labels, a cohort whose images show nothing of IDH, and rules that see no image.
+# Slices, partitions and generators are those of the chapter [Pairwise GAN](pairwise_gan). Every arm is trained on the
+# same partitions from the same initial weights: both case studies (Prop-A, Prop-B), their baselines on real slices
+# (Bas-1, Bas-2), a baseline without a first stage, and Prop-A without masks. The chapter adds what the paper does not
+# have: shuffled labels, a cohort whose images show nothing of IDH, and rules that use no image.
 
 # %% tags=["study"]
 from radlib.core.seeds import named_seed
@@ -146,8 +144,8 @@ study = Study(
 )  # fmt: skip
 
 # %% [markdown]
-# The controls: what fake patients show to a plain rule, and a cohort *without signal*, in
-# which no arrow leads from IDH, grade or age to an image.
+# The controls: how well a plain rule predicts IDH from fake patients, and a cohort *without signal*, in which no arrow
+# leads from IDH, grade or age to an image.
 
 # %% tags=["study"]
 evidence = Study("shown", {
@@ -279,16 +277,16 @@ report.figure(
         titles={"Sequential": "a stream, or the last layers"},
     ),
     caption="The network, drawn from the module (the counterpart of Figure 5): four "
-    "streams of seven convolutions, attention over what they give, and the fully connected "
-    "layers behind the bilinear map.",
-    alt="Four boxes, one a stream, that lead into one, and this into a last one.",
+    "streams of seven convolutions, attention over their maps, and the fully connected "
+    "layers after the bilinear map.",
+    alt="Four boxes, one per stream, that lead into one box, and this into a last one.",
 )
 
 # %% [markdown]
 # ### Attention
 #
-# With $F_k$ the maps of stream $k$, $f_k$ the same as a vector and $w_k$ learnt, equation
-# (7) weighs the modalities of each slice,
+# With $F_k$ the maps of stream $k$, $f_k$ the same as a vector and $w_k$ a learnt vector, equation (7) weighs the
+# modalities of each slice,
 #
 # $$ a_k = \frac{\exp(w_k^\top f_k)}{\sum_i \exp(w_i^\top f_i)}, \qquad
 #    F = \sum_k a_k F_k. $$
@@ -299,8 +297,8 @@ show_code(AttentionFusion)
 # %% [markdown]
 # ### Bilinear pooling
 #
-# $H = F'^\top F'$, where $F'$ holds the maps of $F$ as columns: how the maps go together,
-# wherever in the slice. $H$ goes through two hidden layers to the two classes.
+# $H = F'^\top F'$, where $F'$ holds the maps of $F$ as columns: how strongly the maps are active together, wherever in
+# the slice. $H$ goes through two hidden layers to the two classes.
 
 # %%
 show_code(bilinear)
@@ -308,19 +306,17 @@ show_code(bilinear)
 # %% [markdown]
 # ### Loss, stages and vote
 #
-# Mutant slices weigh twice as much as wild-type ones. The first stage sees synthetic
-# patients (a baseline: the real ones), the second real ones, both with Adagrad; each stage
-# keeps the weights of its best validation loss. A patient is mutant if *more* than half of
-# the six slices are (Eq. 6), so that a tie is wild-type.
+# Mutant slices weigh twice as much as wild-type ones. The first stage trains on synthetic patients (in a baseline on
+# real ones), the second on real ones, both with Adagrad; each stage keeps the weights of its best validation loss. A
+# patient is mutant if *more* than half of the six slices are (Eq. 6), so that a tie is wild-type.
 
 # %%
 show_code(weighted_cross_entropy, majority)
 
 # %% [markdown]
-# A vote puts the threshold where the training left it, and an accuracy measures that
-# threshold along with the network. The AUC, which needs none, therefore stands first, and
-# beside the vote a threshold on the mean probability of the slices: the one with the
-# largest balanced accuracy in the validation patients.
+# A vote uses the threshold that happens to result from training, so its accuracy measures this threshold along with the
+# network. The AUC, which needs none, is therefore reported first. Beside the vote there is a threshold on the mean
+# probability of the slices: the one with the largest balanced accuracy in the validation patients.
 #
 # ### One step by hand
 #
@@ -387,7 +383,7 @@ start = np.sqrt(6 / (9 * 2 * ClassifierRecipe().widths[-1]))
 report.sentence(
     f"The published second stage hardly moves a weight: Adagrad divides the rate of {rate:g} by the root of the sum of "
     f"squared gradients, so that {steps} updates by gradients of one size add up to {reach:.1g}, where the weights of "
-    f"the last layer of a stream start between -{start:.2g} and {start:.2g}. What it changes is the statistics of "
+    f"the last layer of a stream start between -{start:.2g} and {start:.2g}. What it does change are the statistics of "
     f"batch normalisation. The rate here is {refine_rate:g}."
 )
 
@@ -416,7 +412,7 @@ report.figure(
     ),
     caption="AUC and accuracy of patients, with 95 % intervals over runs and patients. *planted traits* is a logistic "
     "regression on what the simulated images had to show.",
-    alt="Three panels of dots with intervals, one line an arm.",
+    alt="Three panels of dots with intervals, one line per arm.",
 )
 
 # %% tags=["hide-input"]
@@ -464,7 +460,7 @@ report.sentence(
 # %% [markdown]
 # ### Run by run
 #
-# A test set of 34 patients says little: every dot below has the interval of a proportion of so many patients.
+# A test set of 34 patients says little: every dot below has the interval of a proportion with that number of patients.
 
 # %% tags=["hide-input"]
 for name, pair in (("case-a", ("prop_a", "bas_1")), ("case-b", ("prop_b", "bas_2"))):
@@ -490,9 +486,9 @@ report.figure(
 # %% [markdown]
 # ### What fake patients show
 #
-# A synthetic FLAIR made from T1 shows what T1 shows, in the place where the network expects FLAIR. How much of IDH is
-# left in the training patients is asked without a network: a logistic regression on mean, spread and maximum of each
-# modality within the tumour, cross-validated by real patient.
+# A synthetic FLAIR made from T1 shows what T1 shows, where the network expects FLAIR. How much information on IDH is
+# left in the training patients is measured without a network: by a logistic regression on mean, standard deviation and
+# maximum of each modality within the tumour, cross-validated by real patient.
 
 # %% tags=["hide-input"]
 rows = evidence.scores
@@ -519,8 +515,8 @@ report.table(
     "votes",
     tables.vote_table(predictions, ("prop_a", "bas_1", "prop_b", "bas_2", "no_mask")),
     index=False,
-    caption="What the vote over six slices does, over all runs: shares of slices and patients right, by the paper's "
-    "rule, with ties as mutant, by the mean probability of the slices, and by that at the threshold of the validation.",
+    caption="What the vote over six slices does, over all runs: shares of correct slices and patients, by the paper's "
+    "rule, with ties as mutant, by the mean probability of the slices, and by that at the validation threshold.",
 )
 report.table(
     "attention",
@@ -549,13 +545,13 @@ report.figure(
         value="value", colour="modality", panel="panel", ylim=(0, 1),
     ),
     caption="Attention of Prop-A on validation slices over both stages; means over runs.",
-    alt="Two panels of four curves, one a modality, that add up to one.",
+    alt="Two panels of four curves, one per modality, that add up to one.",
 )  # fmt: skip
 
 # %% [markdown]
 # ### Within each collection
 #
-# The collection alone tells most of what there is to tell: within one, its rule is the majority class.
+# Within one collection the collection rule carries no information: it is the majority class.
 
 # %% tags=["hide-input"]
 if people["collection"].nunique() > 1:
@@ -574,7 +570,7 @@ if people["collection"].nunique() > 1:
     )
 
 # %% [markdown]
-# ### Where nothing is to be found
+# ### Where there is nothing to find
 #
 # Labels are shuffled between all patients. In the cohort *without signal* no arrow leads from IDH, grade or age to an
 # image, but age and collection still go with IDH.
@@ -619,10 +615,10 @@ if data_root() is not None:
         tables.real_labels(real, n_runs=5, **options),
         index=False,
         caption="The paper's own patients, from the public tables: rules without images on five random partitions, "
-        "rated by labels as counted and by known status alone.",
+        "scored by labels as counted and by known status alone.",
     )
 else:
-    report.note("No real tables are at hand: set RADLIB_DATA to the folder that holds them.")
+    report.note("No real tables are available: set RADLIB_DATA to the folder that holds them.")
 
 # %% [markdown]
 # ### Other methods
@@ -632,7 +628,8 @@ report.table(
     "methods",
     tables.methods_table(found),
     index=False,
-    caption="The counterpart of Table 7: the 3D DenseNet121 was run here on the same patients; the others are quoted.",
+    caption="The counterpart of Table 7. Prop-A and, where `dense_steps` is above 0, the 3D DenseNet121 were run here "
+    "on the same patients; the other numbers are quoted.",
 )
 
 # %% [markdown]
@@ -662,40 +659,36 @@ show_agreement(report)
 # |---|---|---|
 # | filters of the seven layers, pooling | `widths`; halved after layers 1, 2, 4, 6 | only number and kernel are given |
 # | scale of the bilinear map | mean over places | the sum grows with the size of the slice |
-# | how long a baseline is trained | three arms: same epochs, same updates, second stage alone | not given |
+# | how long a baseline is trained | as many epochs or updates as Prop-A, and second stage alone | not given |
 # | background of the classifier's input | `mask_background`, 1/3 | printed for the GAN's loss only |
 # | threshold | six votes, as printed; and that of the validation patients | a vote moves with the training |
-# | completed patients (S4) | in both stages | neither wholly real nor wholly synthetic |
+# | completed patients (S4) | in both stages | they are partly real, partly synthetic |
 # | a missing scan of baseline 2 | an empty image | "only real" images are printed |
 # | weights after a stage | those of the best validation loss | "early stopping" without a patience |
 # | start of the weights | Glorot's, as Keras does | Keras is named |
 # | batch size, hidden activation | `batch_size`, ReLU | not given |
 # | arm without masks (Table 5) | slices without enhancement, the same generators | isolates the classifier |
-# | Liang's input | the crop around the tumour, real patients | the paper does not say how it ran it |
+# | input of Liang's network | the crop around the tumour, real patients | the paper does not say how it ran it |
 #
 # ## Limits
 #
-# - Small networks on small slices stand in for the published ones in the default profile,
-#   with higher rates and fewer updates; the published schedule needs a GPU.
-# - What fake patients can teach is bounded by the budget of a training as well as by what
-#   they show, of which the table above tells. The 3D DenseNet is trained in the paper
-#   profile only.
-# - The cohort without signal has few test patients in the default profile; its networks
-#   mostly answer with the larger class.
-# - Runs share patients, and an interval over runs rests on few of them.
-# - Within GBM the mutant patients can be counted on one hand: sensitivities there mean
-#   nothing.
-# - The simulated images show of IDH what was planted, and nothing else; the paper's claim
-#   is about real images.
+# - In the default profile small networks on small slices replace the published ones, with higher learning rates and
+#   fewer updates; the published schedule needs a GPU.
+# - What a network can learn from fake patients is limited by the number of updates as well as by what these patients
+#   show (table above). The 3D DenseNet is trained in the paper profile only.
+# - The cohort without signal has few test patients in the default profile.
+# - Runs share patients, and an interval over runs rests on few runs.
+# - Within GBM there are very few mutant patients, so sensitivities there mean nothing.
+# - The simulated images show only the effects of IDH that were planted; the paper's claim is about real images.
 # - Several comparisons are made; p-values are not corrected for their number.
 #
-# What would settle the claims: images of one grade from hospitals that contributed no
-# training data, beside age, in five trainings matched in updates.
+# What would settle the claims: images of one grade from hospitals that contributed no training data, compared with age,
+# in five trainings with the same number of updates.
 #
 # ## Questions
 #
-# 1. *What does the mask do?* Set `mask_background` to 0 (nothing but the tumour) and to 1
-#    (no mask), with `n_runs` 1 and `n_null` 0: what happens to the AUC and to attention?
+# 1. *What does the mask do?* Set `mask_background` to 0 (nothing but the tumour) and to 1 (no mask), with `n_runs` 1
+#    and `n_null` 0. What happens to the AUC and to the attention?
 # 2. *Does the order of the stages matter?* Set `pretrain_steps` to 1 and `refine_steps` to
 #    the sum of both: Prop-A becomes Bas-1. Are the differences above larger than that
 #    between two runs?

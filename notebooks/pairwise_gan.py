@@ -13,12 +13,11 @@
 # %% [markdown]
 # # Pairwise GAN
 #
-# **What the paper claims.** Ge et al. {cite}`ge2020pairwise` translate slices between the
-# four modalities of a patient with a GAN for each pair of modalities, whose loss weighs the
-# tumour three times as much as the rest. The mask raises the PSNR in the tumour from
-# 25.69 dB to 26.14 dB and lowers it on the whole image from 25.99 dB to 24.39 dB. The
-# synthetic slices make 297 fake patients, and stand in for scans that are missing; the
-# next chapter trains classifiers on them.
+# **What the paper claims.** Ge et al. {cite}`ge2020pairwise` translate slices between the four modalities of a patient
+# with one generative adversarial network (GAN) for each pair of modalities, whose loss weighs the tumour three times as
+# much as the rest. The mask raises the PSNR in the tumour from 25.69 dB to 26.14 dB and lowers it on the whole image
+# from 25.99 dB to 24.39 dB. The synthetic slices make 297 fake patients, and replace missing scans; the next chapter
+# trains classifiers on them.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -35,10 +34,10 @@ gan_steps: int = 200  # updates of every player; published: 1000 epochs
 gan_batch: int = 8  # slices
 gan_rate: float = 0.002  # learning rate; published: 0.0002
 l1_weight: float = 100.0  # lambda_1 of the whole loss; not published
-gan_per_case: bool = False  # whether the case of missing scans has GANs of its own
+gan_per_case: bool = False  # whether the case of missing scans has its own GANs
 autoencoder: list[int] = [8, 8, 16, 16, 32, 32, 64, 64]  # published: 64 to 512
-autoencoder_steps: int = 150  # updates of the autoencoder behind DAEF
-n_boot: int = 1000  # resamples behind an interval
+autoencoder_steps: int = 150  # updates of the autoencoder for DAEF
+n_boot: int = 1000  # resamples of an interval
 
 # %% tags=["hide-input"]
 import torch
@@ -73,9 +72,9 @@ report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 # %% [markdown]
 # ## The study
 #
-# Six pairwise GANs for every random partition of the patients, with the mask and without;
-# an autoencoder of each partition, behind the distance DAEF; and two rules that need no
-# network, the other modality as it is and a straight line in its intensity.
+# Six pairwise GANs for every random partition of the patients, with the mask and without; an autoencoder of each
+# partition, for the distance DAEF (see *Results*); and two rules that need no network, the other modality as it is and
+# a straight line in its intensity.
 
 # %% tags=["study"]
 from dataclasses import replace
@@ -178,7 +177,7 @@ answer = (
     f"{report.text('mask_tumour_median')} and on the whole image by "
     f"{report.text('mask_whole_median')} (medians over twelve directions). Minus a "
     f"straight line in the other modality's intensity, which needs no network, the masked "
-    f"networks are {report.text('above_line_tumour_median')} in the tumour. Of {2 * len(trained)} generators "
+    f"networks have {report.text('above_line_tumour_median')} in the tumour. Of {2 * len(trained)} generators "
     f"{len(fallen)} collapsed to one value."
 )
 report.sentence(answer)
@@ -186,10 +185,9 @@ report.sentence(answer)
 # %% [markdown]
 # ## Data
 #
-# Six slices with tumour of every patient, two of each view, where they divide the tumour's
-# volume at a quarter and at three quarters. Intensities run from 0 to 1 within the brain
-# (its lowest value and its 99.5th percentile), and from -1 to 1 inside the networks.
-# Patients, never slices, are divided 60/20/20 within each class, anew for every run.
+# Six slices with tumour of every patient, two of each view, where they divide the tumour's volume at a quarter and at
+# three quarters. Intensities are scaled from 0 to 1 within the brain (its lowest value and its 99.5th percentile), and
+# from -1 to 1 inside the networks. Patients, never slices, are divided 60/20/20 within each class, anew for every run.
 
 # %% tags=["hide-input"]
 report.table(
@@ -212,8 +210,8 @@ if report.source == "simulated":
 #
 # ### The generator
 #
-# A U-Net turns a slice of one modality into the same slice of another: four convolutions
-# of stride 2 down, four times doubled and convolved up.
+# A U-Net turns a slice of one modality into the same slice of another: four convolutions of stride 2 down, then four
+# times upsampling by two with a convolution.
 
 # %%
 show_code(PairGenerator)
@@ -236,15 +234,15 @@ report.figure(
     "generator",
     architecture_figure(blocks_of(nets["G_m"], (1, size, size))),
     caption="The generator, drawn from the module (the counterpart of Figure 3, left); "
-    "maps that are appended come along dashed arrows.",
+    "dashed arrows are skip connections.",
     alt="Boxes from left to right, down to the lowest resolution and up again.",
 )
 
 # %% [markdown]
 # ### The loss
 #
-# For modalities $m$ and $n$ of the same patient, $G_m$ makes an image of $n$ from $x_m$ and
-# $D_n$ tells it from a real one, with least squares,
+# For modalities $m$ and $n$ of the same patient, $G_m$ makes an image of $n$ from $x_m$ and $D_n$ distinguishes it from
+# a real one, with least squares,
 #
 # $$ L_n = \mathbb{E}\,\lVert D_n(x_n) - 1\rVert^2
 #        + \mathbb{E}\,\lVert D_n(G_m(x_m))\rVert^2, $$
@@ -260,8 +258,8 @@ show_code(discriminator_loss, deceive_loss, mask_weights, weighted_l1)
 # %% [markdown]
 # ### One step by hand
 #
-# Algorithm 1 on four slices: both fakes are made, both generators are updated together,
-# then $D_n$, then $D_m$ on the fakes of before.
+# Algorithm 1 on four slices: both fakes are made, both generators are updated together, then $D_n$, then $D_m$ on the
+# same fakes.
 
 # %%
 m, n = 2, 3  # T2 and FLAIR
@@ -290,11 +288,10 @@ report.sentence(
 # %% [markdown]
 # ### Equation (5) has min and max exchanged
 #
-# It lets the generators *maximise* $L$, and the text repeats it. $L$ holds the distance to
-# the real image, which would grow without bound, and the discriminators, which the
-# equation lets minimise $L$, do so already in Eqs. (1) and (2). Generators here minimise
-# $\mathbb{E}\lVert D_n(G_m(x_m)) - 1\rVert^2$, as the text asks two paragraphs earlier, and
-# $\lambda_1$ times the distance. The figure shows both readings.
+# It lets the generators *maximise* $L$, and the text repeats it. But $L$ contains the distance to the real image, which
+# would then grow without bound. The discriminators, which by the equation minimise $L$, do so already in Eqs. (1) and
+# (2). Generators here minimise $\mathbb{E}\lVert D_n(G_m(x_m)) - 1\rVert^2$, as the text asks two paragraphs earlier,
+# and $\lambda_1$ times the distance. The figure shows both readings.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -303,20 +300,20 @@ report.figure(
         {objectives.titles[arm]: objectives.result(arm).history for arm in objectives.arms},
         metric={"generators.l1": "mean error, intensities in [-1, 1]"},
     ),
-    caption="Mean error of the generators between T2 and FLAIR over a short training: the objective as it must be "
-    "meant, and as Equation (5) prints it.",
-    alt="One curve an objective, over the steps of the training.",
+    caption="Mean error of the generators between T2 and FLAIR over a short training, with the corrected objective and "
+    "with Equation (5) as printed.",
+    alt="One curve per objective, over the steps of the training.",
 )
 
 # %% [markdown]
 # ### The training sets
 #
-# Four modalities divide into two pairs in three ways. A fake patient is one of these ways: both outputs of two pairwise
-# GANs, all four images synthetic. The six GANs therefore give three fake patients of each real one, with every
-# translation used once: 99 patients make 297, as printed. In the second case 6 % of the
-# training patients lose a given modality, 24 % lose one; 75 of 99 keep all and make 225 fake patients, as printed.
-# A missing T1 is made from T1ce and the reverse, T2 from FLAIR and the reverse; where both of a pair are missing, from
-# one of the other pair.
+# Four modalities can be divided into two pairs in three ways. A fake patient is made in one of these ways, from both
+# outputs of two pairwise GANs: all four images are synthetic. The six GANs therefore give three fake patients for each
+# real one, with every translation used once: 99 patients make 297, as printed. In the second case study each modality
+# is removed from 6 % of the training patients, so 24 % lose one; 75 of 99 keep all and make 225 fake patients, as
+# printed. A missing T1 is made from T1ce and the reverse, T2 from FLAIR and the reverse. Where both of a pair are
+# missing, they are made from one of the other pair.
 
 # %%
 show_code(fake_patients, substitute, completed)
@@ -379,9 +376,8 @@ else:
 # %% [markdown]
 # ### What the mask does
 #
-# Networks with and without the mask are compared on the same test patients of the same
-# runs: the mean over the twelve directions, and each patient's median over them, which a
-# single generator that has collapsed does not move.
+# Networks with and without the mask are compared on the same test patients of the same runs: by the mean over the
+# twelve directions, and by each patient's median over them, which a single collapsed generator does not change.
 
 # %% tags=["remove-input"]
 printed = {
@@ -402,11 +398,12 @@ report.sentence(
 # %% [markdown]
 # ### PSNR and DAEF
 #
-# PSNR is taken over each slice, or over its tumour, at a range of 1, and averaged over the patient's slices and the
-# twelve directions. DAEF is the distance between the mean latent vectors of real patients and of the fake patients
-# made from them. Its unit is that of the autoencoder, so only rows of one table can be compared. The distance between
-# two halves of the real patients says what other patients amount to; fake patients can be closer than that, since
-# they are made from the very patients that they are compared with. DAEF is blind to what that makes of them.
+# PSNR is computed over each slice, or over its tumour, with a data range of 1, and averaged over the patient's slices
+# and the twelve directions. DAEF, the paper's measure, is the distance between the mean latent vectors of real patients
+# and of the fake patients made from them. Its unit depends on the autoencoder, so only rows of one table can be
+# compared. The distance between two halves of the real patients shows how far apart different patients are. Fake
+# patients can be closer than that, because they are made from the very patients with whom they are compared; DAEF does
+# not see such copying.
 
 # %%
 show_code(SliceAutoencoder)
@@ -457,8 +454,8 @@ report.table(
 # %% [markdown]
 # ### Real samples
 #
-# Generators of the cohort at hand, applied to real slices of the BraTS samples where the data root has them. Numbers
-# only: what was learnt on simulated images need not carry over.
+# Generators trained on the simulated cohort, applied to real slices of the BraTS samples where the data root has them.
+# Numbers only: what was learnt on simulated images need not carry over.
 
 # %% tags=["hide-input"]
 if data_root() is not None and report.source == "simulated":
@@ -473,10 +470,12 @@ if data_root() is not None and report.source == "simulated":
         tables.sample_table(sample, made),
         index=False,
         digits=2,
-        caption=f"PSNR on {len(sample.ids)} real patients (dB), beside the other modality as it is.",
+        caption=f"PSNR on {len(sample.ids)} real patients (dB), compared with the other modality as it is.",
     )
 else:
-    report.note("No real samples are at hand: set RADLIB_DATA to the folder that holds them.")
+    report.note(
+        "No real samples beside this run: no data root is named (RADLIB_DATA), or this run is itself on real patients."
+    )
 
 # %% [markdown]
 # ## Agreement with the paper
@@ -499,31 +498,28 @@ show_agreement(report)
 # | slope of the leaky ReLU, first decay of Adam | 0.2 and 0.5 | customary {cite}`isola2017pix2pix` |
 # | normalisation layers, batch size | none; `gan_batch` | none are named |
 # | upsampling | nearest neighbour before the convolution | stride 1 is printed |
-# | borders of the last 4 x 4 layer | larger behind | gives the printed 8 x 8 patches |
-# | six slices and three views | two a view, spread over the tumour | nearby slices repeat each other |
+# | padding of the last 4 x 4 layer | one pixel more at the end | gives the printed 8 x 8 patches |
+# | six slices and three views | two per view, spread over the tumour | nearby slices are nearly the same |
 # | start of the weights | Glorot's, as Keras does | Keras is named |
-# | how 297 fake patients come about | both outputs of two GANs, three ways a patient | the count; all six are used |
-# | whether case B has GANs of its own | `gan_per_case` | if not, both learn from what S3 leaves |
-# | images behind Table 6 | seen and held-out patients, apart | the paper does not say which |
+# | how 297 fake patients are made | both outputs of two GANs, three ways per patient | the count; all six are used |
+# | whether case B has its own GANs | `gan_per_case` | if not, both are trained on what S3 leaves |
+# | images of Table 6 | seen and held-out patients, separately | the paper does not say which |
 # | latent vector of DAEF | maxima of the *encoder's* last layer | the decoder's has four maps, not 512 |
 #
 # ## Limits
 #
-# The default profile has small slices, narrow networks and few steps; its generators are
-# not those of the paper. PSNR depends on the range and on the share of empty background,
-# so values of other preparations cannot be compared with it, only differences within a
-# table can. A generator that minimises a distance returns the mean of what is possible:
-# what a modality does not show of another cannot be invented, and PSNR rewards not trying.
-# What would settle the claim: five trainings of all twelve directions on BraTS cases,
-# beside a straight line between intensities.
+# The default profile has small slices, narrow networks and few steps; its generators are not those of the paper. PSNR
+# depends on the data range and on the share of empty background, so its values cannot be compared with those of other
+# preparations; only differences within a table can. A generator that minimises a distance returns the mean of what is
+# possible: it cannot invent what a modality does not show of another, and PSNR rewards not trying. What would settle
+# the claim: five trainings of all twelve directions on BraTS cases, compared with a straight line between intensities.
 #
 # ## Questions
 #
-# 1. *What is $\lambda_1$ for?* Set `l1_weight` to 0, `n_runs` to 1 and `gan_steps` to 60:
-#    which term of the losses falls, and what do the examples look like?
-# 2. *Does a wider mask help?* The mask weighs the background 1/3. With `n_runs` 1 and
-#    `gan_steps` 60 compare the PSNR of the tumour and of the whole image by direction: is
-#    what the tumour gains lost elsewhere?
+# 1. *What is $\lambda_1$ for?* Set `l1_weight` to 0, `n_runs` to 1 and `gan_steps` to 60. Which term of the losses
+#    falls, and what do the examples look like?
+# 2. *What does the mask cost?* It weighs the background 1/3. Set `n_runs` to 1 and `gan_steps` to 60, and compare the
+#    PSNR of the tumour and of the whole image by direction: is what the tumour gains lost elsewhere?
 
 # %% tags=["remove-input"]
 number = counted.set_index("metric")["value"]

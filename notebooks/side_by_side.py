@@ -48,11 +48,10 @@ REGIONS = {"et": "ET", "wt": "WT", "tc": "TC"}
 # %% [markdown]
 # ## The studies
 #
-# This chapter trains nothing. It takes what the chapters before measured on single patients
-# and puts methods for one task side by side: means over all patients of a method, and
-# paired differences over the patients that two methods share. A difference whose interval
-# holds zero is no difference. Methods were tuned for their papers' sizes and run here at
-# the size of the profile, so that an order found here is one of these sizes.
+# This chapter trains nothing. It takes what the previous chapters measured on single patients and compares methods for
+# one task: by means over patients, and by paired differences over the patients that two methods share. A difference
+# whose interval holds zero is undecided. Methods were tuned for their papers' sizes and run here at the size of the
+# profile, so an order found here holds for these sizes only.
 
 # %% tags=["hide-input"]
 names = {"octave_segmentation": "networks", "feature_fusion": "networks"}
@@ -99,10 +98,10 @@ if shared:
     for reference, found in {best: gaps, thresholds: to_rule}.items():
         worse, better = (found.loc[side, "first"].nunique() for side in (found["high"] < 0, found["low"] > 0))
         answer.append(
-            f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are behind it in at least "
-            f"one region and {better} ahead of it in at least one, with intervals that do not hold 0."
+            f"- Dice against *{reference}*: of {found['first'].nunique()} others, {worse} are below it in at least "
+            f"one region and {better} above it in at least one, with intervals that do not hold 0."
         )
-    answer.append(f"- *{best}* has the largest mean Dice. Of *{thresholds}* two numbers are fitted, and no network.")
+    answer.append(f"- *{best}* has the largest mean Dice. *{thresholds}* has two fitted numbers and no network.")
 else:
     answer.append("No two chapters have segmented the same patients of this cohort.")
 
@@ -122,10 +121,9 @@ report.sentence("\n".join(answer))
 # %% [markdown]
 # ## Segmentation
 #
-# Islam 2020's networks work on axial slices and average the networks of several folds;
-# Zhang 2021's work on cubes. Both have kept patients of the role `brats2017` out of
-# training; only those that both have kept out are compared. The rule with two thresholds
-# needs no network.
+# Islam 2020's networks work on axial slices and average the networks of several folds; Zhang 2021's work on cubes. Both
+# have held out patients of the role `brats2017`; only those that both have held out are compared. The rule with two
+# thresholds needs no network.
 
 # %% tags=["hide-input"]
 if shared:
@@ -138,7 +136,7 @@ if shared:
             rows="first",
             references=[(best, 0.0)],
         ),
-        caption=f"Dice of every other network minus that of {best}, the one with the largest mean, on the same "
+        caption=f"Dice of every other method minus that of {best}, the one with the largest mean, on the same "
         "patients, with 95 % intervals.",
         alt="Three panels of dots with intervals and a line at zero.",
     )
@@ -149,15 +147,15 @@ if shared:
         "segmenters",
         standard_table(dice, titles={}, digits=2).rename(columns={"": "model"}),
         index=False,
-        caption=f"Dice on the {len(shared)} patients that no network has seen: mean and 95 % interval.",
+        caption=f"Dice on the {len(shared)} patients that every chapter has held out: mean and 95 % interval.",
     )
 
 # %% [markdown]
 # ## Synthesis
 #
 # Islam 2020 makes T2 from T1c and FLAIR together, Ge 2020 any modality from one other. They run on different roles and
-# grids, the first on all slices of the brain, the second on six slices through the tumour, so that decibels are *not*
-# comparable across the two; within each, a rule without a network stands beside.
+# grids, the first on all slices of the brain, the second on six slices through the tumour, so their decibels are *not*
+# comparable. Within each, there is a rule without a network for comparison.
 
 # %% tags=["hide-input"]
 PSNR = {"": "model", "image": "PSNR, whole (dB)", "tumour": "PSNR, tumour (dB)"}
@@ -188,10 +186,10 @@ for chapter, found in made.items():
 # %% [markdown]
 # ## IDH
 #
-# Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the
-# networks of Ge 2020 in their partitions. The networks of two runs score in different
-# units, so an AUC is taken within a run, on its test patients, beside the same patients in
-# one repetition of the folds; then averaged. Leakage-free throughout.
+# Both on the patients of the role `tcga-idh`: a radiomic table in repeated folds, and the networks of Ge 2020 in their
+# partitions. The scores of the networks of two runs are on different scales. An AUC is therefore computed within a run,
+# on its test patients, and compared with the same patients in one repetition of the folds; then it is averaged. All
+# results are leakage-free.
 
 # %%
 show_code(sides.matched_runs)
@@ -202,7 +200,7 @@ if people:
         "idh",
         dot_plot(measured, metrics=["auc", "accuracy"], rows="arm", references={"auc": [("no skill", 0.5)]}),
         caption=f"AUC and accuracy of every model on the same {len(people)} patients, with 95 % intervals.",
-        alt="Dots with intervals, a line a model.",
+        alt="Dots with intervals, one line per model.",
     )
     if rule in set(mutual["arm"]):
         others = [(arm, rule) for arm in dict.fromkeys(mutual["arm"]) if arm != rule]
@@ -223,23 +221,22 @@ else:
 # | choice | here |
 # |---|---|
 # | who takes part | chapters that measure single patients of one role with one metric |
-# | which patients | those that every chapter has kept out of training |
+# | which patients | those that every chapter has held out |
 # | several runs | Dice: a patient's mean over the runs; IDH: run by run, then averaged |
 # | reference | segmentation: the largest mean; IDH: the collection rule |
 #
 # ## Limits
 #
-# The networks compared differ in more than their papers' ideas: dimension, number of
-# steps, augmentation, and whether several are averaged. The best was chosen by the same
-# patients on which it is compared, which favours it a little. Many comparisons are made,
-# and no interval allows for that.
+# The networks compared differ in more than their papers' ideas: dimension, number of steps, augmentation, and whether
+# several are averaged. The best was chosen on the same patients on which it is compared, which favours it a little.
+# Many comparisons are made, and no interval allows for that.
 #
 # ## Questions
 #
-# 1. *Is a mean over patients what counts?* Replace `metric="dice"` by another metric that
-#    both studies measure: is the order the same?
-# 2. *Would pooling have told the same?* Give all runs of the networks one number before
-#    `matched_runs`: how far does their AUC fall, and why?
+# 1. *Does the metric matter?* Replace every `"dice"` in the cells below *The studies* and *The answer* by
+#    `"sensitivity"`: is the order the same?
+# 2. *Would pooling have given the same?* Give all runs of the networks the same number before `matched_runs`: how far
+#    does their AUC fall, and why?
 
 # %% [markdown]
 # ## Summary

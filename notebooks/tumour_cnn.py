@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Tumour CNN
 #
-# **The claim.** {cite:t}`li2017dlr` take features for IDH1 from a network that outlines the tumour. They deepen the
+# **The claim.** {cite:t}`li2017dlr` take features for IDH1 from a network that segments the tumour. They deepen the
 # patch-based CNN of {cite:t}`pereira2016cnn` from four to six convolutions, widen its fully connected layers from 256
-# to 4096 neurons and add contrast-enhanced T1 (T1c) to FLAIR; depth, width and the second modality are each said to
-# give a better segmentation of low-grade glioma (their Figure 1).
+# to 4096 neurons and add contrast-enhanced T1 (T1c) to FLAIR. Depth, width and the second modality are each said to
+# improve the segmentation of low-grade glioma (their Figure 1).
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -35,17 +35,17 @@ patch: int = 33  # edge of a patch, pixels
 tumour_share: float = 0.4  # share of patches around tumour
 normalisation: str = "training"  # of patches: training or patch
 padding: str = "valid"  # of the convolutions: valid or same
-dropout: float = 0.5  # behind each fully connected layer
+dropout: float = 0.5  # after each fully connected layer
 n_steps: int = 400  # updates of a training
-batch_size: int = 64  # patches a batch
+batch_size: int = 64  # patches per batch
 learning_rate: float = 0.03  # of SGD, at its highest
 momentum: float = 0.9  # of SGD
 schedule: str = "one_cycle"  # of the learning rate
 threshold: str = "dice"  # of the probability: half, natural, or dice (calibrated)
 smoothing: int = 3  # edge of the 3D box filter, voxels
-unet_steps: int = 0  # updates of the U-Net that stands beside real patients; 0 for none
-n_detail: int = 4  # test patients for a score for every pixel
-second: str = "share"  # the paper's share of the first cohort (share), or all (all)
+unet_steps: int = 0  # updates of a U-Net for comparison, on real patients; 0: none
+n_detail: int = 4  # test patients who get a score for every pixel
+second: str = "share"  # first cohort in the second: the paper's share, or all
 n_folds: int = 0  # folds that test segmentation; 0: the paper's one division
 n_boot: int = 2000  # resamples of every bootstrap
 
@@ -94,10 +94,10 @@ report = Report.start("tumour_cnn", cohort=cohort, profile=profile, seed=seed)
 # %% [markdown]
 # ## The study
 #
-# The patients play the part of Huashan Hospital's: grade II glioma, FLAIR for everyone and T1c for the *first cohort*.
-# The paper trains on 60 patients of the first cohort and tests on the other 59; its network for FLAIR alone was
-# "built using the second cohort" of FLAIR patients {cite}`li2017dlr`. Both divisions are followed here. Real patients
-# are divided into folds instead, so that each of them is tested.
+# The patients stand for those of Huashan Hospital: grade II glioma, FLAIR for everyone and T1c for the *first cohort*.
+# The paper trains on 60 patients of the first cohort and tests on the other 59; its network for FLAIR alone was "built
+# using the second cohort" of FLAIR patients {cite}`li2017dlr`. Both divisions are followed here. Real patients are
+# divided into folds instead, so that each of them is tested.
 
 # %% tags=["study"]
 from dataclasses import replace
@@ -116,7 +116,7 @@ setting = replace(one_division, n_folds=n_folds)
 
 # %% [markdown]
 # The arms: the five networks of Figure 1, each trained several times; a threshold on FLAIR chosen on the training
-# patients; the two networks whose features the next chapter takes; and the steps that follow a network.
+# patients; the two networks whose features the next chapter uses; and the post-processing steps.
 
 # %% tags=["study"]
 from radlib.papers.li2017.study import (
@@ -213,7 +213,7 @@ report.sentence(answer)
 # %% [markdown]
 # ## Data
 #
-# Images are standardised within the brain and brought to one grid whose slices are thicker than its pixels are wide,
+# Images are standardised within the brain and resampled to one grid whose slices are thicker than its pixels are wide,
 # as in the paper. The reference is the whole tumour.
 
 # %% tags=["hide-input"]
@@ -229,8 +229,8 @@ report.sentence(" ".join(data.notes))
 #
 # Convolutions of 3 × 3 pixels, half of them before and half after a max-pooling of 3 × 3 with stride 2; another such
 # pooling; two fully connected layers with dropout; two classes. ReLU follows every layer. The fully connected layers
-# are written as convolutions, so the same weights score one patch or a whole slice. Layers that the paper leaves out
-# are those of {cite:t}`pereira2016cnn`.
+# are written as convolutions, so the same weights score one patch or a whole slice. What the paper does not specify is
+# taken from {cite:t}`pereira2016cnn`.
 
 # %%
 show_code(TumourCNN.__init__, TumourCNN._run)
@@ -258,13 +258,13 @@ report.table("layers", tables.layer_table(wide, modalities=2), index=False,
 # ### Patches
 #
 # The network is trained on axial squares of 33 × 33 pixels; the class of a patch is that of its middle pixel. A patient
-# is drawn first and a pixel second, so that large tumours do not rule; 40 % of a batch is tumour. With $\mu$ and
-# $\sigma$ the mean and the standard deviation of the training patches, one pair a modality, a patch $x$ enters as
+# is drawn first and a pixel second, so that large tumours do not dominate; 40 % of a batch is tumour. With $\mu$ and
+# $\sigma$ the mean and the standard deviation of the training patches, one pair per modality, a patch $x$ enters as
 #
 # $$ \tilde x = (x - \mu) / \sigma . $$
 #
-# The paper takes away "the mean grey levels of the patches" and then runs whole images with the parameters of the
-# training phase. A mean of each patch's own cannot be used on a whole slice, hence one $\mu$ for all.
+# The paper subtracts "the mean grey levels of the patches" and then runs whole images with the parameters of the
+# training phase. A separate mean of each patch cannot be used on a whole slice, hence one $\mu$ for all.
 
 # %%
 show_code(PatchSampler.draw, Scaling)
@@ -332,22 +332,22 @@ same = compare_with_patches(models["multiple"], plain, split.test[0])
 report.value("patch_difference", same.difference, n=same.patches)
 report.value("patch_speed", same.one_by_one / same.whole, digits=1)
 report.sentence(
-    f"Over {same.patches} patches of one slice the largest difference of the "
-    f"probabilities is {same.difference:.1e}; patch by patch takes "
-    f"{report.text('patch_speed')} times as long."
+    f"Over {same.patches} patches of one slice the largest difference between the two "
+    f"probabilities is {same.difference:.1e}; going patch by patch "
+    f"takes {report.text('patch_speed')} times as long."
 )
 
 # %% [markdown]
 # ### After the network
 #
 # A threshold on the probability, the largest connected region of every slice, and a box filter in three dimensions.
-# Patches were chosen so that 40 % are tumour, many times the natural share $\pi$, so one half is reached too early. By
-# Bayes' rule the odds are too high by
+# Patches were chosen so that 40 % are tumour, many times the natural share $\pi$, so the probabilities are too high. By
+# Bayes' rule the odds are too high by the factor
 #
 # $$ \frac{0.4}{0.6} \cdot \frac{1 - \pi}{\pi} . $$
 #
-# Undoing this gives the fewest wrong voxels, which is stricter than what the DSC wants. The default threshold is
-# therefore the one with the best DSC on training patients.
+# Correcting for this gives the fewest wrong voxels, but a stricter threshold than the best one for the Dice coefficient
+# (DSC). The default threshold is therefore the one with the best DSC on training patients.
 
 # %%
 show_code(prior_threshold, calibrated_threshold, post_process)
@@ -355,8 +355,8 @@ show_code(prior_threshold, calibrated_threshold, post_process)
 # %% [markdown]
 # ## Training
 #
-# In one run all networks with the same modalities see the same patches. Patches of test patients are shown along the
-# course; they decide nothing, and the weights of the last step are used.
+# In one run all networks with the same modalities see the same patches. Scores on patches of test patients are shown
+# during training; they are not used to choose anything, and the weights of the last step are taken.
 
 # %% tags=["hide-input"]
 first_runs = variants.history.query("run == 0")
@@ -382,8 +382,8 @@ report.table("sizes", tables.training_table(variants), index=False,
 #
 # ### Depth, width and modalities (Figure 1)
 #
-# DSC, positive predictive value and sensitivity on patients whom no training saw. Intervals resample trainings and
-# patients together.
+# DSC, positive predictive value (PPV) and sensitivity on patients who were not used in training. Intervals resample
+# trainings and patients together.
 
 # %% tags=["hide-input"]
 shown = found.assign(arm=found["arm"].map(titles))
@@ -393,7 +393,7 @@ report.figure(
     caption=f"DSC, PPV and sensitivity on {int(ahead['n'])} test patients; means over "
     f"{n_runs} trainings with 95 % intervals (counterpart of Figure 1(a), whose "
     "numbers are not printed).",
-    alt="A line of dots with intervals for every network and rule, in three panels.",
+    alt="Dots with intervals in three panels, one line per network and rule.",
 )
 report.table("effects", tables.readable(changes, first="change"), index=False,
              caption="What each change does: paired differences on the same patients, "
@@ -414,7 +414,7 @@ missed = both < 0.5
 report.sentence(
     f"The network has a DSC below one half for {missed['multiple'].sum()} of "
     f"{len(missed)} patients and the threshold for {missed['flair'].sum()}; "
-    f"{missed.all(axis=1).sum()} are the same."
+    f"{missed.all(axis=1).sum()} of them are the same patients."
 )
 if report.source == "simulated":
     one_run = scores.query("arm == 'multiple' and metric == 'dice' and run == 0")
@@ -431,10 +431,10 @@ if report.source == "simulated":
     )  # fmt: skip
 
 # %% [markdown]
-# ### What the steps behind the network do
+# ### What the steps after the network do
 #
-# The first three rows take a probability above one half. The reference on the network's grid is what interpolation from
-# every fourth pixel leaves of the reference itself.
+# The first three rows use a threshold of one half. The reference on the network's grid shows how much of the reference
+# itself survives interpolation from every fourth pixel.
 
 # %% tags=["hide-input"]
 by_step = behind.scores.drop(columns="arm").rename(columns={"step": "arm"})
@@ -478,22 +478,22 @@ show_agreement(report)
 # |---|---|---|
 # | layers besides their number | those of {cite:t}`pereira2016cnn` | the paper modifies that network |
 # | filters of the first convolutions | 64, `filters` | the same |
-# | whether Fc. 8 is the layer of the classes | no, a hidden one | dropout behind each layer would drop classes |
+# | whether Fc. 8 is the output layer | no, a hidden one | dropout after each layer would drop classes |
 # | padding of the convolutions | none, `padding` | slices and patches then agree exactly |
-# | which mean is taken away | that of the training patches, `normalisation` | whole images are run with it |
-# | what "normalised variance" means | a standard deviation a modality, of training patches | the same |
+# | which mean is subtracted | that of the training patches, `normalisation` | whole images are run with it |
+# | what "normalised variance" means | one standard deviation per modality, of training patches | the same |
 # | size of a voxel | `spacing`; that of the scanner in `paper` | resampling is not mentioned |
-# | field of view of a patch | 33 pixels, so it grows with the pixel | published pixels only in `paper` |
+# | field of view of a patch | 33 pixels, so it grows with the pixel | pixels of the published size only in `paper` |
 # | how many of the second cohort train | as many as of the first, `n_train` | not mentioned |
 # | non-tumour patches | anywhere in the brain | only the share is given |
-# | which patients the patches come from | every patient as often | not mentioned |
+# | which patients the patches come from | every patient equally often | not mentioned |
 # | learning rate, momentum, batch, steps, schedule | `learning_rate` and the others | only SGD is named |
 # | share dropped out | one half, `dropout` | not mentioned |
 # | loss | cross-entropy | not mentioned |
 # | threshold | best DSC of training patients, `threshold` | not mentioned; others are compared |
 # | neighbours of a region | eight | not mentioned |
 # | size of the box filter | `smoothing` voxels | not mentioned |
-# | who of a cohort trains | random, IDH classes in proportion | not mentioned |
+# | which patients of a cohort train | random, IDH classes in proportion | not mentioned |
 #
 # ## Limits
 #
@@ -501,8 +501,9 @@ show_agreement(report)
 #   the head than the paper's 15 mm.
 # - All trainings of a network share their patients.
 # - The reference of the simulation is the truth; the paper's is the drawing of two neurosurgeons.
-# - The networks are 2D: a slice beyond the end of a tumour is judged by itself.
-# - Real patients are those of TCGA: grades II and III, thick slices, no stored voxel size, FLAIR outlined by hand.
+# - The networks are 2D: every slice is judged without its neighbours.
+# - Real patients are those of TCGA: grades II and III, thick slices, no stored voxel size, tumour outlined by hand on
+#   FLAIR.
 #
 # ## Try it
 #
@@ -517,7 +518,7 @@ for value in thresholds:
     print(f"above {value:.1f}: DSC {mean:.3f}")
 
 # %% [markdown]
-# 2. *Does it help to show the network more tumour?* Change `share` and compare the threshold that is found. A short
+# 2. *Does it help to show the network more tumour?* Change `share` and compare the threshold that is chosen. A short
 #    training takes seconds.
 
 # %%

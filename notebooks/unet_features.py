@@ -13,11 +13,10 @@
 # %% [markdown]
 # # U-Net features
 #
-# **What the paper claims.** Mehra et al. {cite}`mehra2022features` take a U-Net
-# {cite}`ronneberger2015unet` that was trained on the four modalities of BraTS, fine-tune
-# it on the FLAIR of REMBRANDT, and find that fine-tuning improves the outlines. The maps
-# behind its last encoding block, $15 \times 15 \times 1024$ a slice, serve as features of
-# the tumour: the next chapter tells the grade from them.
+# **What the paper claims.** Mehra et al. {cite}`mehra2022features` take a U-Net {cite}`ronneberger2015unet` that was
+# trained on the four modalities of BraTS, fine-tune it on FLAIR images of REMBRANDT, and find that fine-tuning improves
+# the segmentation. The maps after its last encoding block, $15 \times 15 \times 1024$ per slice, serve as features of
+# the tumour: the next chapter predicts the grade from them.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -39,7 +38,7 @@ test_share: float = 0.1  # of patients, in the published division
 n_folds: int = 3  # patient-level folds for the features
 slices_per_patient: int = 12  # those with most tumour; 0 takes all
 block: str = "encoder5"  # where features are taken
-extra_blocks: list[str] = ["decoder3"]  # the paper's memory did not hold it
+extra_blocks: list[str] = ["decoder3"]  # too large for the paper's memory
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -61,10 +60,10 @@ report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed
 # %% [markdown]
 # ## The study
 #
-# One network learns from four modalities. It is adapted to FLAIR and fine-tuned in the
-# paper's division of the patients, nine to one, and `n_runs` times for every fold, so that
-# no network has seen the patients whose features it makes. A fold has fewer training
-# slices than the published division; its network takes as many epochs over them.
+# One network is trained on four modalities. It is adapted to FLAIR and fine-tuned in the paper's division of the
+# patients, nine to one. It is also fine-tuned `n_runs` times for every fold, so that no network has seen the patients
+# whose features it computes. A fold has fewer training slices than the published division; its network is trained for
+# as many epochs.
 
 # %% tags=["study"]
 from radlib.papers.mehra2022.study import CROPPED, Part, pretraining, tuning
@@ -131,7 +130,7 @@ report.value("dice", **{key: chosen[key] for key in ("value", "low", "high", "n"
 kind = "simulated " if report.source == "simulated" else ""
 answer = (
     f"On {int(chosen['n'])} held-out {kind}patients the fine-tuned network reaches a Dice of "
-    f"{report.text('dice')}, which fine-tuning changed by {report.text('tuning_gain')}. "
+    f"{report.text('dice')}; fine-tuning changed it by {report.text('tuning_gain')}. "
     f"Minus {rule}, which needs no network, it is {report.text('above_rule')}."
 )
 report.sentence(answer)
@@ -139,8 +138,8 @@ report.sentence(answer)
 # %% [markdown]
 # ## Data
 #
-# FLAIR of patients whose grade is known, on one grid, in standard deviations of the
-# patient's brain. A sample is a slice with tumour; the mask is the whole tumour.
+# FLAIR of patients whose grade is known, on one grid, as z-scores within the patient's brain. A sample is a slice with
+# tumour; the mask is the whole tumour.
 
 # %% tags=["hide-input"]
 store = open_flair(flair)
@@ -177,8 +176,8 @@ if report.source == "simulated":
 #
 # ### The network
 #
-# Four poolings take a slice down to a sixteenth of its edge; four transposed convolutions
-# bring it back, each beside the maps of the same size on the way down.
+# Four poolings reduce a slice to a sixteenth of its edge; four transposed convolutions restore it, each joined with the
+# maps of the same size from the encoder.
 
 # %%
 show_code(FeatureUNet)
@@ -186,8 +185,8 @@ show_code(FeatureUNet)
 # %% [markdown]
 # ### From four channels to one
 #
-# The paper does not say how a network for four modalities takes FLAIR alone. Here the
-# first kernels of that channel stay, scaled to the size that all four had together.
+# The paper does not say how a network for four modalities takes FLAIR alone. Here the first-layer kernels of that
+# channel are kept, scaled to the size that all four had together.
 
 # %%
 show_code(adapt_input)
@@ -232,7 +231,7 @@ report.figure(
     "network",
     architecture_figure(blocks, titles={"_Block": "two convolutions"}),
     caption="The network, drawn from the module (the counterpart of Figure 1); features "
-    f"are those behind `{block}`, at the bottom. Skip connections are dashed.",
+    f"are those after `{block}`, at the bottom. Skip connections are dashed.",
     alt="Boxes from left to right, down to the lowest resolution and up again.",
 )
 report.table(
@@ -246,8 +245,8 @@ report.table(
 # %% [markdown]
 # ### Seven augmentations
 #
-# Table 1 flips, bends, turns, shifts, shears and zooms image and mask alike. The strength
-# of the elastic distortion is given for slices of 240 pixels; it scales with the slice.
+# Table 1 flips, elastically deforms, rotates, shifts, shears and zooms image and mask alike. The strength of the
+# elastic deformation is given for slices of 240 pixels; it scales with the slice.
 
 # %%
 show_code(augment)
@@ -257,7 +256,7 @@ if report.source == "simulated":
     report.figure(
         "augmented",
         figures.augmentation_figure(store, middle["HGG"], seed=seed),
-        caption="A slice and augmented versions (the counterpart of Figure 5).",
+        caption="A slice and augmented versions of it (the counterpart of Figure 5).",
         alt="Five slices: the original, and four turned, shifted and deformed ones.",
     )
 
@@ -279,10 +278,10 @@ report.figure(
 report.beginning(study)
 
 # %% [markdown]
-# ### Which step is judged
+# ### Which step is evaluated
 #
-# The paper chose its epoch on the test set. The best value over training is *as
-# published*; the last step was chosen by nobody.
+# The paper chose its epoch on the test set. The best value over training is *as published*; the last step involves no
+# choice.
 
 # %% tags=["hide-input"]
 best, last = tables.best_scores(one_run.history), one_run.table("last")
@@ -309,14 +308,14 @@ unseen = unseen.groupby(["stage", "tested"])["value"].mean()
 easier = bool(unseen["after"][True] > unseen["after"][False])
 pooled = last.set_index("slices")["hard_dice"]
 report.sentence(
-    f"Networks of the folds that saw none of the patients they are judged on reach a Dice "
+    f"Networks of the folds, which have not seen the patients they are tested on, reach a Dice "
     f"of {unseen['after'][True]:.3f} on the {len(split.test)} test patients of this "
     f"division and of {unseen['after'][False]:.3f} on the others; before fine-tuning it is "
     f"{unseen['before'][True]:.3f} and {unseen['before'][False]:.3f}, and a threshold on "
     f"FLAIR has {unseen['rule'][True]:.3f} and {unseen['rule'][False]:.3f}."
     + (
-        " The test slices score above the training slices because so few patients "
-        "happen to be easier ones; both are judged alike, without augmentation."
+        " The test slices score above the training slices because these few patients "
+        "happen to be easier; both are scored alike, without augmentation."
         if easier and pooled["test"] > pooled["training"] else ""
     )
 )  # fmt: skip
@@ -366,14 +365,13 @@ if report.source == "simulated":
     report.figure(
         "maps",
         figures.maps_figure({name: found[0] for name, found in maps.items()}),
-        caption="The strongest maps behind each block, with their size (the counterpart of Figure 8).",
-        alt="Columns of small grey maps, one column a block.",
+        caption="The strongest maps after each block, with their size (the counterpart of Figure 8).",
+        alt="Columns of small grey maps, one column per block.",
     )
 
 # %% [markdown]
-# Features of all patients are written in pieces and read in pieces, so that the size of
-# the cohort does not matter: the paper could not hold the maps of its third decoding
-# block, $120 \times 120 \times 128$ a slice, in memory.
+# Features of all patients are written and read in pieces, so memory does not limit the size of the cohort: the paper
+# could not hold the maps of its third decoding block, $120 \times 120 \times 128$ per slice, in memory.
 
 # %% tags=["hide-input"]
 report.table(
@@ -396,7 +394,7 @@ show_agreement(report)
 # | open | chosen | why |
 # |---|---|---|
 # | four channels to one | kernels of FLAIR, scaled | the only ones that saw FLAIR |
-# | which slices | with tumour, `slices_per_patient` | counts fit about fifty a patient |
+# | which slices | with tumour, `slices_per_patient` | the counts fit about fifty per patient |
 # | mask | whole tumour | the output is one binary map |
 # | alpha and sigma on smaller slices | scaled with the slice | the same deformation |
 # | normalisation | within the brain of each image | scanners have no common unit |
@@ -404,18 +402,17 @@ show_agreement(report)
 #
 # ## Limits
 #
-# The simulated REMBRANDT-like cohort differs from the BraTS-like one by site and
-# resolution only, so fine-tuning has less to do than between real data sets. Eleven test
-# patients are few, as in the paper. Small networks on coarse slices stand in for the
-# published ones in the default profile. What would settle the claim: REMBRANDT with
-# outlines, a threshold beside the network, and a test set that chooses no epoch.
+# The simulated REMBRANDT-like cohort differs from the BraTS-like one by site and resolution only, so fine-tuning has
+# less to do than between real data sets. The published division has few test patients, as in the paper (eleven there).
+# In the default profile small networks on coarse slices replace the published ones. What would settle the claim:
+# REMBRANDT with segmentations, a threshold for comparison, and a test set that is not used to choose the epoch.
 #
 # ## Questions
 #
 # 1. *Does the network need its first training?* Set `pretrain_steps` to 1 and `n_runs` to
 #    1, run again, and compare the table *before and after fine-tuning*.
-# 2. *Does it need its depth?* Set `widths` to `[8, 16, 32]` and `block` to `"encoder3"`,
-#    with `n_runs` 1 and `extra_blocks` empty; how do Dice and the maps change?
+# 2. *Does it need its depth?* Set `widths` to `[8, 16, 32]` and `block` to `"encoder3"`, with `n_runs` 1 and
+#    `extra_blocks` empty: how do Dice and the maps change?
 #
 # With `BUDGET=0.2` in the environment each takes a fifth of the steps.
 

@@ -250,7 +250,8 @@ def train_zhang2021(work: Path) -> Callable[[int], object]:
 def train_li2017(work: Path) -> Callable[[int], object]:
     """The tumour CNN."""
     from radlib.papers.li2017.data import MODALITIES
-    from radlib.papers.li2017.study import Recipe, train_network
+    from radlib.papers.li2017.recipes import Recipe
+    from radlib.papers.li2017.training import train_network
 
     store = _store(work, modalities=MODALITIES)
     return lambda steps: train_network(

@@ -24,8 +24,9 @@ from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling
 from radlib.papers.li2017 import features as deep
 from radlib.papers.li2017.data import MODALITIES
+from radlib.papers.li2017.recipes import Recipe
 from radlib.papers.li2017.segmentation import segment
-from radlib.papers.li2017.study import Recipe, train_network
+from radlib.papers.li2017.training import train_network
 from radlib.stats.tables import to_markdown
 
 PUBLISHED_STEPS = 70_000

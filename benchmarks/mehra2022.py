@@ -21,9 +21,11 @@ import torch
 
 from radlib.core.device import describe_device, pick_device
 from radlib.features.streamed import extract
-from radlib.papers.mehra2022.acgan import GradeRecipe, train_acgan, train_classifier
+from radlib.papers.mehra2022.acgan import train_acgan
+from radlib.papers.mehra2022.classifier import train_classifier
 from radlib.papers.mehra2022.losses import soft_dice_loss
 from radlib.papers.mehra2022.networks import PAPER_WIDTHS, FeatureUNet
+from radlib.papers.mehra2022.recipes import GradeRecipe
 from radlib.training.settings import LoopSettings, OptimizerSettings
 from radlib.training.supervised import fit
 

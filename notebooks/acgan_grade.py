@@ -77,7 +77,8 @@ report = Report.start("acgan_grade", cohort=cohort, profile=profile, seed=seed)
 from dataclasses import replace
 
 from radlib.book.plan import study_of
-from radlib.papers.mehra2022.acgan import TITLES, GradeRecipe
+from radlib.papers.mehra2022.acgan import TITLES
+from radlib.papers.mehra2022.recipes import GradeRecipe
 from radlib.papers.mehra2022.study import CROPPED, acgan, classifier, rivals, shuffles
 from radlib.study.studies import Study
 

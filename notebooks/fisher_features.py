@@ -57,7 +57,7 @@ from radlib.papers.li2017.features import (
     mixture_of,
     tumour_slices,
 )
-from radlib.papers.li2017.study import tumour_network
+from radlib.papers.li2017.training import tumour_network
 from radlib.phantom.planted import planted_traits
 
 report = Report.start("fisher_features", cohort=cohort, profile=profile, seed=seed)

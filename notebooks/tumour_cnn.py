@@ -67,6 +67,7 @@ from radlib.papers.li2017.data import (
     natural_share,
 )
 from radlib.papers.li2017.networks import TumourCNN
+from radlib.papers.li2017.recipes import CHANGES
 from radlib.papers.li2017.segmentation import (
     METRICS,
     compare_with_patches,
@@ -75,9 +76,8 @@ from radlib.papers.li2017.segmentation import (
     score_network,
     slice_probability,
 )
-from radlib.papers.li2017.study import (
-    CHANGES,
-    STEPS,
+from radlib.papers.li2017.study import STEPS
+from radlib.papers.li2017.training import (
     calibrated_threshold,
     patch_loss,
     train_network,
@@ -103,7 +103,7 @@ report = Report.start("tumour_cnn", cohort=cohort, profile=profile, seed=seed)
 from dataclasses import replace
 
 from radlib.papers.li2017.data import MODALITIES
-from radlib.papers.li2017.study import Setting
+from radlib.papers.li2017.recipes import Setting
 from radlib.study.cohorts import Images, Source
 
 images = Images(
@@ -119,10 +119,8 @@ setting = replace(one_division, n_folds=n_folds)
 # patients; the two networks whose features the next chapter uses; and the post-processing steps.
 
 # %% tags=["study"]
+from radlib.papers.li2017.recipes import SECOND, VARIANTS, Recipe
 from radlib.papers.li2017.study import (
-    SECOND,
-    VARIANTS,
-    Recipe,
     UNetRecipe,
     flair_rule,
     network_jobs,

@@ -21,8 +21,9 @@ from radlib.data.store import ImageStore
 from radlib.features.deep import Sampling, case_descriptors
 from radlib.features.fisher import COMPONENTS, Mixture, Unit, fisher_vectors, fit_mixture
 from radlib.papers.li2017.prediction import Table
+from radlib.papers.li2017.recipes import Setting
 from radlib.papers.li2017.segmentation import TumourNetwork
-from radlib.papers.li2017.study import Setting, tumour_network
+from radlib.papers.li2017.training import tumour_network
 from radlib.study.jobs import Job, job
 from radlib.study.store import Result, Work
 

@@ -32,7 +32,8 @@ from radlib.papers.li2017.prediction import (
     readings,
     time_split,
 )
-from radlib.papers.li2017.study import Setting, tumour_network
+from radlib.papers.li2017.recipes import Setting
+from radlib.papers.li2017.training import tumour_network
 from radlib.phantom.planted import planted_traits
 from radlib.stats.classification import Predictions, evaluate
 from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE

@@ -21,8 +21,8 @@ from radlib.papers.li2017.data import first_cohort, truth_of
 from radlib.papers.li2017.features import FeatureSet
 from radlib.papers.li2017.networks import TumourCNN
 from radlib.papers.li2017.prediction import Table
+from radlib.papers.li2017.recipes import VARIANTS, Recipe
 from radlib.papers.li2017.segmentation import METRICS
-from radlib.papers.li2017.study import VARIANTS, Recipe
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import contrasts, estimates
 from radlib.study.studies import Study

@@ -1,9 +1,8 @@
-"""Grade from features: the ACGAN that makes more of them, its cheap rivals, and what a classifier gains."""
+"""More features for the classifier of grade: the ACGAN that makes them, and its cheap rivals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,26 +10,24 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 
 from radlib.core.errors import RadlibError
 from radlib.core.seeds import named_seed, rng
 from radlib.nn.device import device_of
+from radlib.papers.mehra2022.classifier import train_classifier
 from radlib.papers.mehra2022.losses import class_likelihood, source_likelihood
 from radlib.papers.mehra2022.networks import (
-    FeatureClassifier,
     FeatureDiscriminator,
     FeatureGenerator,
-    LinearOnDownsampled,
 )
+from radlib.papers.mehra2022.recipes import GradeRecipe
 from radlib.stats.generated import frechet_distance, memorised, precision_recall
 from radlib.training.loop import train
 from radlib.training.players import Player, Trained
 from radlib.training.sampling import epoch_batch
-from radlib.training.settings import LoopSettings, OptimizerSettings, Precision
-from radlib.training.supervised import fit
+from radlib.training.settings import LoopSettings, OptimizerSettings
 
 CLASSES = ("LGG", "HGG")
 """Class 0 and class 1."""
@@ -42,35 +39,6 @@ TITLES: dict[str, str] = {
     "interpolation": "interpolation", "gaussian": "a Gaussian a class", "acgan": "ACGAN", "linear": "linear",
 }  # fmt: skip
 """Arms as tables call them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradeRecipe:
-    """Sizes and hyper-parameters of the ACGAN and the classifier.
-
-    Attributes:
-        gan_width: ``ndf`` and ``ngf``.
-        noise: length of the noise vector.
-        gan_steps, gan_batch: length of the ACGAN's training; the paper has 50 epochs in batches of 16.
-        gan_rate: its learning rate (Adam, first decay 0.5 as in the implementation that the paper names).
-        judge_rate: that of the discriminator where it is another.
-        spectral: spectral norm in the discriminator, in place of batch norm.
-        classifier_width, classifier_steps, classifier_batch, classifier_rate: of the classifier.
-        precision: of both.
-    """
-
-    gan_width: int = 64
-    noise: int = 32
-    gan_steps: int = 600
-    gan_batch: int = 16
-    gan_rate: float = 0.002
-    judge_rate: float | None = None
-    spectral: bool = False
-    classifier_width: int = 32
-    classifier_steps: int = 150
-    classifier_batch: int = 32
-    classifier_rate: float = 1e-3
-    precision: Precision = "auto"
 
 
 def train_acgan(
@@ -265,92 +233,6 @@ def likeness(train: Tensor, held_out: Tensor, made: Tensor, *, dimensions: int =
         "frechet": frechet_distance(b, c), "precision": precision, "recall": recall,
         "memorised": float(memorised(a, b, c).mean()),
     }  # fmt: skip
-
-
-# Classifiers
-
-
-def train_classifier(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    recipe: GradeRecipe,
-    seed: int,
-    linear: bool = False,
-    class_weights: Sequence[float] | None = None,
-    sample_weights: np.ndarray | None = None,
-    held_out: tuple[Tensor, Tensor] | None = None,
-    name: str = "classifier",
-) -> tuple[nn.Module, pd.DataFrame]:
-    """Train the paper's classifier, or a linear one on downsampled features.
-
-    Args:
-        features, labels: to train on, synthetic ones among them where wanted.
-        recipe: sizes and hyper-parameters.
-        seed: of weights and batches.
-        linear: average each map to one value and fit a linear classifier.
-        class_weights: of the loss.
-        sample_weights: draw samples in these proportions.
-        held_out: features and labels whose loss and AUC the history follows; they decide nothing.
-        name: shown with the progress.
-
-    Returns:
-        The network, which takes features as they are, and the history of its training.
-    """
-    torch.manual_seed(named_seed(seed, name, "weights"))
-    channels, size = features.shape[1], features.shape[-1]
-    network: nn.Module = LinearOnDownsampled(channels) if linear else FeatureClassifier(
-        channels, size, width=recipe.classifier_width
-    )  # fmt: skip
-    scale = float(features.std().clamp(min=1e-6))
-    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-
-    def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
-        rows = torch.from_numpy(epoch_batch(
-            len(features), recipe.classifier_batch, step=step, seed=seed, weights=sample_weights
-        ))  # fmt: skip
-        return {"features": features[rows] / scale, "labels": labels[rows]}
-
-    def loss(net: nn.Module, data: dict[str, Tensor]) -> Tensor:
-        logits = net(data["features"]).float()
-        return functional.cross_entropy(logits, data["labels"], weights.to(logits) if weights is not None else None)
-
-    def validate(net: nn.Module) -> dict[str, float]:
-        assert held_out is not None
-        score = probabilities(nn.Sequential(_Scaled(scale), net), held_out[0])
-        truth = held_out[1].numpy() == 1
-        area = roc_auc_score(truth, score) if truth.any() and not truth.all() else float("nan")
-        return {"auc": float(area), "accuracy": float(((score > 0.5) == truth).mean())}
-
-    every = max(1, recipe.classifier_steps // 8)
-    fitted = fit(
-        network, batch=batch, loss=loss, validate=None if held_out is None else validate,
-        optimizer=OptimizerSettings(learning_rate=recipe.classifier_rate, schedule="cosine"),
-        loop=LoopSettings(steps=recipe.classifier_steps, log_every=every, precision=recipe.precision,
-                          validate_every=None if held_out is None else every),
-        seed=named_seed(seed, name), name=name,
-    )  # fmt: skip
-    return nn.Sequential(_Scaled(scale), fitted.network), fitted.history
-
-
-class _Scaled(nn.Module):
-    """Divides by a constant."""
-
-    def __init__(self, scale: float) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features / self.scale
-
-
-def probabilities(network: nn.Module, features: Tensor) -> np.ndarray:
-    """Probability of HGG of each sample."""
-    device = device_of(network)
-    network.eval()
-    with torch.no_grad():
-        parts = [network(part.to(device)).float().softmax(1)[:, 1].cpu() for part in features.split(256)]
-    return torch.cat(parts).numpy()
 
 
 # Arms

@@ -16,7 +16,9 @@ from radlib.data.store import ImageStore
 from radlib.features.streamed import FeatureFile
 from radlib.papers.mehra2022 import acgan as gan
 from radlib.papers.mehra2022 import unet
+from radlib.papers.mehra2022.classifier import probabilities, train_classifier
 from radlib.papers.mehra2022.networks import FeatureDiscriminator, FeatureGenerator, FeatureUNet, adapt_input
+from radlib.papers.mehra2022.recipes import GradeRecipe
 from radlib.study.cohorts import Images, Source
 from radlib.study.jobs import Job, job
 from radlib.study.store import Result, Work
@@ -225,9 +227,7 @@ def fold_of(result: Result, block: str) -> Fold:
 
 
 @job
-def acgan(
-    work: Work, *, features: Job, block: str, recipe: gan.GradeRecipe, seed: int, pooled: int | None = None
-) -> None:
+def acgan(work: Work, *, features: Job, block: str, recipe: GradeRecipe, seed: int, pooled: int | None = None) -> None:
     """An ACGAN on the training slices' features (section 3.2).
 
     Scores, of ``all``: how like held-out features its own are (:func:`~radlib.papers.mehra2022.acgan.likeness`), and
@@ -286,7 +286,7 @@ def _of_all(values: dict[str, float]) -> pd.DataFrame:
 
 def load_acgan(result: Result) -> tuple[FeatureGenerator, FeatureDiscriminator]:
     """Generator and discriminator of a job of :func:`acgan`."""
-    recipe: gan.GradeRecipe = result.job.inputs["recipe"]
+    recipe: GradeRecipe = result.job.inputs["recipe"]
     channels, size = result.notes["shape"]
     generator = FeatureGenerator(channels, size, width=recipe.gan_width, noise=recipe.noise)
     judge = FeatureDiscriminator(channels, size, width=recipe.gan_width, spectral=recipe.spectral)
@@ -301,7 +301,7 @@ def classifier(
     *,
     features: Job,
     block: str,
-    recipe: gan.GradeRecipe,
+    recipe: GradeRecipe,
     seed: int,
     arm: gan.Arm = "baseline",
     maker: Job | None = None,
@@ -330,14 +330,14 @@ def classifier(
         arm, train, labels, n_more=round(added_share * len(labels)), recipe=recipe, seed=seed, gan=networks,
         linear=linear, held_out=(test, fold.labels[fold.test]),
     )  # fmt: skip
-    work.scores(fold.predictions(gan.probabilities(network, test)))
+    work.scores(fold.predictions(probabilities(network, test)))
     work.history(history)
     work.note(added=added)
 
 
 @job
 def shuffles(
-    work: Work, *, features: Job, block: str, recipe: gan.GradeRecipe, n: int, seed: int, pooled: int | None = None
+    work: Work, *, features: Job, block: str, recipe: GradeRecipe, n: int, seed: int, pooled: int | None = None
 ) -> None:
     """The baseline classifier trained ``n`` times with the grades of the training patients exchanged.
 
@@ -352,8 +352,8 @@ def shuffles(
     for number in range(n):
         exchanged = pd.Series(rng(seed, "shuffle", number).permutation(grade.to_numpy()), index=grade.index)
         labels = torch.from_numpy(subjects.map(exchanged).to_numpy(dtype=np.int64).copy())
-        network, _ = gan.train_classifier(train, labels, recipe=recipe, seed=named_seed(seed, "shuffle", number))
-        slices = fold.predictions(gan.probabilities(network, test))
+        network, _ = train_classifier(train, labels, recipe=recipe, seed=named_seed(seed, "shuffle", number))
+        slices = fold.predictions(probabilities(network, test))
         means = slices.groupby("subject", sort=False).agg(truth=("truth", "first"), score=("score", "mean"))
         found.append(means.assign(predicted=means["score"] > 0.5, shuffle=number).reset_index())
     work.scores(pd.concat(found, ignore_index=True))

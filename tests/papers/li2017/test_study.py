@@ -17,24 +17,10 @@ from radlib.data.splits import Split
 from radlib.data.store import ImageStore
 from radlib.papers.li2017 import study
 from radlib.papers.li2017.data import MODALITIES, divide
+from radlib.papers.li2017.recipes import CHANGES, SECOND, VARIANTS, Recipe, Setting
 from radlib.papers.li2017.segmentation import prior_threshold, score_network, segment
-from radlib.papers.li2017.study import (
-    CHANGES,
-    SECOND,
-    STEPS,
-    VARIANTS,
-    Recipe,
-    Setting,
-    UNetRecipe,
-    describe_network,
-    fit_flair_rule,
-    flair_rule,
-    network_jobs,
-    steps,
-    train_network,
-    tumour_network,
-    unet,
-)
+from radlib.papers.li2017.study import STEPS, UNetRecipe, fit_flair_rule, flair_rule, network_jobs, steps, unet
+from radlib.papers.li2017.training import describe_network, train_network, tumour_network
 from radlib.study.cohorts import Images, Source
 from radlib.study.store import Result, Work
 from tests.papers.li2017.test_segmentation import store_of

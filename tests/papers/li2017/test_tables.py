@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from radlib.papers.li2017 import figures, tables
-from radlib.papers.li2017.study import Recipe
+from radlib.papers.li2017.recipes import Recipe
 
 
 def scores(shifts: dict[str, float]) -> pd.DataFrame:

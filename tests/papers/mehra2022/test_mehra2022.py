@@ -15,8 +15,10 @@ from radlib.core.errors import MissingDataError, RadlibError
 from radlib.features.streamed import FeatureFile, extract
 from radlib.papers.mehra2022 import acgan as gr
 from radlib.papers.mehra2022 import study, tables
+from radlib.papers.mehra2022.classifier import probabilities, train_classifier
 from radlib.papers.mehra2022.losses import hard_dice, intersection_over_union, soft_dice_loss
 from radlib.papers.mehra2022.networks import FeatureDiscriminator, FeatureGenerator
+from radlib.papers.mehra2022.recipes import GradeRecipe
 from radlib.papers.mehra2022.unet import Augmentation, augment
 from radlib.stats.generated import frechet_distance, memorised, precision_recall
 
@@ -115,9 +117,7 @@ def toy(n: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return features, labels
 
 
-TINY = gr.GradeRecipe(
-    gan_width=16, noise=4, gan_steps=250, classifier_steps=80, classifier_width=8, precision="32-true"
-)
+TINY = GradeRecipe(gan_width=16, noise=4, gan_steps=250, classifier_steps=80, classifier_width=8, precision="32-true")
 
 
 def test_generation_depends_on_the_class() -> None:
@@ -130,9 +130,9 @@ def test_generation_depends_on_the_class() -> None:
     assert torch.equal(made, gr.generate(generator, wanted, seed=1))
     assert {"discriminator.source", "discriminator.accuracy_synthetic", "generator.loss"} <= set(trained.history)
     # What was made for a class teaches a classifier that class.
-    network, _ = gr.train_classifier(made, wanted, recipe=TINY, seed=0)
+    network, _ = train_classifier(made, wanted, recipe=TINY, seed=0)
     test, truth = toy(40, seed=2)
-    assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
+    assert ((probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
 
 @pytest.mark.parametrize("arm", ["weighted_loss", "oversampling", "interpolation", "gaussian"])
@@ -151,7 +151,7 @@ def test_rivals_help_the_rare_class(arm: str) -> None:
     )
     assert added == (54 if arm in ("interpolation", "gaussian") else 0)
     assert history.loc[history["part"] == "validation", "auc"].iloc[-1] > 0.9
-    assert ((gr.probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
+    assert ((probabilities(network, test) > 0.5) == truth.numpy()).mean() > 0.9
 
 
 def test_added_samples_balance_the_classes_and_stay_between_neighbours() -> None:

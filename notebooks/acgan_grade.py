@@ -39,7 +39,7 @@ classifier_batch: int = 32  # features; not published
 added_share: float = 0.255  # of the training slices; 1158 of 4540 as published
 sweep: list[float] = [0.0, 0.25, 0.5, 1.0]  # such shares, for the curve
 n_permutations: int = 200  # times that the labels of patients are shuffled
-n_boot: int = 1000  # resamples of an interval
+n_boot: int = 1000  # resamples for an interval
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -211,7 +211,7 @@ if failed:
         "**The ACGAN failed here**: against held-out features its own have precision "
         f"{like['precision']:.2f} and recall {like['recall']:.2f}, where the training "
         f"features themselves have {best.loc['training', 'precision']:.2f} and "
-        f"{best.loc['training', 'recall']:.2f}; what was tried stands below."
+        f"{best.loc['training', 'recall']:.2f}; what was tried is shown below."
     )
 else:
     answer = (

@@ -358,7 +358,7 @@ else:
 # |---|---|---|---|
 # | Ge 2020 | source of the IDH1 status | the TCGA mutation table; unlisted is wild-type | gives every printed count |
 # | Ge 2020 | source of sex and age | the Clinical Data Resource {cite}`liu2018cdr` | gives every printed count |
-# | Li 2017 | tests behind the p-values | all customary ones | none is named |
+# | Li 2017 | tests used for the p-values | all customary ones | none is named |
 # | Mehra 2022 | which grades are LGG | grade II, against III and IV | the only reading with enough of both |
 # | Mehra 2022 | grade of a GBM without a printed grade | IV | the definition of glioblastoma |
 # | REMBRANDT | age within a printed range | its middle | ages are published in five-year ranges |

@@ -317,8 +317,8 @@ report.table("differences", differences.drop(columns=["first", "second", "metric
 # ## Tables 3 and 5: published networks
 #
 # The competitors' numbers are quoted from the paper and come from real patients. The networks trained here stand below
-# them and can only be compared with each other: the full network, and MONAI's, which see all modalities at once, have
-# the same widths and the same cubes, and start from random weights.
+# them and can only be compared with each other: the full network and MONAI's networks. MONAI's see all modalities at
+# once, have the same widths and the same cubes, and start from random weights.
 
 # %% tags=["hide-input"]
 for table, year, here in (("table3", 2017, fewer), ("table5", 2018, all_held_out)):

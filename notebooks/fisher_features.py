@@ -24,7 +24,7 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
-n_encoder: int = 30  # patients from whom the dictionary is fitted (published)
+n_encoder: int = 30  # patients on whom the dictionary is fitted (published)
 components: int = 64  # Gaussian components of a mixture (published)
 n_scales: int = 10  # scales of every slice (published)
 scale_range: list[float] = [0.5, 2.0]  # from and to (published)
@@ -228,12 +228,12 @@ answers = case_descriptors(
 )
 vectors = fisher_vectors(answers[last], mixture, unit=unit)
 number = int(best["number"])
-print(f"slices   {tuple(images.shape)}")
-print(f"answers  {tuple(answers[last].shape)}: filters, cells of all slices and scales")
-print(f"vectors  {tuple(vectors.shape)}: filters, kernels, statistics, 1")
+print(f"slices    {tuple(images.shape)}")
+print(f"responses {tuple(answers[last].shape)}: filters, cells of all slices and scales")
+print(f"vectors   {tuple(vectors.shape)}: filters, kernels, statistics, 1")
 place = place_of(number, components=components)
-print(f"feature  {number} of {vectors.numel()} is {place}")
-print(f"value    {vectors.flatten()[number - 1]:.4f}")
+print(f"feature   {number} of {vectors.numel()} is {place}")
+print(f"value     {vectors.flatten()[number - 1]:.4f}")
 
 # %% tags=["hide-input"]
 typical = figures.typical(first, figures.tumour_volumes(store, who.first))
@@ -444,13 +444,13 @@ print(values.groupby(first.map(figures.CLASSES)).describe()[["mean", "std"]].rou
 
 # %% [markdown]
 # 2. *Does the number of kernels matter?* Change `kernels_wanted` and see how many numbers a patient has, and how well
-#    the mixture describes one patient's answers (mean log-likelihood).
+#    the mixture describes one patient's responses (mean log-likelihood).
 
 # %%
 kernels_wanted = 8
 x = answers[last].flatten()[None, :5000]
 small = fit_mixture(x, components=kernels_wanted, steps=20)
-print(f"{2 * kernels_wanted * len(answers[last])} numbers a patient")
+print(f"{2 * kernels_wanted * len(answers[last])} numbers per patient")
 print(f"log-likelihood {float(small.log_likelihood(x).mean()):.3f}")
 
 # %% [markdown]

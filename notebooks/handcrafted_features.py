@@ -37,8 +37,8 @@ bins: int = 32  # grey levels
 angle: float = 5.0  # of the rotation, degrees
 icc_form: str = "1,1"  # form of the intraclass correlation
 n_timed: int = 4  # subjects timed
-n_separated: int = 100  # subjects in which classes are told apart; 0 for all
-separating: list[str] = ["flair", "t1ce"]  # images whose features tell classes apart
+n_separated: int = 100  # subjects in whom classes are separated; 0 for all
+separating: list[str] = ["flair", "t1ce"]  # images whose features separate classes
 n_shown: int = 10  # leading features in a figure
 
 # %% tags=["hide-input"]
@@ -265,7 +265,7 @@ report.table(
 best = hc.best_features(separate)
 report.table("best", best, index=False, digits=0,
              caption="Single features that separate the classes after correction, and the best of each question. "
-                     "The best of so many looks better than it is.")  # fmt: skip
+                     "The best of so many features looks better than it is.")  # fmt: skip
 
 # %% [markdown]
 # ## Agreement with the papers

@@ -14,7 +14,7 @@
 # # IDH from radiomic tables
 #
 # **The claims.** {cite:t}`li2017dlr` report that conventional radiomics, that is hand-crafted features, a t-test, a
-# ranking by F-score and a linear support vector machine, tells IDH1-mutant from wild-type grade II glioma with an
+# ranking by F-score and a linear support vector machine, separates IDH1-mutant from wild-type grade II glioma with an
 # AUC of 86 %, and that deep features do better. {cite:t}`ge2020pairwise` report 88.82 % accuracy for IDH1 on 167
 # patients of TCGA with a network trained on synthesised images.
 #
@@ -268,7 +268,7 @@ report.figure(
     figure,
     caption="Calibration of the probabilities, averaged over repeated folds: observed "
     "frequency in groups of similar probability with Wilson's interval; grey bars count patients. "
-    "The collection rule has two answers; its four groups come from training frequencies without the patient "
+    "The collection rule has two predictions; its four groups come from training frequencies without the patient "
     "judged, so that a mutant patient is given slightly less.",
     alt="One panel per model with observed against predicted frequency of mutation around the diagonal.",
 )
@@ -547,7 +547,7 @@ report.figure(
 )  # fmt: skip
 report.table(
     "coverage", held, index=False,
-    caption="Share of cohorts whose interval holds the true value, for the training patients at hand and for any; "
+    caption="Share of cohorts whose interval holds the true value, for the given training patients and for any; "
     "mean width.",
 )  # fmt: skip
 for row in shown.to_dict("records"):

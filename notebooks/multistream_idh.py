@@ -53,7 +53,7 @@ dense_rate: float = 0.001  # its learning rate
 n_null: int = 120  # patients of the cohort without signal; 0 leaves it out
 null_grid: list[int] = [64, 64, 48]  # voxels of its images
 n_null_runs: int = 5  # partitions of the cohort without signal
-n_boot: int = 1000  # resamples of an interval
+n_boot: int = 1000  # resamples for an interval
 
 # %% tags=["hide-input"]
 import numpy as np

@@ -735,7 +735,7 @@ if report.source == "simulated":
     report.figure(
         "figure8",
         slice_figure(rows, colours=figures.COLOURS),
-        caption="Simulated subjects whose T2 was taken away: T1ce, FLAIR, true T2, synthetic T2, the reference, "
+        caption="Simulated subjects whose T2 was removed: T1ce, FLAIR, true T2, synthetic T2, the reference, "
         "and the octave FCN's segmentation from T1ce, FLAIR and the synthetic T2 (counterpart of Figure 8).",
         alt="Rows of slices: three modalities, a synthetic T2, reference and predicted labels.",
     )

@@ -37,7 +37,7 @@ l1_weight: float = 100.0  # lambda_1 of the whole loss; not published
 gan_per_case: bool = False  # whether the case of missing scans has its own GANs
 autoencoder: list[int] = [8, 8, 16, 16, 32, 32, 64, 64]  # published: 64 to 512
 autoencoder_steps: int = 150  # updates of the autoencoder for DAEF
-n_boot: int = 1000  # resamples of an interval
+n_boot: int = 1000  # resamples for an interval
 
 # %% tags=["hide-input"]
 import torch

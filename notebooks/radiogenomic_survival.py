@@ -32,7 +32,7 @@ n_radiomic: int = 8  # radiomic features kept (age counts among them)
 n_genomic: int = 43  # genes kept
 short_below_days: float = 300.0  # below: short survival
 long_above_days: float = 450.0  # above: long survival
-n_bootstrap: int = 2000  # resamples of patients behind an interval
+n_bootstrap: int = 2000  # resamples of patients for an interval
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

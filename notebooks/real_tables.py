@@ -33,14 +33,14 @@ profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 n_folds: int = 5  # patient-level folds
 n_repeats: int = 10  # repeats of these folds
-grades: list[float] = [2.0, 3.0, 4.0]  # WHO grades, each asked by itself
+grades: list[float] = [2.0, 3.0, 4.0]  # WHO grades, each analysed separately
 n_patients: list[int] = [60, 80, 119, 167, 250, 350, 495]  # sizes of cohorts drawn
 n_draws: int = 20  # draws of each size
 n_selected: int = 20  # features kept by the F-score ranking, at most
 shuffled_columns: int = 571  # columns without information: as wide as Li 2017's
 n_shuffles: int = 200  # shuffles of the survival
 n_portion: int = 25  # shuffles per job
-n_prognosis: int = 5  # repeats of the folds behind the survival measures
+n_prognosis: int = 5  # repeats of the folds for the survival measures
 n_local: list[int] = [20, 50, 100]  # local patients used for recalibration
 n_boot: int = 1000  # resamples of the patient bootstrap
 

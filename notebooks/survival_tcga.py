@@ -39,7 +39,7 @@ long_above_days: float = 450.0  # above: long survival
 svm_c: float = 1.0  # penalty C of the SVM and of the machine that eliminates features
 hidden_nodes: int = 6  # nodes of the hidden layer of the network
 censored_as_deaths: bool = False  # regression: count the last follow-up as death
-n_bootstrap: int = 2000  # resamples of patients behind an interval
+n_bootstrap: int = 2000  # resamples of patients for an interval
 shap_samples: int = 512  # coalitions per patient in kernel SHAP
 
 # %% tags=["hide-input"]

@@ -20,10 +20,10 @@
 # **What this chapter does.** It asks on real patients what these sizes and protocols can show. The IDH question is put
 # to 495 adults with a public table of radiomic features {cite}`calabrese2022ucsf`; patients are then removed until as
 # few are left as in the papers. A model of age and tumour volume is transferred from one hospital's patients to
-# another's. The survival protocol runs on the survival of 58 patients, shuffled many times. The patients are adults
-# with glioma of all grades: *real, analogous* for Li 2017 (whose patients have grade II) and for Ge 2020 (whose
-# features a network learns); *real, same kind* for Islam 2020's survival (GBM of TCGA), with published features in
-# place of the paper's.
+# another's. The survival protocol runs on the survival of 58 patients, shuffled many times. All of this is *real,
+# analogous* evidence: the adults have glioma of all grades, where Li 2017's patients have grade II and Ge 2020's
+# features are learnt by a network; for Islam 2020's survival the patients are of the same kind (GBM of TCGA), but
+# published features replace the paper's.
 
 # %% tags=["parameters"]
 # Change a value, then run all cells. Jobs that do not change are found; what the others
@@ -441,8 +441,8 @@ if prognoses is not None:
 # %% tags=["remove-input"]
 if measured is not None and sizes is not None:
     report.sentence(
-        f"With {int(both['n'])} patients images change the AUC of age by {both['value']:+.3f} ({both['low']:+.3f} to "
-        f"{both['high']:+.3f}). A protocol that selects features on all patients reports an AUC of "
+        f"With {int(both['n'])} patients images added to age change its AUC by {both['value']:+.3f} "
+        f"({both['low']:+.3f} to {both['high']:+.3f}). A protocol that selects features on all patients reports an AUC of "
         f"{report.text('null-few')} for labels that mean nothing where {few} patients have a table as wide as the "
         f"paper's, and {report.text('null-many')} with {many}; leakage-free folds report "
         f"{wide[padded, PERMUTED, few]:.2f} and {wide[padded, PERMUTED, many]:.2f}. Numbers from cohorts of the "

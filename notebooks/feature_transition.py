@@ -575,10 +575,10 @@ show_agreement(report)
 # | size of a voxel | 1 mm in the paper profile, 3 mm in the default | cubes of 32 voxels then see 96 mm |
 # | cubes per batch | 1 in the paper profile, 2 in the default | with two, one core convolves a cube faster |
 #
-# Sizes of the default profile were chosen on tuning subjects. With as many updates, cubes of 32 voxels at
-# `spacing = 2.25`, which cover 72 mm where the paper's cover 128 mm, gave a lower Dice, and so did a larger share of
-# cubes centred in the tumour. PyTorch computes 3D convolutions of a single small cube on a slow path of one core; two
-# cubes per batch use the fast one.
+# Sizes of the default profile were chosen on tuning subjects. With as many updates, cubes of 32 voxels at `spacing =
+# 2.25` gave a lower Dice: they cover 72 mm, the paper's 128 mm. A larger share of cubes centred in the tumour gave a
+# lower Dice too. PyTorch computes 3D convolutions of a single small cube on a slow path of one core; two cubes per
+# batch use the fast one.
 #
 # ## Limits
 #

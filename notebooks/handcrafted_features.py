@@ -19,8 +19,8 @@
 # software that computes them.
 #
 # **What this chapter does.** It compares the book's engine with the reference values of the Image Biomarker
-# Standardisation Initiative (IBSI) {cite}`zwanenburg2020ibsi`, says where PyRadiomics
-# {cite}`vangriethuysen2017pyradiomics` defines things differently, shows the 71 features and the 671, and asks three
+# Standardisation Initiative (IBSI) {cite}`zwanenburg2020ibsi` and says where PyRadiomics
+# {cite}`vangriethuysen2017pyradiomics` defines things differently. It shows the 71 features and the 671, and asks three
 # questions. Which features are stable under noise, a rotated head, another contour and another number of grey levels?
 # How long do they take? Which separate IDH status and grade on simulated patients, compared with the traits that were
 # planted there?

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # IDH from radiomic tables
 #
-# **The claims.** {cite:t}`li2017dlr` report that conventional radiomics, that is hand-crafted features, a t-test, a
-# ranking by F-score and a linear support vector machine, separates IDH1-mutant from wild-type grade II glioma with an
-# AUC of 86 %, and that deep features do better. {cite:t}`ge2020pairwise` report 88.82 % accuracy for IDH1 on 167
-# patients of TCGA with a network trained on synthesised images.
+# **The claims.** {cite:t}`li2017dlr` report that conventional radiomics separates IDH1-mutant from wild-type grade II
+# glioma with an AUC of 86 %, and that deep features do better. Conventional radiomics means hand-crafted features, a
+# t-test, a ranking by F-score and a linear support vector machine (SVM). {cite:t}`ge2020pairwise` report 88.82 %
+# accuracy for IDH1 on 167 patients of TCGA with a network trained on synthesised images.
 #
 # **What this chapter does.** It applies the conventional arm of Li 2017 to the cohort of Ge 2020, for which a public
 # table of radiomic features exists {cite}`bakas2017tcga`, under the [three protocols](three-protocols). *Every* model

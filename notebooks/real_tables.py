@@ -442,9 +442,9 @@ if prognoses is not None:
 if measured is not None and sizes is not None:
     report.sentence(
         f"With {int(both['n'])} patients images added to age change its AUC by {both['value']:+.3f} "
-        f"({both['low']:+.3f} to {both['high']:+.3f}). A protocol that selects features on all patients reports an AUC of "
-        f"{report.text('null-few')} for labels that mean nothing where {few} patients have a table as wide as the "
-        f"paper's, and {report.text('null-many')} with {many}; leakage-free folds report "
+        f"({both['low']:+.3f} to {both['high']:+.3f}). A protocol that selects features on all patients reports an "
+        f"AUC of {report.text('null-few')} for labels that mean nothing where {few} patients have a table as wide as "
+        f"the paper's, and {report.text('null-many')} with {many}; leakage-free folds report "
         f"{wide[padded, PERMUTED, few]:.2f} and {wide[padded, PERMUTED, many]:.2f}. Numbers from cohorts of the "
         "papers' sizes can be read only together with their protocol."
     )

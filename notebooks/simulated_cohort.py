@@ -192,7 +192,7 @@ report.table(
 # every method on the images: the AUC of a logistic regression on all imaging traits, on those that FLAIR shows (no
 # enhancement, no core), and of age alone. Ages, sexes and grades are those of the papers' tables. In the first cohort
 # of {cite:t}`li2017dlr` mutant patients are 37.9 (8.9) and wild-type ones 44.2 (11.7) years old, which is an AUC of
-# 0.67; a cohort of n patients draws one age from each n-th of the distribution, so that small cohorts have this
+# 0.67. A cohort of n patients draws one age from each n-th of the distribution, so that small cohorts have this
 # difference too.
 
 # %% tags=["hide-input"]
@@ -250,9 +250,9 @@ report.sentence(
 # %% [markdown]
 # ## Without effects nothing is found
 #
-# The preset `null`: many cohorts of the template's own size, and in each the p-value of every parent of survival (score
-# test of a Cox model) and of every imaging trait between mutant and wild-type tumours (rank-sum test). They must be
-# uniform.
+# The preset `null`: many cohorts of the template's own size. In each there is a p-value of every parent of survival
+# (score test of a Cox model) and of every imaging trait between mutant and wild-type tumours (rank-sum test). They must
+# be uniform.
 
 # %%
 p_null = v.p_values(template, strengths="null", replicates=n_replicates, seed=seed)

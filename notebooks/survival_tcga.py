@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Radiogenomic survival on TCGA
 #
-# **The claim.** A linear SVM on 51 fused features (8 radiomic, 43 genomic, chosen by recursive feature elimination)
-# predicts short, medium or long survival of glioblastoma patients with an accuracy of 71.15 % over four folds and a
-# mean squared error of 18 275; genes almost double the accuracy of radiomic features alone, and the network with
-# six hidden nodes is worse than the SVM {cite}`islam2020radiogenomic` (Table II, Figure 9).
+# **The claim.** A linear support vector machine (SVM) on 51 fused features (8 radiomic, 43 genomic, chosen by recursive
+# feature elimination) predicts short, medium or long survival of glioblastoma patients with an accuracy of 71.15 % over
+# four folds and a mean squared error of 18 275. Genes almost double the accuracy of radiomic features alone, and the
+# network with six hidden nodes is worse than the SVM {cite}`islam2020radiogenomic` (Table II, Figure 9).
 #
 # **What this chapter does.** It repeats the study on TCGA patients with radiomic features, 1740 genes and survival,
 # under three protocols: *as published*, with the features selected once on all patients before the folds;

@@ -105,6 +105,8 @@ def reading(path: Path | str, *, remedy: str = "make the file again") -> Iterato
         raise
     except FileNotFoundError as error:
         raise MissingDataError("the file does not exist", file=error.filename or path, remedy=remedy) from error
+    except IsADirectoryError as error:
+        raise RadlibError("this is a folder, not a file", file=error.filename or path, remedy=remedy) from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise RadlibError(
@@ -130,7 +132,7 @@ def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str
 
     Raises:
         MissingDataError: if there is no file.
-        RadlibError: if it is not UTF-8, no YAML, no mapping, or has aliases that are not allowed.
+        RadlibError: if it is not UTF-8, no YAML, no mapping, has a key twice, or aliases that are not allowed.
     """
     import yaml
 
@@ -145,6 +147,9 @@ def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str
         text = content.decode("utf-8-sig")
         if not aliases and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=SafeLoader)):
             raise RadlibError("the file has an alias (*name)", file=path, remedy="write out what it stands for")
+        root = yaml.compose(text, Loader=SafeLoader)
+        if twice := next(_twice(root, set()), None):  # the last one would win, and the others be lost without a word
+            raise RadlibError(f"there twice: {twice}", file=path, remedy="keep one of them")
         value = yaml.load(text, Loader=SafeLoader)
     except UnicodeDecodeError as error:
         raise RadlibError("the text is not in UTF-8", file=path, remedy="save it as UTF-8") from error
@@ -158,6 +163,26 @@ def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str
     if r"\x00" in repr(value):
         raise RadlibError("a value holds the character 0", file=path, remedy="take it out")
     return value
+
+
+def _twice(node: Any, seen: set[int]) -> Iterator[str]:
+    """The keys that a mapping of a YAML file, or one inside it, has more than once, with the line of the last."""
+    import yaml
+
+    if node is None or id(node) in seen:  # an alias is the node that it stands for
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _twice(item, seen)
+    if isinstance(node, yaml.MappingNode):
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in keys:
+                    yield f"{key.value!r} (line {key.start_mark.line + 1})"
+                keys.add((key.tag, key.value))
+            yield from _twice(value, seen)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -203,8 +228,9 @@ def sha256(path: Path | str) -> str:
 def checksums(paths: Iterable[Path | str]) -> dict[Path, str]:
     """The SHA-256 of every file, by path; a file that has not changed since is not read again.
 
-    What was found is kept in ``_checksums.json`` of the folder of runs, by path, size and time of change. A file
-    that changed within the last two seconds is not kept: it could change again within the clock's resolution.
+    What was found is kept in ``_checksums.json`` of the folder of runs, by path, size and times of change: of the
+    content, which copying may bring along, and of the file itself. A file that changed within the last two seconds is
+    not kept: it could change again within the clock's resolution.
 
     Raises:
         MissingDataError: if a file does not exist.
@@ -215,13 +241,13 @@ def checksums(paths: Iterable[Path | str]) -> dict[Path, str]:
         place = str(path.resolve())
         with reading(path, remedy="check the path"):
             status = os.stat(path)
-            state = [status.st_size, status.st_mtime_ns]
+            state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
             before = known.get(place)
-            if isinstance(before, list) and before[:2] == state and len(before) == 3:
-                found[path] = str(before[2])
+            if isinstance(before, list) and before[:-1] == state:
+                found[path] = str(before[-1])
                 continue
             found[path] = sha256(path)
-        if abs(time.time_ns() - status.st_mtime_ns) > 2e9:
+        if abs(time.time_ns() - max(state[1:])) > 2e9:
             new[place] = [*state, found[path]]
     if new:
         with suppress(OSError):  # a folder that may not be written: read again next time

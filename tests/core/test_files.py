@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from radlib.core.files import (
     atomic_path,
     check_target,
     checksums,
+    read_yaml,
     sha256,
     write_json,
     write_text,
@@ -74,20 +76,41 @@ def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
     assert sha256(tmp_path / "x") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-def test_checksums_are_kept_by_path_size_and_time(tmp_path: Path) -> None:
+def test_checksums_are_kept_by_path_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x"
     file.write_bytes(b"one")
     os.utime(file, (1e9, 1e9))
     assert checksums([file]) == {file: sha256(file)}
     kept = tmp_path / "runs" / "_checksums.json"
-    stored = json.loads(kept.read_text())
-    assert stored == {str(file): [3, 10**18, sha256(file)]}
-    kept.write_text(json.dumps({str(file): [3, 10**18, "kept"]}))
-    assert checksums([file]) == {file: "kept"}  # not read again
-    file.write_bytes(b"two")  # the same size, another time
+    assert not kept.exists()  # it has changed just now, and may again
+    now = time.time_ns()
+    monkeypatch.setattr("time.time_ns", lambda: now + 10**10)
     assert checksums([file]) == {file: sha256(file)}
-    assert json.loads(kept.read_text())[str(file)][2] == "kept"  # it has changed just now, and may again
+    state = [3, 10**18, file.stat().st_ctime_ns]
+    assert json.loads(kept.read_text()) == {str(file): [*state, sha256(file)]}
+    kept.write_text(json.dumps({str(file): [*state, "kept"]}))
+    assert checksums([file]) == {file: "kept"}  # not read again
+    time.sleep(0.02)
+    file.write_bytes(b"two")
+    os.utime(file, (1e9, 1e9))  # the same size and the same time of change, as a copy with its times has them
+    assert checksums([file]) == {file: sha256(file)}
     kept.write_text("[1")
     assert checksums([file]) == {file: sha256(file)}
     with pytest.raises(MissingDataError, match="absent"):
         checksums([tmp_path / "absent"])
+
+
+def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
+    """Of two blocks with one name YAML takes the last; the other would be lost without a word."""
+    file = tmp_path / "c.yml"
+    for text, says in (("a: 1\nb: 2\na: 3\n", r"'a' \(line 3\)"), ("x:\n- {k: 1, k: 2}\n", r"'k' \(line 2\)")):
+        file.write_text(text)
+        with pytest.raises(RadlibError, match=rf"there twice: {says}.*c\.yml.*keep one"):
+            read_yaml(file, what="settings")
+    file.write_text("a: {1: x, '1': y}\nb: &b {k: 1}\nc: *b\nd: {<<: *b, k: 2}\n")
+    assert read_yaml(file, what="settings", aliases=True)["c"] == {"k": 1}
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(RadlibError, match="this is a folder, not a file"):
+        read_yaml(tmp_path, what="settings")

@@ -89,6 +89,9 @@ class Description(Strict):
         # YAML reads 0, 1 and yes as numbers and truth values; a table holds text.
         if not isinstance(values, dict):
             return values
+        for column, mapping in values.items():
+            if isinstance(mapping, dict) and len({str(key) for key in mapping}) < len(mapping):
+                raise ValueError(f"{column} has one spelling twice, as a number and as text")
         return {
             column: {str(k): v if v is None else str(v) for k, v in mapping.items()}
             if isinstance(mapping, dict)

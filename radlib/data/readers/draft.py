@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +23,11 @@ from radlib.data.tables import TABLE_SUFFIXES, as_numbers, read_text_table
 
 _TOKENS: tuple[tuple[str, str], ...] = (
     # The first that fits wins: t1ce and its spellings before t1.
-    ("t1ce", r"t1w?[-_]?(ce|c|gd|gad|post|contrast|km)|(ce|gd|gad)[-_]?t1w?|ce-\w+_t1w|t1w?[-_]post[-_]?contrast"),
-    ("flair", r"t2w?[-_]?flair|flair|t2f"),
+    ("t1ce", r"t1w?[-_ ]?(ce|c|gd|gad|post|contrast|km)|(ce|gd|gad)[-_ ]?t1w?|ce-\w+_t1w|t1w?[-_ ]post[-_ ]?contrast"),
+    ("flair", r"t2w?[-_ ]?flair|flair|t2f"),
     ("t2", r"t2w?"),
     ("t1", r"t1[nw]?|t1w?[-_]?(pre|native)"),
-    ("seg", r"d?seg|segm\w*|truth|labels?|mask|rois?|tumou?r\w*|lesions?"),
+    ("seg", r"d?seg|segm\w*|truth|labels?(tr|ts)?|masks?|rois?|tumou?r\w*|lesions?"),
 )
 _NO_TUMOUR = re.compile(r"brain|skull|head|bet(?![a-z])|parenchyma|bias|atlas|tissue", re.IGNORECASE)
 _GUESSES: dict[str, str] = {
@@ -83,10 +83,14 @@ def draft(folder: Path | str) -> str:
     layout, patterns, subjects = _guess_images(folder, volumes)
     named = subjects.get("participant", pd.Series(subjects.index, subjects.index))
     table = _guess_table(tables, {str(name) for name in named})
-    return _as_yaml(folder, layout, patterns, subjects, table, _guess_encoding(folder, layout, subjects))
+    taken = {file for column in FILE_COLUMNS if column in subjects for file in subjects[column].dropna()}
+    return _as_yaml(
+        folder, layout, patterns, subjects, table, _guess_encoding(folder, layout, subjects),
+        left=[volume for volume in volumes if volume not in taken], tables=tables,
+    )  # fmt: skip
 
 
-def _guess_images(folder: Path, volumes: list[str]) -> tuple[str, dict[str, str], pd.DataFrame]:
+def _guess_images(folder: Path, volumes: list[str]) -> tuple[str, dict[str, list[str]], pd.DataFrame]:
     """The layout, the patterns by modality, and subjects x modalities: the layout that explains most volumes."""
     try:
         bids = find_bids(folder)
@@ -106,35 +110,68 @@ def _guess_images(folder: Path, volumes: list[str]) -> tuple[str, dict[str, str]
     return "patterns", patterns, found
 
 
-def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, str], pd.DataFrame]:
-    """Patterns by modality that explain most volumes, and the subjects that they give."""
+def _guess_patterns(volumes: Iterable[str]) -> tuple[dict[str, list[str]], pd.DataFrame]:
+    """Patterns by modality, and the subjects that the first of each gives.
+
+    The first explains most volumes. Others stand behind it where they explain at least half as many, of other subjects
+    or in other folders: then nobody knows which is meant.
+    """
     counts: dict[str, dict[str, dict[str, str]]] = {}
     for volume in volumes:
-        parent, _, name = volume.rpartition("/")
-        stem = re.sub(r"\.(nii(\.gz)?|mh[ad]|n(rr|hd)[dr])$", "", name, flags=re.IGNORECASE)
-        for modality, tokens in _TOKENS:
-            if modality == "seg" and _NO_TUMOUR.search(stem):
-                continue
-            matches = list(re.finditer(rf"(?<![a-z0-9])({tokens})(?![a-z0-9])", stem, re.IGNORECASE))
-            if not matches:
-                # A folder a modality, such as masks/p1.nii.gz: the name is the subject.
-                if modality == "seg" and re.search(rf"(?<![a-z0-9])({tokens}|masks)/", volume, re.IGNORECASE):
-                    counts.setdefault(modality, {}).setdefault(volume.replace(stem, "{id}"), {})[stem] = volume
-                continue
-            before = stem[: matches[0 if modality == "seg" else -1].start()].rstrip("-_. ")
-            folders = parent.split("/") if parent else []
-            inside = [part for part in folders if part and part in before]
-            identity = inside[-1] if inside else (before or (folders[-1] if folders else ""))
-            if identity:
-                pattern = volume.replace(identity, "{id}")
-                counts.setdefault(modality, {}).setdefault(pattern, {})[identity] = volume
-            break
-    patterns = {
-        modality: max(sorted(options), key=lambda pattern: len(options[pattern]))
+        if (told := _modality_and_subject(volume)) is not None:
+            modality, identity, pattern = told
+            counts.setdefault(modality, {}).setdefault(pattern, {})[identity] = volume
+    ranked = {
+        modality: sorted(options, key=lambda pattern: (-len(options[pattern]), pattern))
         for modality, options in counts.items()
     }
-    found = {modality: counts[modality][patterns[modality]] for modality in FILE_COLUMNS if modality in patterns}
-    return {modality: patterns[modality] for modality in found}, pd.DataFrame(found)
+    patterns: dict[str, list[str]] = {}
+    for modality in (name for name in FILE_COLUMNS if name in ranked):
+        first, *others = ranked[modality]
+        taken = _places(counts[modality][first])
+        patterns[modality] = [first] + [
+            other for other in others if 2 * len(_places(counts[modality][other]) - taken) >= len(taken)
+        ]
+    found = {modality: counts[modality][options[0]] for modality, options in patterns.items()}
+    return patterns, pd.DataFrame(found)
+
+
+def _places(files: Mapping[str, str]) -> set[tuple[str, str]]:
+    """Subjects and the folders that their files are in: a second image of a subject beside the first is no new one."""
+    return {(identity, file.rpartition("/")[0]) for identity, file in files.items()}
+
+
+def _modality_and_subject(volume: str) -> tuple[str, str, str] | None:
+    """The modality of a file by its name, else by that of a folder, with the subject and a pattern; None for others."""
+    parent, _, name = volume.rpartition("/")
+    stem = re.sub(r"\.(nii(\.gz)?|mh[ad]|n(rr|hd)[dr])$", "", name, flags=re.IGNORECASE)
+    for modality, tokens in _TOKENS:
+        if modality == "seg" and _NO_TUMOUR.search(stem):
+            continue
+        matches = list(re.finditer(rf"(?<![a-z0-9])({tokens})(?![a-z0-9])", stem, re.IGNORECASE))
+        if not matches:
+            continue
+        before = stem[: matches[0 if modality == "seg" else -1].start()].rstrip("-_. ")
+        folders = parent.split("/") if parent else []
+        inside = [part for part in folders if part and part in before]
+        identity = inside[-1] if inside else (before or (folders[-1] if folders else ""))
+        if not identity:
+            return None
+        head, tail = _with_id(before, identity), stem[len(before) :] + name[len(stem) :]
+        if head == before:
+            head = before.replace(identity, "{id}")
+        parts = [*(_with_id(part, identity) for part in folders), head + _with_id(tail, identity)]
+        return modality, identity, "/".join(parts)
+    # A folder a modality, such as masks/p1.nii.gz: the name is the subject.
+    for modality, tokens in _TOKENS:
+        if re.search(rf"(^|/)({tokens})/[^/]*$", volume, re.IGNORECASE) and not _NO_TUMOUR.search(volume):
+            return modality, stem, "/".join([*parent.split("/"), name.replace(stem, "{id}")])
+    return None
+
+
+def _with_id(text: str, identity: str) -> str:
+    """The text with ``{id}`` for an id that stands alone: the 1 of ``1_T1``, but not that of the modality."""
+    return re.sub(rf"(?<![^\W_]){re.escape(identity)}(?![^\W_])", "{id}", text)
 
 
 def _guess_encoding(folder: Path, layout: str, subjects: pd.DataFrame) -> tuple[str | None, str]:
@@ -225,9 +262,17 @@ def _unit(name: str, values: pd.Series) -> str:
     return named or ("days" if values.max() > 500 else QUESTION)
 
 
+def _pattern_lines(modality: str, options: Sequence[str], quoted: Callable[[str], str]) -> list[str]:
+    """The pattern of a modality, or a question where several could be meant."""
+    if len(options) == 1:
+        return [f"  {modality}: {quoted(options[0])}"]
+    shown = " or ".join(map(quoted, options[:4])) + " ..." * (len(options) > 4)
+    return [f"  # {modality} may be {shown}; a * in place of a folder takes several.", f'  {modality}: "{QUESTION}"']
+
+
 def _as_yaml(
-    folder: Path, layout: str, patterns: Mapping[str, str], subjects: pd.DataFrame, table: _Table | None,
-    encoding: tuple[str | None, str],
+    folder: Path, layout: str, patterns: Mapping[str, list[str]], subjects: pd.DataFrame, table: _Table | None,
+    encoding: tuple[str | None, str], *, left: Sequence[str], tables: Sequence[Path],
 ) -> str:  # fmt: skip
     def quoted(text: str) -> str:
         return yaml.safe_dump(text, default_style='"', width=10_000, allow_unicode=True).strip()
@@ -247,11 +292,14 @@ def _as_yaml(
             f"# Where the files of a subject lie below root ({len(subjects)} subjects found): {{id}} is the subject,",
             "# * anything within one name. Leave out what you do not have.",
             "images:" if patterns else "images: {}",
-            *(f"  {modality}: {quoted(pattern)}" for modality, pattern in patterns.items()),
+            *(line for modality, options in patterns.items() for line in _pattern_lines(modality, options, quoted)),
             *(f'  # {modality}: "..."' for modality in FILE_COLUMNS if patterns and modality not in patterns),
         ]
     else:
         lines.append(f"# {len(subjects)} subjects found; {layout} says where their files lie.")
+    if left:
+        shown = ", ".join(map(quoted, left[:3])) + " ..." * (len(left) > 3)
+        lines.append(f"# {len(left)} image(s) are nobody's so far: {shown}.")
     found = f" Found: {encoding[1]}." if encoding[1] else ""
     lines += [
         "",
@@ -261,7 +309,14 @@ def _as_yaml(
         "",
         "# One row a subject: CSV, TSV or Excel. Without a table, every subject with an image is taken.",
     ]
-    if table is None:
+    if table is None and tables:
+        lines += [
+            f"# {len(tables)} table(s) found, none with a column of ids that are those of images: "
+            + ", ".join(quoted(str(path)) for path in tables[:3]) + " ..." * (len(tables) > 3) + ".",
+            "# Name the one that is meant, with its ids written as those of the images, or remove the line below.",
+            f'participants: "{QUESTION}"', "# id_column: id", "# columns:", '#   age: "Age"',
+        ]  # fmt: skip
+    elif table is None:
         lines += ['# participants: "participants.csv"', "# id_column: id", "# columns:", '#   age: "Age"']
     else:
         lines += [f"participants: {quoted(str(table.path))}", f"id_column: {quoted(table.identity)}"]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.cohort import ALLOWED, COLUMNS, FILE_COLUMNS, NUMBER_COLUMNS, Cohort, participants_table
-from radlib.data.decode import decode
+from radlib.data.decode import VOLUME_SUFFIXES, decode
 from radlib.data.nifti import label_values
 from radlib.data.persons import each_once
 from radlib.data.readers.bids import find_bids
@@ -21,6 +22,7 @@ from radlib.data.readers.description import Description, SideTable, read_descrip
 from radlib.data.readers.files import walk
 from radlib.data.tables import MISSING, as_numbers, index_by, read_text_table
 
+_LONGEST = 100
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 SYNONYMS: dict[str, dict[str, str]] = {
     "sex": {"f": "F", "female": "F", "w": "F", "woman": "F", "m": "M", "male": "M", "man": "M"},
@@ -59,6 +61,7 @@ def read_described(path: Path | str) -> Cohort:
     if not root.is_dir():
         raise RadlibError(f"root {description.root!r} does not exist", file=path, remedy="correct root")
     images, notes = _find_images(description, root)
+    notes += _left_over(images, root) if description.layout != "patterns" or description.images else []
     if description.participants is None:
         table = images.rename(columns=_PERSON)
     else:
@@ -103,6 +106,20 @@ def read_described(path: Path | str) -> Cohort:
     return cohort
 
 
+def _left_over(images: pd.DataFrame, root: Path) -> list[str]:
+    """A note on the volumes below the root that the layout or patterns give to nobody."""
+    taken = {file for column in FILE_COLUMNS if column in images for file in images[column].dropna()}
+    left = [
+        relative
+        for folder, names in walk(root, max_depth=7)
+        for name in names
+        if name.lower().endswith(VOLUME_SUFFIXES)
+        and (relative := (folder / name).relative_to(root).as_posix()) not in taken
+    ]
+    shown = ", ".join(left[:3]) + " ..." * (len(left) > 3)
+    return [f"{len(left)} image(s) below root are nobody's by the layout or patterns: {shown}."] if left else []
+
+
 def labels_found(files: Iterable[Path]) -> set[float]:
     """The labels other than 0 of all these segmentations; what cannot be read has none, and the check names it."""
     values: set[float] = set()
@@ -130,7 +147,10 @@ def _below(root: Path, file: str) -> str:
 def _find_images(description: Description, root: Path) -> tuple[pd.DataFrame, list[str]]:
     """Subjects x what the images say of them, and notes; empty for a description without images."""
     if description.layout == "brats":
-        brats = read_brats(root, name=description.name)
+        try:
+            brats = read_brats(root, name=description.name)
+        except MissingDataError as error:  # it is the description that is wrong, not the cohort that lacks something
+            raise RadlibError(error.problem, file=root, remedy=error.remedy) from error
         return brats.participants, list(brats.notes)
     if description.layout == "bids":
         return find_bids(root), []
@@ -174,9 +194,9 @@ def numbers_alone(identity: str) -> str:
 
 def _joined(description: Description, path: Path, images: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The rows of the user's table with the images that belong to them."""
-    told = _participants(description, path, notes)
-    of_table = _by_id(told.index, description, path)
     names = images.get("participant", pd.Series(images.index, images.index))
+    told = _participants(description, path, notes, {str(name) for name in names})
+    of_table = _by_id(told.index, description, path)
     _by_id(names.unique(), description, path)
     rows = pd.Series([of_table.get(_compared(name, description)) for name in names], index=images.index, dtype=object)
     met = rows.dropna()
@@ -187,6 +207,7 @@ def _joined(description: Description, path: Path, images: pd.DataFrame, notes: l
             file=path, remedy="correct id_column or the patterns, or write `id_match: numbers` where only zeros differ",
         )  # fmt: skip
     bare = [str(subject) for subject in told.index if subject not in set(met)]
+    _refuse_alike(bare, [str(name) for name in names[rows.isna()]], description, path)
     # A subject goes by the name of its images; who has several sessions is there several times.
     table = told.loc[[*met, *bare]]
     table.index = pd.Index([*met.index, *bare], dtype="str")
@@ -226,12 +247,37 @@ def _by_id(names: Iterable[object], description: Description, file: Path) -> dic
     return found
 
 
+def _refuse_alike(bare: Iterable[str], unlisted: Iterable[str], description: Description, path: Path) -> None:
+    """Refuse an id of the table that meets no image, but one without a row but for zeros, capitals or spaces.
+
+    Raises:
+        RadlibError: naming such pairs, unless the description says that ids are compared exactly.
+    """
+    if "id_match" in description.model_fields_set and description.id_match == "exact":
+        return
+    images = {_alike(name): name for name in unlisted}
+    if pairs := [f"{name!r} and {images[_alike(name)]!r}" for name in bare if _alike(name) in images]:
+        raise RadlibError(
+            f"{len(pairs)} id(s) of the table are almost those of images: {', '.join(pairs[:5])}"
+            + " ..." * (len(pairs) > 5), file=path,
+            remedy="write them in one way; where only zeros differ, `id_match: numbers` does; where they are other "
+            "patients, `id_match: exact`",
+        )  # fmt: skip
+
+
+def _alike(identity: str) -> str:
+    """An id without what is easily written in another way: leading zeros, capitals, spaces and strokes."""
+    return re.sub(r"[\s_.-]+", "", numbers_alone(unicodedata.normalize("NFKC", identity))).casefold()
+
+
 def _some(names: pd.Index) -> str:
-    return ", ".join(map(repr, map(str, names[:3]))) + " ..." * (len(names) > 3)
+    return ", ".join(map(repr, map(str, names[:3]))) + " ..." * (len(names) > 3) if len(names) else "none"
 
 
-def _participants(description: Description, path: Path, notes: list[str]) -> pd.DataFrame:
+def _participants(description: Description, path: Path, notes: list[str], known: Collection[str]) -> pd.DataFrame:
     """The user's table with our columns, spellings and units; their other columns are kept under their names.
+
+    ``known`` are the ids of images.
 
     Raises:
         RadlibError: listing every cell that is not understood.
@@ -240,18 +286,28 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
     file = _place(description.participants, path)
     if not file.is_file():
         raise RadlibError(f"participants {description.participants!r} does not exist", file=path, remedy="correct it")
-    used = (description.id_column, *dict.fromkeys(description.columns.values()))
-    raw = read_text_table(file, required=used, missing=(*MISSING, *description.missing), published=False)
+    # A letter with an accent is written in two ways; in a table that was read it is one.
+    identity, *of_ours = (_composed(name) for name in (description.id_column, *description.columns.values()))
+    columns = dict(zip(description.columns, of_ours, strict=True))
+    used = (identity, *dict.fromkeys(of_ours))
+    raw = read_text_table(
+        file, required=used, missing=(*MISSING, *description.missing), published=False, identity=identity, known=known
+    )
+    notes += _doubtful_letters(raw, file)
     decimal_comma = bool(raw.attrs["decimal_comma"])
     notes += [f"{file.name}: {row} is left out: a footnote." for row in raw.attrs["footnotes"]]
     if twice := [name for name in raw.attrs["twice"] if name in {*used, *COLUMNS}]:
         raise RadlibError(f"column(s) there twice: {', '.join(twice)}", file=file, remedy="remove or rename one")
-    lines = dict(zip(raw[description.id_column], raw.index, strict=True))
-    raw = index_by(raw, description.id_column, file=file)
+    lines = dict(zip(raw[identity], raw.index, strict=True))
+    raw = index_by(raw, identity, file=file)
+    folded = raw.columns.str.casefold()
+    free = {
+        name.casefold(): name for name in raw.columns[~folded.duplicated(keep=False)].difference(list(columns.values()))
+    }
     taken = {
-        ours: description.columns.get(ours, ours)
+        ours: columns.get(ours) or (ours if ours in raw else free[ours])
         for ours in COLUMNS
-        if ours in description.columns or (ours in raw and ours not in description.columns.values())
+        if ours in columns or (ours in raw and ours not in columns.values()) or (ours not in raw and ours in free)
     }
     if idle := sorted(set(description.values) - set(taken)):
         raise RadlibError(
@@ -263,7 +319,7 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
     table, wrong, unclear = pd.DataFrame(index=raw.index), [], []
     for ours, theirs in taken.items():
         table[ours], strange = understood(raw[theirs], ours, description, decimal_comma=decimal_comma)
-        expected = " or ".join(map(str, sorted(ALLOWED[ours]))) if ours in ALLOWED else "a number"
+        expected = " or ".join(_plain(value) for value in sorted(ALLOWED[ours])) if ours in ALLOWED else "a number"
         unclear += [ours] if len(strange) else []
         wrong += [
             f"row {lines[subject]}: {theirs} of {subject} is {value!r}, expected {expected}"
@@ -278,6 +334,15 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
         )
     if "survival_days" in table:
         table["survival_days"] = table["survival_days"] * _DAYS[description.survival_unit]
+        if (long := table["survival_days"][table["survival_days"] > _LONGEST * _DAYS["years"]]).size:
+            shown = ", ".join(
+                f"{days / _DAYS['years']:.0f} years of {subject}" for subject, days in long.head(3).items()
+            )
+            raise RadlibError(
+                f"{len(long)} survival(s) are longer than {_LONGEST} years: {shown}", file=file,
+                remedy=f"correct the cells of {taken['survival_days']}, or survival_unit, which is "
+                f"{description.survival_unit}",
+            )  # fmt: skip
     if named := [column for column in raw.columns if column not in taken.values() and column in COLUMNS]:
         notes.append(f"Columns of {file.name} that are not read, as `columns` names others: {', '.join(named)}.")
     if others := [column for column in raw.columns if column not in taken.values() and column not in COLUMNS]:
@@ -288,19 +353,38 @@ def _participants(description: Description, path: Path, notes: list[str]) -> pd.
     return table
 
 
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _doubtful_letters(table: pd.DataFrame, file: Path) -> list[str]:
+    """A note where letters other than ASCII were read as those of Windows, which no mark of the file says."""
+    if table.attrs["encoding"] != "cp1252":
+        return []
+    text = [*map(str, table.columns), *(cell for _, column in table.items() for cell in column.dropna().unique())]
+    shown = next((cell for cell in text if not cell.isascii()), "")
+    return [f"{file.name} is not in UTF-8; its letters were read as those of Windows (such as {shown!r})."]
+
+
 def understood(
     column: pd.Series, ours: str, description: Description | None = None, *, decimal_comma: bool = False
 ) -> tuple[pd.Series, pd.Series]:
     """A column of text in our spelling, and those of its cells that are not understood."""
-    own = description.values.get(ours, {}) if description else {}
+    own = {_composed(key): value for key, value in description.values.get(ours, {}).items()} if description else {}
     mine = {key.lower(): value for key, value in own.items()}
     usual = SYNONYMS.get(ours, {})
     allowed = ALLOWED.get(ours, frozenset())
 
     def spelled(cell: str) -> str | None:
+        if ours not in FILE_COLUMNS:  # a path must stay as it is
+            cell = _composed(cell)
         lower = cell.lower()
-        if lower in mine:
-            return mine[lower]
+        if cell in own or lower in mine:
+            return own.get(cell, mine.get(lower))
         if lower in _UNKNOWN and (allowed or ours in NUMBER_COLUMNS):
             return None
         if ours == "grade":
@@ -328,13 +412,17 @@ def _numbers(
     if not file.is_file():
         raise RadlibError(f"{what} {side.file!r} does not exist", file=path, remedy="correct it")
     missing = (*MISSING, *description.missing)
-    text = read_text_table(file, required=(side.id_column, *side.drop), missing=missing, published=False)
+    identity, *dropped = map(_composed, (side.id_column, *side.drop))
+    text = read_text_table(
+        file, required=(identity, *dropped), missing=missing, published=False, identity=identity, known=set(ids)
+    )
+    notes += _doubtful_letters(text, file)
     if text.attrs["twice"]:
         raise RadlibError(
             f"column(s) there twice: {', '.join(text.attrs['twice'])}", file=file, remedy="remove or rename one"
         )
     decimal_comma = bool(text.attrs["decimal_comma"])
-    raw = index_by(text, side.id_column, file=file).drop(columns=list(side.drop))
+    raw = index_by(text, identity, file=file).drop(columns=dropped)
     table = raw.apply(as_numbers, decimal_comma=decimal_comma)
     lost = raw.notna() & table.isna()
     if lost.any(axis=None):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
 from radlib.data.persons import each_once
 from radlib.data.readers.description import read_description
 from radlib.data.readers.draft import draft
@@ -273,3 +274,123 @@ def test_a_column_there_twice_is_refused_where_it_is_read(tmp_path: Path) -> Non
     with pytest.raises(RadlibError, match=r"there twice: age.*t\.csv"):
         read_described(described(tmp_path, "id,age,age\np1,60,61\n"))
     assert read_described(described(tmp_path, "id,age,x,x\np1,60,61,62\n")).ids == ["p1"]
+
+
+def test_a_column_whose_name_is_ours_but_for_capitals(tmp_path: Path) -> None:
+    cohort = read_described(described(tmp_path, "id,Sex,Survival_Days,IDH,idh,AGE,Age\np1,f,300,x,mutant,60,61\n"))
+    row = cohort.participants.loc["p1"]
+    assert (row["sex"], row["survival_days"], row["idh"]) == ("F", 300, "mutant")
+    assert np.isnan(row["age"])  # which of the two is meant nobody knows
+    assert any("no chapter reads, kept as they are: IDH, AGE, Age." in note for note in cohort.notes)
+
+
+@pytest.mark.parametrize("spelling", ["P_1", "p_01", "P-1", "p 1"])
+def test_an_id_that_is_almost_that_of_an_image_is_named(tmp_path: Path, write, spelling: str) -> None:
+    """The patient would be there without image, and the image be left out."""
+    write("p_1_t1.nii.gz")
+    write("p_2_t1.nii.gz")
+    images, told = {"t1": "{id}_t1.nii.gz"}, f"id,age\n{spelling},60\np_2,50\n"
+    with pytest.raises(RadlibError, match=rf"1 id.*'{spelling}' and 'p_1'.*id_match: exact"):
+        read_described(described(tmp_path, told, images=images))
+    cohort = read_described(described(tmp_path, told, images=images, id_match="exact"))  # a person has said so
+    assert cohort.ids == [spelling, "p_2"]
+
+
+def test_a_survival_of_centuries_is_a_wrong_unit(tmp_path: Path) -> None:
+    told = "id,survival_days\np1,1200\np2,300\n"
+    assert read_described(described(tmp_path, told)).participants["survival_days"].tolist() == [1200, 300]
+    for unit in ("months", "years"):
+        path = described(tmp_path, told.replace("1200", "1201"), survival_unit=unit)
+        with pytest.raises(
+            RadlibError, match=r"longer than 100 years: .* of p1.*t\.csv.*survival_unit, which is " + unit
+        ):
+            read_described(path)
+
+
+def test_letters_that_no_mark_tells_are_noted(tmp_path: Path) -> None:
+    path = described(tmp_path, "", columns={"site": "Größe"})
+    (tmp_path / "t.csv").write_bytes("id,Größe\np1,Köln\n".encode("cp1252"))
+    cohort = read_described(path)
+    assert cohort.participants.at["p1", "site"] == "Köln"
+    assert "t.csv is not in UTF-8; its letters were read as those of Windows (such as 'Größe')." in cohort.notes
+
+
+def test_words_with_accents_are_compared_as_letters(tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "id,Geschlecht,Größe\np1,männlich,Köln\np2,Männlich,Köln\n")
+    path = described(tmp_path, apart, columns={"sex": "Geschlecht", "site": "Größe"}, values={"sex": {"männlich": "M"}})
+    table = read_described(path).participants
+    assert table["sex"].tolist() == ["M", "M"]
+    assert table["site"].unique().tolist() == ["Köln"]
+
+
+def test_capitals_that_a_person_tells_apart(tmp_path: Path) -> None:
+    path = described(tmp_path, "id,sex\np1,m\np2,M\n", values={"sex": {"m": "F", "M": "M"}})
+    assert read_described(path).participants["sex"].tolist() == ["F", "M"]
+    path = described(tmp_path, "id,sex\np1,1\n", values={"sex": {1: "F", "1": "M"}})
+    with pytest.raises(RadlibError, match="sex has one spelling twice"):
+        read_described(path)
+
+
+def test_images_that_no_pattern_takes_are_noted(tmp_path: Path, write) -> None:
+    for name in ("p1_t1", "p1_bias", "deep/er/p2_t1"):
+        write(f"im/{name}.nii.gz")
+    path = described(tmp_path, "id,age\np1,60\n", root="im", images={"t1": "{id}_t1.nii.gz"})
+    expected = "2 image(s) below root are nobody's by the layout or patterns: p1_bias.nii.gz, deep/er/p2_t1.nii.gz."
+    assert expected in read_described(path).notes
+
+
+def test_a_folder_without_subjects_is_a_mistake_and_no_lack(tmp_path: Path) -> None:
+    with pytest.raises(RadlibError, match="no BraTS subjects") as caught:
+        read_described(described(tmp_path, "id,age\np1,60\n", layout="brats"))
+    assert not isinstance(caught.value, MissingDataError)
+
+
+def test_ids_that_are_numbers_leave_the_modality_alone(tmp_path: Path, write) -> None:
+    for subject in ("1", "2"):
+        for name in ("T1", "T1 post", "T2", "T2_FLAIR"):
+            write(f"c/{subject}/{subject}_{name}.nii.gz")
+    description = read_description(drafted(tmp_path / "c"))
+    assert description.images == {
+        "t1": "{id}/{id}_T1.nii.gz", "t1ce": "{id}/{id}_T1 post.nii.gz", "t2": "{id}/{id}_T2.nii.gz",
+        "flair": "{id}/{id}_T2_FLAIR.nii.gz",
+    }  # fmt: skip
+
+
+def test_a_folder_a_modality(tmp_path: Path, write) -> None:
+    for subject in ("p1", "p2"):
+        write(f"c/T1/{subject}.nii.gz")
+        write(f"c/flair/{subject}.nii.gz")
+        write(f"c/labelsTr/{subject}.nii.gz", labels=[1, 2, 4])
+    description = read_description(drafted(tmp_path / "c"))
+    assert description.images == {"t1": "T1/{id}.nii.gz", "flair": "flair/{id}.nii.gz", "seg": "labelsTr/{id}.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    "names", [("p1/2020/t1", "p1/2021/t1", "p2/2020/t1"), ("a1_t1", "a2_T1"), ("raw/a_t1", "new/a_t1")]
+)
+def test_of_several_ways_to_find_images_none_is_guessed(tmp_path: Path, write, names: tuple[str, ...]) -> None:
+    """One pattern would leave out half of the images without a word."""
+    for name in names:
+        write(f"c/{name}.nii.gz")
+    path = drafted(tmp_path / "c")
+    with pytest.raises(RadlibError, match=r"1 question.*images\.t1"):
+        read_description(path)
+    assert "# t1 may be " in path.read_text()
+
+
+def test_a_second_image_beside_the_first_is_told(tmp_path: Path, write) -> None:
+    for subject in ("p1", "p2"):
+        write(f"c/{subject}/{subject}_t1.nii.gz")
+        write(f"c/{subject}/{subject}_t1_bias.nii.gz")
+    path = drafted(tmp_path / "c")
+    assert read_description(path).images == {"t1": "{id}/{id}_t1.nii.gz"}
+    assert '# 2 image(s) are nobody\'s so far: "p1/p1_t1_bias.nii.gz", "p2/p2_t1_bias.nii.gz".' in path.read_text()
+
+
+def test_a_table_whose_ids_meet_no_image_is_asked(tmp_path: Path, write) -> None:
+    write("c/p1_t1.nii.gz")
+    table(tmp_path / "c", "Patient,age\nMeier,60\n")
+    path = drafted(tmp_path / "c")
+    with pytest.raises(RadlibError, match=r"1 question.*participants"):
+        read_description(path)
+    assert "1 table(s) found, none with a column of ids" in path.read_text()

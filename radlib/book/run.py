@@ -24,7 +24,8 @@ from radlib.book.registry import Chapter
 from radlib.book.results import Results, read_results, source_of
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.files import atomic_path, write_json
-from radlib.core.paths import cohort_slug, project_root, run_dir
+from radlib.core.paths import cohort_slug, is_description, project_root, run_dir
+from radlib.data.sources import open_path
 
 #: Threads of a chapter's kernel and of its jobs. Results are equal bit for bit only for an equal number of threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "RADLIB_THREADS")
@@ -58,8 +59,11 @@ def run_chapter(
         timeout_s: limit for one cell in seconds.
 
     Raises:
-        RadlibError: if a parameter is unknown, another process is running this chapter, or a cell fails.
+        RadlibError: if a parameter is unknown, a user's cohort cannot be read (nothing of an earlier run is touched
+            then), another process is running this chapter, or a cell fails.
     """
+    if is_description(cohort):
+        open_path(Path(cohort))
     parameters = {"cohort": cohort, "profile": profile, "seed": seed}
     parameters |= resolve(chapter, profile=profile, cohort=cohort, overrides=overrides)
     directory = run_dir(cohort=cohort, profile=profile, chapter=chapter.name)

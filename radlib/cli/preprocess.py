@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+MODALITIES = ("t1", "t1ce", "t2", "flair")
 Image = Annotated[Path | None, typer.Option(help="NIfTI file, or a folder of DICOM files.")]
 
 
@@ -31,9 +33,11 @@ def preprocess(
     """
     from radlib.data.preprocess import preprocess as run
 
-    given = {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}
+    named = {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}
+    given = {name: path for name, path in named.items() if path is not None}
+    _refuse_contradictions(given, subject=subject, out=out, mask=mask, stripped=stripped)
     record = run(
-        {name: path for name, path in given.items() if path is not None},
+        given,
         subject=subject, out=out, mask=mask, stripping="none" if stripped else "hd-bet",
         registration=registration,  # type: ignore[arg-type]  # checked there
         bias_correction=bias_correction,
@@ -41,3 +45,36 @@ def preprocess(
     for step in record["steps"]:
         typer.echo(f"- {step}")
     typer.echo(out / subject)
+
+
+def _refuse_contradictions(
+    given: Mapping[str, Path], *, subject: str, out: Path, mask: Path | None, stripped: bool
+) -> None:
+    """Refuse what would end in images that are not what their names say.
+
+    Raises:
+        RadlibError: for one file under two modalities, a mask of images that are stripped already, a patient who is
+            finished already, and images that an earlier, other call has left in the patient's folder.
+    """
+    from radlib.core.errors import RadlibError
+    from radlib.core.files import part_of_a_path
+
+    if mask is not None and stripped:
+        raise RadlibError("--mask and --stripped say two things of the skull", remedy="give one of them")
+    there = {name: path for name, path in given.items() if path.exists()}
+    for name, path in there.items():
+        for other, same in there.items():
+            if name < other and path.samefile(same):
+                raise RadlibError(f"{name} and {other} are one file", file=path, remedy="give each its own image")
+    home = out / part_of_a_path(subject, what="subject")
+    if (home / f"{subject}_steps.json").is_file():
+        raise RadlibError(
+            f"subject {subject!r} is finished already", file=home,
+            remedy="remove this folder to make it anew, or give another --subject or --out",
+        )  # fmt: skip
+    for name in MODALITIES:
+        if name not in given and (left := home / f"{subject}_{name}.nii.gz").is_file():
+            raise RadlibError(
+                f"an image that is not made now lies in the folder of subject {subject!r}", file=left,
+                remedy=f"remove it, or give --{name} too: it may be another patient's",
+            )  # fmt: skip

@@ -61,6 +61,20 @@ def test_what_decides_where_results_lie_is_no_parameter(project: Path, name: str
     assert kept.is_file()
 
 
+@pytest.mark.parametrize("text", ["name: c\nroot: gone\n", "name: c\nlayout: brats\n", "name: '?'\n", "a: [", None])
+def test_a_cohort_that_cannot_be_read_costs_no_earlier_run(project: Path, text: str | None) -> None:
+    """A description is read before anything is deleted; that it is wrong is no lack of the cohort."""
+    description = project / "mine" / "c.yml"
+    description.parent.mkdir()
+    kept = run_dir(cohort=str(description), profile="smoke", chapter="first") / "results.json"
+    write_json(kept, {"chapter": "first"})
+    if text is not None:
+        description.write_text(text)
+    with pytest.raises(RadlibError, match=r"mine"):
+        run_chapter(chapter("first"), cohort=str(description), profile="smoke")
+    assert kept.is_file()
+
+
 @pytest.mark.parametrize(("cohort", "profile"), [(None, "smoke"), ("..", "smoke"), ("", "smoke"), ("real", None)])
 def test_a_run_stays_in_its_folder(project: Path, tmp_path: Path, cohort: str | None, profile: str | None) -> None:
     """A folder that is given as cohort or profile is the user's: nothing is written or deleted there."""

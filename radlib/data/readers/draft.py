@@ -18,7 +18,9 @@ from radlib.data.readers.bids import find_bids
 from radlib.data.readers.brats import read_brats
 from radlib.data.readers.description import QUESTION
 from radlib.data.readers.files import walk
-from radlib.data.readers.folder import labels_found, numbers_alone, understood
+from radlib.data.readers.folder import labels_found
+from radlib.data.readers.ids import numbers_alone
+from radlib.data.readers.own_tables import understood
 from radlib.data.tables import TABLE_SUFFIXES, as_numbers, read_text_table
 
 _TOKENS: tuple[tuple[str, str], ...] = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlib.cli.messages import console, table
+from radlib.cli.messages import console, open_given, table
 
 if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
@@ -102,13 +102,12 @@ def show(
 
 
 def _open(cohort: str, *, source: str = "simulated", profile: str = "default", root: Path | None = None) -> Cohort:
-    from radlib.data.cohort import Cohort
     from radlib.data.sources import ROLES, open_cohort
 
     if cohort in ROLES:
         return open_cohort(cohort, cohort=source, profile=profile, root=root)
     if Path(cohort).is_dir():
-        return Cohort.load(cohort)
+        return open_given(Path(cohort))
     return open_cohort(next(iter(ROLES)), cohort=cohort)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import console, report_failed, table
+from radlib.cli.messages import console, open_given, report_failed, table
 
 app = typer.Typer(help="Extract hand-crafted features.", no_args_is_help=True)
 
@@ -37,14 +37,14 @@ def extract(
 ) -> None:
     """Extract a feature set from every subject of a cohort; an interrupted run goes on where it stopped."""
     from radlib.core.device import pick_device
-    from radlib.core.files import read_yaml
-    from radlib.data.sources import open_path
+    from radlib.core.files import only_writer, read_yaml
     from radlib.features.extract import extract_cohort
     from radlib.features.presets import preset as find_preset
 
     values = None if settings is None else read_yaml(settings, what="settings of a preset")
-    opened = open_path(cohort)
+    opened = open_given(cohort)
     find_preset(preset).parse(values, file=settings)  # its error names the file
-    done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
+    with only_writer(out):
+        done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
     typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
     report_failed(done.failed)

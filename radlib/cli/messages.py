@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from radlib.core.errors import RadlibError
+
+if TYPE_CHECKING:
+    from radlib.data.cohort import Cohort
 
 
 def report_failed(failed: Mapping[str, str]) -> None:
@@ -21,6 +26,21 @@ def report_failed(failed: Mapping[str, str]) -> None:
     if failed:
         typer.secho(f"{len(failed)} subject(s) failed", err=True, fg="red")
         raise typer.Exit(1)
+
+
+def open_given(path: Path) -> Cohort:
+    """The cohort of a folder or a description; raises as :func:`radlib.data.sources.open_path`.
+
+    A folder of images that nobody has described yet is the usual mistake, so that its error says how to describe it.
+    """
+    from radlib.data.sources import open_path
+
+    if path.is_dir() and not (path / "cohort.json").is_file():
+        raise RadlibError(
+            "this folder is no cohort that radlib has written", file=path,
+            remedy=f"describe it with `radlib cohort init {shlex.quote(str(path))}`, and give the description",
+        )  # fmt: skip
+    return open_path(path)
 
 
 def as_message(error: Exception) -> str | None:

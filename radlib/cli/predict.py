@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import report_failed
+from radlib.cli.messages import open_given, report_failed
 
 
 def predict(
@@ -23,10 +23,11 @@ def predict(
     The networks are those that the chapters modality_synthesis and octave_segmentation have trained on simulated
     patients; the models are fitted on the simulated cohorts of the profile.
     """
-    from radlib.data.sources import open_path
+    from radlib.core.files import only_writer
     from radlib.papers.across.predict.run import predict as run
 
-    opened = open_path(cohort)
-    table = run(opened, out=out, subjects=subject, profile=profile, n_boot=n_boot, seed=seed)
+    opened = open_given(cohort)
+    with only_writer(out):
+        table = run(opened, out=out, subjects=subject, profile=profile, n_boot=n_boot, seed=seed)
     typer.echo(f"{len(table)} patients: {out / 'predictions.tsv'}, and a page each. Not for clinical use.")
     report_failed(table.attrs["failed"])

@@ -31,17 +31,19 @@ def preprocess(
 
     DICOM folders need dcm2niix, skull-stripping needs HD-BET (or --mask, or --stripped).
     """
+    from radlib.core.files import only_writer, part_of_a_path
     from radlib.data.preprocess import preprocess as run
 
     named = {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}
     given = {name: path for name, path in named.items() if path is not None}
-    _refuse_contradictions(given, subject=subject, out=out, mask=mask, stripped=stripped)
-    record = run(
-        given,
-        subject=subject, out=out, mask=mask, stripping="none" if stripped else "hd-bet",
-        registration=registration,  # type: ignore[arg-type]  # checked there
-        bias_correction=bias_correction,
-    )  # fmt: skip
+    with only_writer(out / part_of_a_path(subject, what="subject")):
+        _refuse_contradictions(given, subject=subject, out=out, mask=mask, stripped=stripped)
+        record = run(
+            given,
+            subject=subject, out=out, mask=mask, stripping="none" if stripped else "hd-bet",
+            registration=registration,  # type: ignore[arg-type]  # checked there
+            bias_correction=bias_correction,
+        )  # fmt: skip
     for step in record["steps"]:
         typer.echo(f"- {step}")
     typer.echo(out / subject)
@@ -57,7 +59,6 @@ def _refuse_contradictions(
             finished already, and images that an earlier, other call has left in the patient's folder.
     """
     from radlib.core.errors import RadlibError
-    from radlib.core.files import part_of_a_path
 
     if mask is not None and stripped:
         raise RadlibError("--mask and --stripped say two things of the skull", remedy="give one of them")
@@ -66,7 +67,7 @@ def _refuse_contradictions(
         for other, same in there.items():
             if name < other and path.samefile(same):
                 raise RadlibError(f"{name} and {other} are one file", file=path, remedy="give each its own image")
-    home = out / part_of_a_path(subject, what="subject")
+    home = out / subject
     if (home / f"{subject}_steps.json").is_file():
         raise RadlibError(
             f"subject {subject!r} is finished already", file=home,

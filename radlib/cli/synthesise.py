@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import report_failed
+from radlib.cli.messages import open_given, report_failed
 
 
 def synthesise(
@@ -26,14 +26,15 @@ def synthesise(
     Synthetic images say so in their names and in their NIfTI headers. They are not for diagnosis.
     """
     from radlib.book.plan import study_of
-    from radlib.data.sources import open_path
+    from radlib.core.files import only_writer
     from radlib.papers.islam2020.fill import fill_in
 
-    opened = open_path(cohort)
+    opened = open_given(cohort)
     fillers = study_of("modality_synthesis", "fillers", cohort=trained_on, profile=profile, seed=0)
-    table = fill_in(
-        opened, missing=missing, generators=fillers.arms.get(missing, ()), out=out, seed=seed, device=device
-    )
+    with only_writer(out):
+        table = fill_in(
+            opened, missing=missing, generators=fillers.arms.get(missing, ()), out=out, seed=seed, device=device
+        )
     failed = table[table["state"].str.startswith("failed: ")].set_index("subject")["state"].str.removeprefix("failed: ")
     for state, count in table["state"][~table["subject"].isin(failed.index)].value_counts().items():
         typer.echo(f"{count} subjects: {state}")

@@ -92,6 +92,33 @@ def check_target(target: Path | str, *, inputs: Iterable[Path | str] = (), folde
 
 
 @contextmanager
+def only_writer(target: Path | str) -> Iterator[None]:
+    """Hold a place against other processes of this user on this machine, which would mix their work with this one's.
+
+    Args:
+        target: the file or folder to be written; it need not exist, and no lock is left beside it.
+
+    Raises:
+        RadlibError: if another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    place = hashlib.sha256(os.path.realpath(target).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    user = getattr(os, "getuid", lambda: 0)()
+    lock = FileLock(Path(tempfile.gettempdir()) / f"radlib-{user}-{place}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RadlibError(
+            "another process is writing there", file=target, remedy="wait for it, or name another place"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def reading(path: Path | str, *, remedy: str = "make the file again") -> Iterator[None]:
     """Whatever a library raises while it reads a damaged file becomes an error that names the file.
 

@@ -55,6 +55,15 @@ def test_settings_files_are_named(tmp_path: Path, radlib: CommandLine) -> None:
         assert re.search(rf"{says}.*s\.yml", message.replace("\n", " ")), message
 
 
+@pytest.mark.parametrize(
+    "command", [("cohort", "check"), ("features", "extract", "--preset", "islam71", "--out", "o.parquet")]
+)
+def test_a_folder_of_images_is_to_be_described(tmp_path: Path, radlib: CommandLine, command: tuple[str, ...]) -> None:
+    code, message = radlib(*command, tmp_path)
+    assert code in (1, 2)
+    assert f"describe it with `radlib cohort init {tmp_path}`" in message
+
+
 def test_what_can_be_mended_is_a_message() -> None:
     assert as_message(RadlibError("a", remedy="b")) == "a. Remedy: b."
     assert "not enough memory" in str(as_message(MemoryError()))

@@ -13,6 +13,7 @@ from radlib.core.files import (
     atomic_path,
     check_target,
     checksums,
+    only_writer,
     read_yaml,
     sha256,
     write_json,
@@ -114,3 +115,18 @@ def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(RadlibError, match="this is a folder, not a file"):
         read_yaml(tmp_path, what="settings")
+
+
+def test_two_writers_of_one_place(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with only_writer(tmp_path / "out"):
+        with (
+            pytest.raises(RadlibError, match=r"another process is writing there.*link"),
+            only_writer(tmp_path / "link"),
+        ):
+            pass
+        with only_writer(tmp_path / "other"):
+            pass
+    with only_writer(tmp_path / "link"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]  # nothing is left beside the files

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlib.cli.messages import console, table
-from radlib.core.paths import is_description
+from radlib.cli.messages import console, table, whole_path
 
 if TYPE_CHECKING:
     from radlib.book.registry import Chapter
@@ -16,15 +15,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run chapters and build the book.", no_args_is_help=True)
 
 
-def _whole_path(cohort: str) -> str:
-    """A description by its whole path: the kernel of a chapter works in another folder."""
-    return str(Path(cohort).expanduser().resolve()) if is_description(cohort) else cohort
-
-
 Name = Annotated[str, typer.Argument(help="The chapter.")]
-Cohort = Annotated[
-    str, typer.Option(help="simulated, real, or the path of a cohort description.", callback=_whole_path)
-]
+Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.", callback=whole_path)]
 Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 Parameters = Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")]
@@ -39,6 +31,15 @@ def _chapter(name: str, parameter: list[str] | None) -> tuple[Chapter, dict[str,
     found = chapter(name)
     declared = declared_parameters(found.source)
     return found, dict(parse_override(text, declared) for text in parameter or [])
+
+
+def _refuse_gone(cohort: str) -> None:
+    """Refuse to make pages of a cohort whose description is not there: each would say that nothing has run."""
+    from radlib.core.errors import RadlibError
+    from radlib.core.paths import is_description
+
+    if is_description(cohort) and not Path(cohort).is_file():
+        raise RadlibError("there is no cohort description", file=cohort, remedy="check the path of --cohort")
 
 
 def _commands() -> Any:
@@ -122,6 +123,7 @@ def publish(
     from radlib.book.publish import publish_chapter, write_generated_pages
     from radlib.book.registry import chapter, chapters
 
+    _refuse_gone(cohort)
     for found in [chapter(name)] if name else chapters().values():
         publish_chapter(found, cohort=cohort, profile=profile)
     write_generated_pages(cohort=cohort, profile=profile, commands=_commands())
@@ -132,6 +134,7 @@ def book(cohort: Cohort = "simulated", profile: Profile = "default") -> None:
     """Build the book from what has run; a chapter without results gets a page that says so."""
     from radlib.book.publish import build_book
 
+    _refuse_gone(cohort)
     typer.echo(build_book(cohort=cohort, profile=profile, commands=_commands()))
 
 

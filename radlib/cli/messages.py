@@ -28,6 +28,13 @@ def report_failed(failed: Mapping[str, str]) -> None:
         raise typer.Exit(1)
 
 
+def whole_path(cohort: str) -> str:
+    """A description by its whole path: kernels and further processes may work in another folder."""
+    from radlib.core.paths import is_description
+
+    return str(Path(cohort).expanduser().resolve()) if is_description(cohort) else cohort
+
+
 def open_given(path: Path) -> Cohort:
     """The cohort of a folder or a description; raises as :func:`radlib.data.sources.open_path`.
 

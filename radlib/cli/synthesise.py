@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import open_given, report_failed
+from radlib.cli.messages import open_given, report_failed, whole_path
 
 
 def synthesise(
@@ -15,7 +15,10 @@ def synthesise(
     missing: Annotated[str, typer.Option(help="The modality to fill in: t1, t1ce, t2 or flair.")],
     out: Annotated[Path, typer.Option(help="The folder for the synthetic images.")],
     trained_on: Annotated[
-        str, typer.Option(help="The cohort of the chapter modality_synthesis whose generators are taken.")
+        str,
+        typer.Option(
+            help="The cohort of the chapter modality_synthesis whose generators are taken.", callback=whole_path
+        ),
     ] = "simulated",
     profile: Annotated[str, typer.Option(help="The profile of that chapter.")] = "default",
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,

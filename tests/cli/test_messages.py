@@ -64,6 +64,17 @@ def test_a_folder_of_images_is_to_be_described(tmp_path: Path, radlib: CommandLi
     assert f"describe it with `radlib cohort init {tmp_path}`" in message
 
 
+@pytest.mark.parametrize("command", [("chapter", "publish"), ("chapter", "book"), ("study", "list")])
+def test_a_description_that_is_not_there_is_named_by_its_whole_path(
+    tmp_path: Path, radlib: CommandLine, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Relative to the folder of the command, also where further processes work in another one."""
+    monkeypatch.chdir(tmp_path)
+    code, message = radlib(*command, "--cohort", "gone.yml")
+    assert code == 2
+    assert f"there is no cohort description. File: {tmp_path / 'gone.yml'}" in message
+
+
 def test_what_can_be_mended_is_a_message() -> None:
     assert as_message(RadlibError("a", remedy="b")) == "a. Remedy: b."
     assert "not enough memory" in str(as_message(MemoryError()))

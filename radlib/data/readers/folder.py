@@ -85,15 +85,14 @@ def read_described(path: Path | str) -> Cohort:
 
 
 def _left_over(images: pd.DataFrame, root: Path) -> list[str]:
-    """A note on the volumes below the root that the layout or patterns give to nobody."""
+    """A note on the volumes below the root that the layout or patterns give to nobody, and on folders named as one."""
     taken = {file for column in FILE_COLUMNS if column in images for file in images[column].dropna()}
-    left = [
-        relative
-        for folder, names in walk(root, max_depth=7)
-        for name in names
-        if name.lower().endswith(VOLUME_SUFFIXES)
-        and (relative := (folder / name).relative_to(root).as_posix()) not in taken
-    ]
+    left: list[str] = []
+    for folder, names in walk(root, max_depth=7):
+        if folder.name.lower().endswith(VOLUME_SUFFIXES) and folder != root:
+            left.append(f"{folder.relative_to(root).as_posix()} (a folder)")
+        files = ((folder / name).relative_to(root).as_posix() for name in names)
+        left += [file for file in files if file.lower().endswith(VOLUME_SUFFIXES) and file not in taken]
     shown = ", ".join(left[:3]) + " ..." * (len(left) > 3)
     return [f"{len(left)} image(s) below root are nobody's by the layout or patterns: {shown}."] if left else []
 

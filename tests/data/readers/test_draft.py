@@ -334,8 +334,13 @@ def test_capitals_that_a_person_tells_apart(tmp_path: Path) -> None:
 def test_images_that_no_pattern_takes_are_noted(tmp_path: Path, write) -> None:
     for name in ("p1_t1", "p1_bias", "deep/er/p2_t1"):
         write(f"im/{name}.nii.gz")
-    path = described(tmp_path, "id,age\np1,60\n", root="im", images={"t1": "{id}_t1.nii.gz"})
-    expected = "2 image(s) below root are nobody's by the layout or patterns: p1_bias.nii.gz, deep/er/p2_t1.nii.gz."
+    (tmp_path / "im" / "p1_t2.nii.gz").mkdir()  # as some unpack an archive
+    images = {"t1": "{id}_t1.nii.gz", "t2": "{id}_t2.nii.gz"}
+    path = described(tmp_path, "id,age\np1,60\n", root="im", images=images)
+    expected = (
+        "3 image(s) below root are nobody's by the layout or patterns: p1_bias.nii.gz, deep/er/p2_t1.nii.gz, "
+        "p1_t2.nii.gz (a folder)."
+    )
     assert expected in read_described(path).notes
 
 

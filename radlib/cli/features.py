@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def extract(
 ) -> None:
     """Extract a feature set from every subject of a cohort; an interrupted run goes on where it stopped."""
     from radlib.core.device import pick_device
+    from radlib.core.errors import RadlibError
     from radlib.core.files import only_writer, read_yaml
     from radlib.features.extract import extract_cohort
     from radlib.features.presets import preset as find_preset
@@ -45,6 +47,14 @@ def extract(
     opened = open_given(cohort)
     find_preset(preset).parse(values, file=settings)  # its error names the file
     with only_writer(out):
-        done = extract_cohort(opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device))
+        try:
+            done = extract_cohort(
+                opened, preset=preset, out=out, settings=values, jobs=jobs, device=pick_device(device)
+            )
+        except json.JSONDecodeError as error:
+            parts = out.with_name(out.name + ".parts")
+            raise RadlibError(
+                f"what an interrupted run has left is damaged ({error})", file=parts, remedy="remove this folder"
+            ) from error
     typer.echo(f"{len(done.features)} subjects, {done.features.shape[1]} features: {done.file}")
     report_failed(done.failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import subprocess
@@ -73,6 +74,18 @@ def test_a_description_that_is_not_there_is_named_by_its_whole_path(
     code, message = radlib(*command, "--cohort", "gone.yml")
     assert code == 2
     assert f"there is no cohort description. File: {tmp_path / 'gone.yml'}" in message
+
+
+def test_what_an_interrupted_run_has_left_may_be_damaged(
+    tmp_path: Path, radlib: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cohort.yml").write_text("name: c\nimages: {t1: '{id}.nii'}\n")
+    (tmp_path / "p1.nii").touch()
+    monkeypatch.setattr("radlib.features.extract.extract_cohort", lambda *_, **__: json.loads("[1,"))
+    code, message = radlib("features", "extract", tmp_path / "cohort.yml", "--preset", "islam71", "--out",
+                           tmp_path / "o.parquet")  # fmt: skip
+    assert code == 2
+    assert f"is damaged (Expecting value: line 1 column 4 (char 3)). File: {tmp_path / 'o.parquet.parts'}" in message
 
 
 def test_what_can_be_mended_is_a_message() -> None:

@@ -269,6 +269,7 @@ report.sentence(
     f"a mean Dice of {report.text('fcn')} over the three regions. Octave FCN minus U-Net is "
     f"{report.text('fcn_unet')}, minus a rule of two thresholds {report.text('fcn_rule')}."
 )
+with_more = ""
 if long:
     most = pd.concat([members_of(long), ruled])
     further = contrasts(
@@ -276,7 +277,8 @@ if long:
     )  # fmt: skip
     row = further[further["group"] == "average"].set_index(["first", "second"]).loc["fcn", "unet"]
     report.value("longer", row["value"], low=row["low"], high=row["high"], n=int(row["n"]))
-    report.sentence(f"With {longer} times the updates octave FCN minus U-Net is {report.text('longer')}.")
+    with_more = f"With {longer} times the updates octave FCN minus U-Net is {report.text('longer')}."
+    report.sentence(with_more)
 
 # %% [markdown]
 # ## Data
@@ -881,7 +883,7 @@ show_agreement(report)
 report.sentence(
     f"On {int(first['n'])} held-out subjects ({report.source} cohort) one octave FCN has a mean Dice of "
     f"{report.text('fcn')}; minus the U-Net it is {report.text('fcn_unet')}, minus two thresholds "
-    f"{report.text('fcn_rule')}. "
+    f"{report.text('fcn_rule')}. {with_more} "
     f"Against the networks of Table I its Dice is higher in {n_ahead} and lower in {n_behind} of {len(against)} "
     f"comparisons whose interval excludes 0. Of {len(published_steps)} gains by the paper's modalities {n_gains} "
     f"exclude 0. Maps after skip-scSE have {ratio_of_ranges:.1f} times the range of those after scSE."

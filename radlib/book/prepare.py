@@ -15,13 +15,18 @@ from filelock import FileLock
 from radlib.book.parameters import COMMON, Parameter, declared_parameters, resolve
 from radlib.book.registry import Chapter, chapter, chapters
 from radlib.data.sources import simulated_dir
-from radlib.study.cohorts import MADE, make_cohort
+from radlib.study.cohorts import MADE, cohort_options, make_cohort
 
 # --- cohorts --------------------------------------------------------------------------------------------------------
 
 
 def make_role(role: str, *, profile: str, seed: int = 0, jobs: int = 1) -> Path:
-    """:func:`radlib.study.cohorts.make_cohort`, one process at a time."""
+    """:func:`radlib.study.cohorts.make_cohort`, one process at a time.
+
+    Raises:
+        RadlibError: if the profile has no such role; nothing is written then.
+    """
+    cohort_options(role, profile=profile)
     with _alone(role, profile=profile):
         return make_cohort(role, profile=profile, seed=seed, jobs=jobs)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from radlib.book.prepare import command_now, make_lacking, take_sizes
+from radlib.book.prepare import command_now, make_lacking, make_role, take_sizes
 from radlib.book.registry import chapter
 from radlib.book.report import Report
 from radlib.core.errors import RadlibError
@@ -85,3 +85,11 @@ def test_two_who_need_a_cohort_make_it_once(project: Path, monkeypatch: pytest.M
     write_json(own / "options.json", {})  # an interrupted one
     make_lacking(one, **SMOKE)
     assert made == ["huashan", "rembrandt"]
+
+
+@pytest.mark.parametrize("role", ["../../x", "/tmp/x/cohort.yml", "a/b", ""])
+def test_what_is_no_role_makes_no_folder(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(RadlibError, match="says nothing of the simulated cohort"):
+        make_role(role, profile="smoke")
+    assert not any(tmp_path.iterdir())

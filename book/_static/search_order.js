@@ -1,5 +1,5 @@
-// What a reader reads comes before the objects of radlib's code; both are found.
-const Scorer = {
+// Declared with var: Sphinx declares it once more where there is none. What a reader reads comes before the objects of radlib's code; both are found.
+var Scorer = {
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },

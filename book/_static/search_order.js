@@ -1,4 +1,5 @@
-// Declared with var: Sphinx declares it once more where there is none. What a reader reads comes before the objects of radlib's code; both are found.
+// What a reader reads comes before the objects of radlib's code; both are found. Declared with var: Sphinx's own script
+// declares it once more where there is none.
 var Scorer = {
   objNameMatch: 11,
   objPartialMatch: 6,

@@ -10,5 +10,5 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
   score: ([docname, , , , score]) =>
-    docname.startsWith("generated/api_") || docname === "generated/command_line" ? score - 1000 : score,
+    docname.startsWith("generated/api_") ? score - 1000 : score,
 };

@@ -9,7 +9,7 @@ import nbformat
 from radlib.book.registry import chapters
 from radlib.book.templates import environment
 from radlib.core.files import atomic_path, read_json
-from radlib.core.paths import lab_dir, project_root, run_dir
+from radlib.core.paths import project_root, run_dir, runs_root
 from radlib.study.store import jobs_root
 
 
@@ -20,7 +20,7 @@ def write_start() -> Path:
     """
     text = environment().get_template("start.md.j2").render(
         chapters=list(chapters().values()), took={name: _took(name) for name in chapters()}, jobs=jobs_root(),
-        results=lab_dir(cohort="COHORT", profile="PROFILE", chapter="CHAPTER"),
+        results=runs_root() / "_lab" / "COHORT" / "PROFILE" / "CHAPTER",
     )  # fmt: skip
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="start")])
     notebook.metadata["jupytext"] = {"formats": "ipynb"}

@@ -121,7 +121,7 @@ def test_damaged_arrays_of_another_chapter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("size=60k", "the disk is full, so that chapter 'idh_tables' could not be finished"),
+        ("size=60k", "the disk is full, so that chapter 'real_tables' could not be finished"),
         ("size=60k,ro", "cannot write or read: Read-only file system"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_chapter_on_a_disk_that_takes_nothing(tmp_path: Path, options: str, pr
     mount = f"mount -t tmpfs -o {options} none {tmp_path}"
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False).returncode:
         pytest.skip("no file system can be mounted here")
-    command = f"{mount} && {Path(sys.executable).parent / 'radlib'} chapter run idh_tables --profile smoke"
+    command = f"{mount} && {Path(sys.executable).parent / 'radlib'} chapter run real_tables --profile smoke"
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", command],
         env={**os.environ, "RADLIB_RUNS": str(tmp_path)}, capture_output=True, text=True, check=False,

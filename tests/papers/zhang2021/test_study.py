@@ -64,10 +64,11 @@ def test_a_parameter_changes_only_what_depends_on_it() -> None:
     for parameter, value, depends in (
         ("steps", 3, plain),
         ("windows", [16], plain),
-        ("cycle_weight", 1.0, {"transition", "ours", "ours_other", "ours_six"}),
+        ("cycle_weight", 1.0, {"transition", "longer", "ours", "ours_other", "ours_six"}),
         ("six_steps", 2, {"ours_six"}),
         ("edge_2d", 32, {"2d", "ours_2d"}),
-        ("transition_steps", 3, {"transition", "self", "ours", "ours_self", "ours_other"}),
+        ("transition_steps", 3, {"transition", "longer", "self", "ours", "ours_self", "ours_other"}),
+        ("longer", 3, {"longer"}),
         ("n_tuning", 2, set(base) - {"2d"}),
         ("memory_mapped", True, set()),
         ("n_boot", 7, set()),

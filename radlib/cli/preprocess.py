@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-MODALITIES = ("t1", "t1ce", "t2", "flair")
 Image = Annotated[Path | None, typer.Option(help="NIfTI file, or a folder of DICOM files.")]
 
 
@@ -37,7 +36,7 @@ def preprocess(
     named = {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}
     given = {name: path for name, path in named.items() if path is not None}
     with only_writer(out / part_of_a_path(subject, what="subject")):
-        _refuse_contradictions(given, subject=subject, out=out, mask=mask, stripped=stripped)
+        _refuse_contradictions(named, subject=subject, out=out, mask=mask, stripped=stripped)
         record = run(
             given,
             subject=subject, out=out, mask=mask, stripping="none" if stripped else "hd-bet",
@@ -50,7 +49,7 @@ def preprocess(
 
 
 def _refuse_contradictions(
-    given: Mapping[str, Path], *, subject: str, out: Path, mask: Path | None, stripped: bool
+    named: Mapping[str, Path | None], *, subject: str, out: Path, mask: Path | None, stripped: bool
 ) -> None:
     """Refuse what would end in images that are not what their names say.
 
@@ -62,7 +61,7 @@ def _refuse_contradictions(
 
     if mask is not None and stripped:
         raise RadlibError("--mask and --stripped say two things of the skull", remedy="give one of them")
-    there = {name: path for name, path in given.items() if path.exists()}
+    there = {name: path for name, path in named.items() if path is not None and path.exists()}
     for name, path in there.items():
         for other, same in there.items():
             if name < other and path.samefile(same):
@@ -73,8 +72,8 @@ def _refuse_contradictions(
             f"subject {subject!r} is finished already", file=home,
             remedy="remove this folder to make it anew, or give another --subject or --out",
         )  # fmt: skip
-    for name in MODALITIES:
-        if name not in given and (left := home / f"{subject}_{name}.nii.gz").is_file():
+    for name in (name for name, path in named.items() if path is None):
+        if (left := home / f"{subject}_{name}.nii.gz").is_file():
             raise RadlibError(
                 f"an image that is not made now lies in the folder of subject {subject!r}", file=left,
                 remedy=f"remove it, or give --{name} too: it may be another patient's",

@@ -174,10 +174,11 @@ def read_yaml(path: Path | str, *, what: str, aliases: bool = False) -> dict[str
         text = content.decode("utf-8-sig")
         if not aliases and any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=SafeLoader)):
             raise RadlibError("the file has an alias (*name)", file=path, remedy="write out what it stands for")
-        root = yaml.compose(text, Loader=SafeLoader)
+        loader = SafeLoader(text)
+        root = loader.get_single_node()
         if twice := next(_twice(root, set()), None):  # the last one would win, and the others be lost without a word
             raise RadlibError(f"there twice: {twice}", file=path, remedy="keep one of them")
-        value = yaml.load(text, Loader=SafeLoader)
+        value = None if root is None else loader.construct_document(root)
     except UnicodeDecodeError as error:
         raise RadlibError("the text is not in UTF-8", file=path, remedy="save it as UTF-8") from error
     except RadlibError:

@@ -42,6 +42,7 @@ timed_grid: list[int] = [96, 96, 64]  # voxels of the subjects that are timed
 import pandas as pd
 
 from radlib.book.report import Report
+from radlib.book.show import show_code
 from radlib.core.titles import title
 from radlib.data.cohort import MODALITIES
 from radlib.data.sources import open_cohort
@@ -53,6 +54,8 @@ from radlib.phantom.causal import draw_causal_graph
 from radlib.phantom.mechanisms import mechanism_table
 from radlib.phantom.physics import growth_table, signal_table, stage_times
 from radlib.phantom.realism import kept_calibration, transfer_attempts
+from radlib.phantom.signal import inversion_recovery, spin_echo, spoiled_gradient_echo
+from radlib.phantom.survival import censor, log_error
 from radlib.phantom.templates import load_template
 from radlib.plots.viewer import gallery, linked_viewer
 
@@ -124,8 +127,12 @@ report.sentence(
 #
 # with $E_1 = e^{-TR/T_1}$, and spin echoes for T1 and T2; gadolinium adds to the relaxation rates in proportion to its
 # concentration. Then partial volume, coil bias, slice thickness, motion and Rician noise of the site's protocol are
-# added.
-#
+# added. The three sequences, as the simulator computes them (times in milliseconds):
+
+# %%
+show_code(spoiled_gradient_echo, spin_echo, inversion_recovery)
+
+# %% [markdown]
 # **Genes.** Expression of gene $j$ is $x_j = s_j (\lambda_j^\top f + \sqrt{1 - |\lambda_j|^2}\, e_j)$ with 30
 # programmes $f$ that genes share; aggressiveness and grade, IDH, and age each drive one of them. Twelve genes act on
 # survival, seven of them under the names that Islam et al. (2020) print. All others are called G0001 and so on: they
@@ -138,6 +145,9 @@ report.sentence(
 # where $W$ has the standard smallest-extreme-value distribution, shifted to median 0. So $T$ is Weibull with shape
 # $1/\sigma$, hazards are proportional, and the log hazard ratios are exactly $-b/\sigma$: the estimates of a Cox model
 # can be compared with the truth. Follow-up ends at a uniform time that depends on nothing.
+
+# %%
+show_code(log_error, censor)
 
 # %% tags=["hide-input"]
 report.table(

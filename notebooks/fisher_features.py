@@ -155,15 +155,9 @@ report.sentence(answer)
 # ## Data
 
 # %% tags=["hide-input"]
-groups = {name: mutant[list(ids)] for name, ids in who.groups().items()}
 report.table(
     "patients",
-    pd.DataFrame(
-        {
-            "mutant": {name: int(one.sum()) for name, one in groups.items()},
-            "wild-type": {name: int((~one).sum()) for name, one in groups.items()},
-        }
-    ).rename_axis("patients"),
+    tables.groups_by_status(who.groups(), mutant),
     digits=0,
     caption="Patients by their use.",
 )

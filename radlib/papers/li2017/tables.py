@@ -153,6 +153,21 @@ def readable(found: pd.DataFrame, *, first: str = "arm") -> pd.DataFrame:
 # Features
 
 
+def groups_by_status(groups: Mapping[str, Sequence[str]], mutant: pd.Series) -> pd.DataFrame:
+    """How many patients of every group are mutant and wild-type; those of no known status have a column of their own.
+
+    Args:
+        groups: patients by the name of the group.
+        mutant: by patient of known status, whether they are mutant.
+    """
+    rows = {}
+    for name, ids in groups.items():
+        known = mutant[[subject for subject in ids if subject in mutant.index]]
+        rows[name] = {"mutant": int(known.sum()), "wild-type": int((~known).sum()), "unknown": len(ids) - len(known)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("patients")
+    return table if table["unknown"].any() else table.drop(columns="unknown")
+
+
 def significance(found: FeatureSet, truth: pd.Series, *, alpha: float = 0.05) -> pd.DataFrame:
     """Every feature with its place, t-test and F-score on all patients of ``truth``, the best F-score first.
 

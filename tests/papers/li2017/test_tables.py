@@ -85,3 +85,10 @@ def test_patches_are_drawn_by_class() -> None:
     assert len(shown) == 10
     assert len(shown[0].images) == 1
     plt.close(drawn)
+
+
+def test_patients_of_unknown_status_are_counted_apart() -> None:
+    mutant = pd.Series({"a": True, "b": False, "c": True})
+    table = tables.groups_by_status({"all": ("a", "b", "c", "d"), "known": ("a", "b")}, mutant)
+    assert table.loc["all"].to_dict() == {"mutant": 2, "wild-type": 1, "unknown": 1}
+    assert list(tables.groups_by_status({"known": ("a", "b")}, mutant)) == ["mutant", "wild-type"]

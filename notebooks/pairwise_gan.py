@@ -349,12 +349,13 @@ report.figure(
             "generators.l1": "mean error",
             "generators.deceive": "E|D(G) - 1|², both",
             "discriminator_n.loss": "L_n",
+            "psnr_tumour": "PSNR in the tumour, validation, dB",
         },
         smooth=5,
     ),
     caption="The six pairs of the first run, with mask: error of both generators, how well they deceive, and the loss "
-    "of one discriminator; means of five entries.",
-    alt="Three panels with six curves each.",
+    "of one discriminator, means of five entries; and how close the tumours of validation patients come.",
+    alt="Four panels with six curves each.",
 )
 
 # %% tags=["hide-input"]

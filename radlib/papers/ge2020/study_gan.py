@@ -39,6 +39,9 @@ from radlib.training.supervised import fit
 
 Generators = Mapping[tuple[int, int], PairGenerator]
 
+VALIDATIONS = 8
+"""How often a training is measured on validation patients."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanRecipe:
@@ -73,7 +76,7 @@ class GanRecipe:
 
 def train_pair(
     patients: Patients, ids: Sequence[str], pair: tuple[int, int], *, recipe: GanRecipe, seed: int,
-    name: str = "pairwise GAN", folder: Path | None = None,
+    validation: Sequence[str] = (), name: str = "pairwise GAN", folder: Path | None = None,
 ) -> tuple[dict[tuple[int, int], PairGenerator], Trained]:  # fmt: skip
     """Train one pairwise GAN by Algorithm 1.
 
@@ -87,18 +90,23 @@ def train_pair(
         pair: two channels ``(m, n)``.
         recipe: sizes and hyper-parameters.
         seed: of weights and batches; every pair has seeds of its own.
+        validation: patients on whom the curve is measured; they decide nothing.
         name: shown with the progress.
         folder: for checkpoints.
 
     Returns:
         The generators by direction, and the training, whose history has ``generators.l1`` (unweighted, both
-        directions), ``generators.deceive``, ``discriminator_n.loss`` and ``discriminator_m.loss``.
+        directions), ``generators.deceive``, ``discriminator_n.loss`` and ``discriminator_m.loss``, and of validation
+        patients ``psnr`` and ``psnr_tumour`` (dB, the mean of both directions).
 
     Raises:
         RadlibError: if no training patient has both modalities.
     """
     m, n = pair
-    rows = torch.tensor([row for row in patients.rows(ids) if patients.present[row, [m, n]].all()])
+    rows, seen = (
+        torch.tensor([row for row in patients.rows(some) if patients.present[row, [m, n]].all()], dtype=torch.long)
+        for some in (ids, validation)
+    )
     if not len(rows):
         raise RadlibError(
             f"no training patient has {MODALITIES[m]} and {MODALITIES[n]}", remedy="leave this pair of modalities out"
@@ -140,6 +148,11 @@ def train_pair(
 
         return loss
 
+    def validate(nets: Mapping[str, nn.Module]) -> dict[str, float]:
+        made = translate(both_ways(pair, nets), patients, validation)
+        scores = quality.psnr_scores(patients, made).query("group != @quality.MEDIAN")
+        return {str(metric): float(value) for metric, value in scores.groupby("metric")["value"].mean().items()}
+
     optimizer = OptimizerSettings(learning_rate=recipe.learning_rate, betas=(recipe.first_decay, 0.999))
     players = [Player(name="generators", trains=("generator_m", "generator_n"), loss=generators, optimizer=optimizer)]
     players += [
@@ -148,11 +161,18 @@ def train_pair(
     ]
     trained = train(
         networks, players=players, batch=batch, shared=shared, seed=named_seed(seed, title), name=title, folder=folder,
+        validate=validate if len(seen) else None,
         loop=LoopSettings(steps=recipe.steps, log_every=max(1, recipe.steps // 50), precision=recipe.precision,
+                          validate_every=max(1, recipe.steps // VALIDATIONS) if len(seen) else None,
                           checkpoint_every=1000 if folder is not None else None),
     )  # fmt: skip
-    made = {(m, n): trained.networks["generator_m"], (n, m): trained.networks["generator_n"]}
-    return made, trained  # type: ignore[return-value]
+    return both_ways(pair, trained.networks), trained
+
+
+def both_ways(pair: tuple[int, int], networks: Mapping[str, nn.Module]) -> dict[tuple[int, int], PairGenerator]:
+    """The generators of a pair ``(m, n)`` by direction."""
+    m, n = pair
+    return {(m, n): networks["generator_m"], (n, m): networks["generator_n"]}  # type: ignore[dict-item]
 
 
 def translate(generators: Generators, patients: Patients, ids: Sequence[str], *, batch_size: int = 64) -> Translated:
@@ -185,16 +205,18 @@ def pairwise_gan(
         taken: whether the scans that S3 takes from training patients are hidden.
         seed: of weights and batches.
     """
-    patients, ids = partition.slices.open(), partition.split().train
+    patients, split = partition.slices.open(), partition.split()
     if taken:
         patients = patients.without(partition.missing())
-    made, trained = train_pair(patients, ids, pair, recipe=recipe, seed=seed, folder=work.checkpoints())
+    made, trained = train_pair(
+        patients, split.train, pair, recipe=recipe, seed=seed, validation=split.validation, folder=work.checkpoints()
+    )
     for direction, network in made.items():
         work.weights(direction_name(direction), network, keep=partition.run == 1 and recipe.masked)
     work.history(trained.history.assign(pair=direction_name(pair)))
     work.note(
         steps_per_second=trained.steps_per_second, data_share=trained.data_share, peak_memory=trained.peak_memory,
-        collapsed=quality.collapsed(translate(made, patients, ids)),
+        collapsed=quality.collapsed(translate(made, patients, split.train)),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import torch
 from radlib.core.errors import RadlibError
 from radlib.data.published import published
 from radlib.data.splits import Split
-from radlib.papers.ge2020 import losses, study_gan
+from radlib.papers.ge2020 import losses, quality, study_gan
 from radlib.papers.ge2020.cases import (
     ABSENT,
     DIRECTIONS,
@@ -216,6 +216,24 @@ def test_algorithm_1_updates_in_its_order(monkeypatch: pytest.MonkeyPatch) -> No
         ("discriminator_n", ("discriminator_n",)),
         ("discriminator_m", ("discriminator_m",)),
     ]
+
+
+def test_validation_patients_are_measured_and_change_no_weight() -> None:
+    slices = some_patients(4)
+    recipe = SMALL.__class__(**{**vars(SMALL), "steps": 16})
+    train, held = ["p000", "p001"], ["p002", "p003"]
+    alone, _ = study_gan.train_pair(slices, train, (T1, T2), recipe=recipe, seed=0)
+    watched, trained = study_gan.train_pair(slices, train, (T1, T2), recipe=recipe, seed=0, validation=held)
+    for direction, network in alone.items():
+        torch.testing.assert_close(network.state_dict(), watched[direction].state_dict(), rtol=0, atol=0)
+    curve = trained.history[trained.history["part"] == "validation"]
+    assert list(curve["step"]) == list(range(2, 17, 2))
+    made = study_gan.translate(watched, slices, held)
+    scores = quality.psnr_scores(slices, made).query("group != 'median' and metric == 'psnr_tumour'")
+    assert curve["psnr_tumour"].iloc[-1] == pytest.approx(scores["value"].mean())
+    lacking = slices.without({"p002": T2, "p003": T2})
+    _, unseen = study_gan.train_pair(lacking, train, (T1, T2), recipe=recipe, seed=0, validation=held)
+    assert "validation" not in set(unseen.history["part"])
 
 
 @pytest.mark.slow

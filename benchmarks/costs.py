@@ -385,57 +385,6 @@ def in_a_process(work: Path, *arguments: object) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores and memory."""
-    import platform
-
-    import psutil
-
-    processor, about = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if about.is_file():
-        names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
-    gib = psutil.virtual_memory().total / 2**30
-    return {
-        "processor": f"{processor} ({platform.machine()})",
-        "cores": psutil.cpu_count(),
-        "memory_gib": round(gib, 1),
-    }
-
-
-class Book:
-    """``costs.json``: what it holds, and what is added, written at once."""
-
-    def __init__(self, file: Path) -> None:
-        from radlib.book.costs import read_costs
-
-        self.file = file
-        self.held = read_costs(file).model_dump(mode="json") if file.is_file() else {}
-        here = machine()
-        if self.held and self.held["machine"] != here:
-            sys.exit(
-                f"{file} was measured on another machine ({self.held['machine']['processor']}): give another --file"
-            )
-        self.held = {"measurements": [], "trainings": [], **self.held, "machine": here}
-
-    def has(self, kind: str, **same: Any) -> bool:
-        """Whether there is a row with these values."""
-        same = json.loads(json.dumps(same))
-        return any(all(row[key] == value for key, value in same.items()) for row in self.held[kind])
-
-    def add(self, kind: str, row: dict[str, Any], *, instead_of: tuple[str, ...]) -> None:
-        """Add a row in place of those that agree with it in ``instead_of``, and write the file."""
-        from radlib.book.costs import Costs
-        from radlib.book.provenance import describe
-        from radlib.core.files import write_json
-
-        provenance = describe()
-        row["commit"] = provenance["commit"]
-        rest = [old for old in self.held[kind] if any(old[key] != row[key] for key in instead_of)]
-        self.held = {**self.held, kind: [*rest, row], "provenance": provenance}
-        write_json(self.file, Costs.model_validate(self.held).model_dump(mode="json"))
-
-
 def needs_images(stage: str) -> bool:
     """Whether a stage reads a cohort that another stage makes."""
     return stage in ("features", "read", "segment")
@@ -460,9 +409,10 @@ def main() -> None:
     if arguments.measure:
         measure_here(arguments)
         return
+    from radlib.book.costs import CostsFile
     from radlib.core.paths import project_root, runs_root
 
-    book = Book(arguments.file or project_root() / "published" / "costs.json")
+    book = CostsFile(arguments.file or project_root() / "published" / "costs.json")
     work = arguments.work or runs_root() / "costs"
     sizes: dict[tuple[int, ...], Sequence[int]] = {
         IMAGE_SIZES: arguments.image_sizes,

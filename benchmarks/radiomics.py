@@ -7,8 +7,8 @@ Shape, first order, GLCM, GLRLM, GLSZM, NGTDM and GLDM with bins of 25, on the o
 three Laplacians of Gaussian. Every package runs in a process of its own, on the same cores, one after the other: one
 call to warm up, then ``--repeats`` timed ones. Memory is what the calls add to the process that has loaded package and
 image. A package that is not installed is left out, and so is what a package cannot do (see the notes it prints).
-``--keep`` writes `published/radiomics_benchmark.json`, which the chapter on hand-crafted features shows, with the
-load of the machine before each measurement.
+``--keep`` writes the medians to `published/costs.json`, which the chapter on hand-crafted features and the page *What
+it costs* show, with the load of the machine before each measurement.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads a package may use")
     parser.add_argument("--peers", nargs="*", default=[], choices=PEERS)
     parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the other packages")
-    parser.add_argument("--keep", action="store_true", help="write published/radiomics_benchmark.json")
+    parser.add_argument("--keep", action="store_true", help="write the medians to published/costs.json")
     parser.add_argument("--measure", nargs=2, metavar=("PACKAGE", "CASE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -281,17 +281,16 @@ def main() -> None:
                     flush=True,
                 )
     if arguments.keep:
-        keep(results, threads=arguments.threads, repeats=arguments.repeats)
+        from radlib.book.costs import RADIOMICS, CostsFile
+        from radlib.core.paths import project_root
 
-
-def keep(results: list[dict[str, Any]], *, threads: int, repeats: int) -> None:
-    """Write what the chapter shows, with what it was measured on."""
-    from radlib.book.provenance import describe
-    from radlib.core.files import write_json
-    from radlib.core.paths import project_root
-
-    made_with = {"threads": threads, "repeats": repeats, "provenance": describe()}
-    write_json(project_root() / "published" / "radiomics_benchmark.json", made_with | {"results": results})
+        file = CostsFile(project_root() / "published" / "costs.json")
+        for r in results:
+            file.add("besides", {
+                "task": f"{RADIOMICS}, {r['voxels']:,} voxels", "package": r["package"], "seconds": r["median"],
+                "memory_bytes": max(0, round(1e6 * r["memory_mb"])), "calls": arguments.repeats or 1,
+                "load": r["load_before"],
+            }, instead_of=("task", "package"))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ of their step) and a plain loop of torch over the same batches. MONAI's UNet get
 closest to the octave FCN's. ``waiting`` is the share of time in which the loop waits for data. Memory is what training
 adds to the process that has images and network on a CPU, what torch allocated at most on a GPU. A subject is all slices
 of a volume; radlib leaves out what is not brain. Times are medians over ``--repeats``: run it on a quiet machine.
+``--keep`` writes them to `published/costs.json`, which the page *What it costs* shows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--keep", action="store_true", help="write the medians to published/costs.json")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -189,6 +192,7 @@ def main() -> None:
         return
     print(describe_device(pick_device(arguments.device)), f"| grid {arguments.grid}, batches of {arguments.batch}")
     rows = []
+    load = os.getloadavg()[0]
     for case in CASES:
         done = subprocess.run(
             [sys.executable, __file__, *sys.argv[1:], "--case", case], capture_output=True, text=True, check=False
@@ -199,6 +203,27 @@ def main() -> None:
     print(" | ".join(rows[0]))
     for row in rows:
         print(" | ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    if arguments.keep:
+        keep(rows, calls=arguments.repeats, load=load)
+
+
+def keep(rows: list[dict[str, Any]], *, calls: int, load: float) -> None:
+    """Write what the page of costs shows: a step of training, and a subject."""
+    from radlib.book.costs import CostsFile
+    from radlib.core.paths import project_root
+
+    file = CostsFile(project_root() / "published" / "costs.json")
+    titles = {"fcn": "octave FCN", "unet": "U-Net"}
+    for row in rows:
+        kind, loop = row["case"].split(", ")
+        package = {"radlib": "radlib", "plain": "a bare loop of torch"}[loop]
+        if kind == "monai":
+            kind, package = "fcn", "MONAI's UNet of as many multiplications, a bare loop"
+        for what, seconds in (("a step of training", 1e-3 * row["ms a step"]), ("a subject", row["s a subject"])):
+            file.add("besides", {
+                "task": f"{titles[kind]}, {what}", "package": package, "seconds": seconds,
+                "memory_bytes": max(0, round(row["MiB"] * 2**20)), "calls": calls, "load": load,
+            }, instead_of=("task", "package"))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ subject, fitted as a straight line. With four sizes an interval has two degrees 
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from statsmodels.regression.linear_model import OLS, RegressionResults
 
+from radlib.book.provenance import describe
 from radlib.core.errors import RadlibError, first_problem
+from radlib.core.files import write_json
 
+RADIOMICS = "radiomic features of 12 images"
+"""The task of ``benchmarks/radiomics.py``, before the number of voxels."""
 REMEDY = "run `python benchmarks/costs.py`"
 
 STAGES: dict[str, tuple[str, str]] = {
@@ -89,6 +95,37 @@ class Training(_Strict):
     commit: str
 
 
+class Beside(_Strict):
+    """A package on a task that others do as well; they ran one after the other on the same cores.
+
+    Attributes:
+        task: what was done.
+        package: by whom; ``radlib`` is this one.
+        seconds: wall time, the median of the calls.
+        memory_bytes: what the calls added to the process that had loaded package and data.
+        calls: how many were timed.
+        load: of the machine just before, processes that wanted a core.
+        commit: of the code.
+    """
+
+    task: str
+    package: str
+    seconds: float = Field(gt=0)
+    memory_bytes: int = Field(ge=0)
+    calls: int = Field(gt=0)
+    load: float = Field(ge=0)
+    commit: str
+
+
+class Step(_Strict):
+    """A step from a fresh clone to the finished book: wall seconds on all cores, and the load before."""
+
+    step: str
+    seconds: float = Field(gt=0)
+    load: float = Field(ge=0)
+    commit: str
+
+
 class Machine(_Strict):
     """Where it was measured: processor, cores, memory in GiB."""
 
@@ -103,6 +140,8 @@ class Costs(_Strict):
     machine: Machine
     measurements: tuple[Measurement, ...] = ()
     trainings: tuple[Training, ...] = ()
+    besides: tuple[Beside, ...] = ()
+    steps: tuple[Step, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)
 
     def of(self, stage: str) -> list[Measurement]:
@@ -125,6 +164,51 @@ def read_costs(file: Path | str) -> Costs:
         raise RadlibError(
             f"the measured costs are wrong: {first_problem(error)}", file=file, remedy=f"delete the file and {REMEDY}"
         ) from error
+
+
+class CostsFile:
+    """``costs.json`` for who measures: what it holds, and what is added, written at once.
+
+    Raises:
+        RadlibError: if the file was measured on another machine.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        held = read_costs(file) if file.is_file() else None
+        here = this_machine()
+        if held is not None and held.machine != here:
+            raise RadlibError(
+                f"it was measured on another machine ({held.machine.processor})", file=file, remedy="give another file"
+            )
+        self.held = held or Costs(machine=here)
+
+    def has(self, kind: str, **same: Any) -> bool:
+        """Whether there is a row with these values."""
+        same = json.loads(json.dumps(same))
+        rows = [row.model_dump(mode="json") for row in getattr(self.held, kind)]
+        return any(all(row[key] == value for key, value in same.items()) for row in rows)
+
+    def add(self, kind: str, row: dict[str, Any], *, instead_of: tuple[str, ...]) -> None:
+        """Add a row in place of those that agree with it in ``instead_of``, and write the file."""
+        provenance = describe()
+        row = {**row, "commit": provenance["commit"]}
+        held = self.held.model_dump(mode="json")
+        rest = [old for old in held[kind] if any(old[key] != row[key] for key in instead_of)]
+        self.held = Costs.model_validate({**held, kind: [*rest, row], "provenance": provenance})
+        write_json(self.file, self.held.model_dump(mode="json"))
+
+
+def this_machine() -> Machine:
+    """The processor, cores and memory of this machine."""
+    import psutil  # only who measures needs it
+
+    processor, about = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if about.is_file():
+        names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    gib = round(psutil.virtual_memory().total / 2**30, 1)
+    return Machine(processor=f"{processor} ({platform.machine()})", cores=psutil.cpu_count() or 1, memory_gib=gib)
 
 
 # Fits

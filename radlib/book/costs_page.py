@@ -23,7 +23,7 @@ def costs_page(costs: Costs) -> str:
     Raises:
         RadlibError: as :func:`stage_costs`.
     """
-    template = environment(duration=duration, size=_bytes).get_template("costs.md.j2")
+    template = environment(duration=duration, size=_bytes, short=_short).get_template("costs.md.j2")
     return template.render(costs=costs, stages=stage_costs(costs), asked=ASKED)
 
 
@@ -78,6 +78,11 @@ def duration(seconds: float) -> str:
             return f"{_two(seconds / size)} {unit}"
     days = seconds / 86_400
     return f"{_two(days)} days" if days < 1000 else f"{_two(days / 365.25)} years"
+
+
+def _short(seconds: float) -> str:
+    """As :func:`duration`, but milliseconds below one second."""
+    return duration(seconds) if seconds >= 1 else f"{_two(1000 * seconds)} ms"
 
 
 def _two(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from radlib.book.costs import STAGES, Costs, fit_line, read_costs, stage_costs
+from radlib.book.costs import STAGES, Costs, CostsFile, fit_line, read_costs, stage_costs, this_machine
 from radlib.book.costs_page import costs_figure, costs_page, duration, figure_png
 from radlib.core.errors import RadlibError
 from radlib.core.paths import project_root
@@ -39,9 +39,13 @@ def small() -> dict[str, Any]:
         "paper": "Li 2017", "network": "tumour CNN", "settings": {"steps": [5, 25]}, "seconds_per_step": 0.2,
         "default_steps": 240, "peak_bytes": 2**29, "commit": "abc",
     }  # fmt: skip
+    beside = {"task": "a task", "memory_bytes": 2**20, "calls": 3, "load": 0.1, "commit": "abc"}
     return {
         "machine": {"processor": "Some Processor (x86_64)", "cores": 2, "memory_gib": 24.0},
-        "measurements": [*cubic, *reading], "trainings": [training], "provenance": {"versions": {"python": "3.11.7"}},
+        "measurements": [*cubic, *reading], "trainings": [training],
+        "besides": [{**beside, "package": "radlib", "seconds": 0.25}, {**beside, "package": "peer", "seconds": 1.5}],
+        "steps": [{"step": "`make book`", "seconds": 480.0, "load": 0.2, "commit": "abc"}],
+        "provenance": {"versions": {"python": "3.11.7"}},
     }  # fmt: skip
 
 
@@ -109,7 +113,7 @@ def test_the_page_says_what_was_measured() -> None:
     assert "| Li 2017 | tumour CNN | 200 ms | 240 | 48 s | 512 MiB |" in page
     assert "(grid 64 x 64 x 48)" in page
     assert "images: simulate" not in page
-    assert page.count("```{table}") == 5
+    assert page.count("```{table}") == 7
 
 
 def test_a_page_without_measurements_is_short() -> None:
@@ -205,3 +209,28 @@ def test_a_measured_process_reports_sane_numbers_and_is_not_measured_twice(tmp_p
     written = file.read_bytes()
     assert measure() == ""
     assert file.read_bytes() == written
+
+
+def test_page_holds_other_packages_against_ours_and_the_way_from_a_clone() -> None:
+    page = costs_page(Costs.model_validate(small()))
+    assert "| a task | radlib | 250 ms | 1.00 | 1.0 MiB | 3 | 0.1 |" in page
+    assert "| a task | peer | 1.5 s | 6.00 |" in page
+    assert "| `make book` | 8.0 min | 0.2 |" in page
+    bare = costs_page(Costs.model_validate({**small(), "besides": [], "steps": []}))
+    assert "Beside other packages" not in bare
+    assert "From a clone" not in bare
+
+
+def test_a_row_takes_the_place_of_its_like_and_another_machine_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "costs.json"
+    row = {"step": "make install", "seconds": 60.0, "load": 0.0}
+    held = CostsFile(file)
+    held.add("steps", row, instead_of=("step",))
+    held.add("steps", {**row, "seconds": 50.0}, instead_of=("step",))
+    assert [step.seconds for step in read_costs(file).steps] == [50.0]
+    assert CostsFile(file).has("steps", step="make install", seconds=50.0)
+    assert not CostsFile(file).has("steps", step="make book")
+    other = {**json.loads(file.read_text()), "machine": this_machine().model_dump() | {"cores": 999}}
+    file.write_text(json.dumps(other))
+    with pytest.raises(RadlibError, match="another machine"):
+        CostsFile(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -11,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from radlib.book.costs import RADIOMICS, read_costs
 from radlib.core.paths import project_root
 from radlib.data.cohort import Cohort
 from radlib.features.boxcount import box_count
@@ -122,19 +122,17 @@ def _interval(row: pd.Series) -> str:
 
 
 def benchmark_table() -> pd.DataFrame:
-    """The kept run of ``benchmarks/radiomics.py``: seconds and memory of every package; empty where there is none."""
-    file = project_root() / "published" / "radiomics_benchmark.json"
-    if not file.is_file():
-        return pd.DataFrame()
+    """Seconds and memory of every package in the kept run of ``benchmarks/radiomics.py``, the fastest first."""
+    besides = read_costs(project_root() / "published" / "costs.json").besides
     rows = [
         {
-            "voxels": row["voxels"], "package": row["package"], "seconds": row["best"],
-            "memory (MB)": row["memory_mb"],
+            "voxels": int(row.task.split(", ", 1)[1].split(" ")[0].replace(",", "")), "package": row.package,
+            "seconds": row.seconds, "memory (MB)": row.memory_bytes / 1e6,
         }
-        for row in json.loads(file.read_text(encoding="utf-8"))["results"]
+        for row in besides if row.task.startswith(RADIOMICS)
     ]  # fmt: skip
-    order = list(dict.fromkeys(str(row["package"]) for row in sorted(rows, key=lambda row: float(row["seconds"]))))
-    return pd.DataFrame(rows).pivot(index="package", columns="voxels").reindex(order)
+    order = list(dict.fromkeys(str(row["package"]) for row in sorted(rows, key=lambda row: float(str(row["seconds"])))))
+    return pd.DataFrame(rows).pivot(index="package", columns="voxels").reindex(order) if rows else pd.DataFrame()
 
 
 def family_71() -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlib.cli.messages import console, table, whole_path
+from radlib.cli.messages import Profile, console, table, whole_path
 
 if TYPE_CHECKING:
     from radlib.book.registry import Chapter
@@ -17,7 +17,6 @@ app = typer.Typer(help="Run chapters and build the book.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The chapter.")]
 Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.", callback=whole_path)]
-Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 Parameters = Annotated[list[str] | None, typer.Option("--parameter", "-p", help="name=value; repeatable.")]
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from radlib.cli.messages import console, open_given, table
+from radlib.cli.messages import Profile, console, open_given, table
 
 if TYPE_CHECKING:
     from radlib.data.cohort import Cohort
@@ -82,7 +82,7 @@ def check(
 def show(
     cohort: Annotated[str, typer.Argument(help="A role such as tcga-idh, a cohort folder, or a description (.yml).")],
     source: Annotated[str, typer.Option(help="For a role: simulated or real.")] = "simulated",
-    profile: Annotated[str, typer.Option(help="For a simulated role: smoke, default or paper.")] = "default",
+    profile: Profile = "default",
     root: Annotated[Path | None, typer.Option(help="For a real role: the data root, else RADLIB_DATA.")] = None,
     rows: Annotated[int, typer.Option(help="Print so many rows of the participants too.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

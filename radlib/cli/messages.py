@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,19 @@ def whole_path(cohort: str) -> str:
     from radlib.core.paths import is_description
 
     return str(Path(cohort).expanduser().resolve()) if is_description(cohort) else cohort
+
+
+def known_profile(profile: str) -> str:
+    """A profile that there is; a typer callback, so that no command makes a folder or a remedy of a wrong name."""
+    from radlib.study.cohorts import profile_file
+
+    known = sorted(path.stem for path in profile_file("default").parent.glob("*.yml"))
+    if known and profile not in known:
+        raise RadlibError(f"there is no profile {profile!r}", remedy=f"choose one of {', '.join(known)}")
+    return profile
+
+
+Profile = Annotated[str, typer.Option(help="smoke, default or paper.", callback=known_profile)]
 
 
 def open_given(path: Path) -> Cohort:

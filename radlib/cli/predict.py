@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import open_given, report_failed
+from radlib.cli.messages import Profile, open_given, report_failed
 
 
 def predict(
     cohort: Annotated[Path, typer.Argument(help="Folder of a cohort, or a description (.yml).")],
     out: Annotated[Path, typer.Option(help="The folder for segmentations, pages and predictions.tsv.")],
     subject: Annotated[list[str] | None, typer.Option(help="Only this patient; repeatable.")] = None,
-    profile: Annotated[str, typer.Option(help="The profile of the chapters' runs.")] = "default",
+    profile: Profile = "default",
     n_boot: Annotated[int, typer.Option(help="Refits behind the intervals.", min=2)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of noise and resamples.")] = 0,
 ) -> None:

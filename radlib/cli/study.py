@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from radlib.cli.messages import console, table, whole_path
+from radlib.cli.messages import Profile, console, table, whole_path
 from radlib.core.settings import GPU_CORES
 
 app = typer.Typer(help="The expensive work behind the chapters: list, compute, keep, check.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Chapters; all without a name.")]
 Cohort = Annotated[str, typer.Option(help="simulated, real, or the path of a cohort description.", callback=whole_path)]
-Profile = Annotated[str, typer.Option(help="smoke, default or paper.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random number.")]
 
 

@@ -102,3 +102,15 @@ def test_failed_subjects_are_named_at_the_end(capsys: pytest.CaptureFixture[str]
     with pytest.raises(typer.Exit):
         report_failed({"p1": "no image"})
     assert capsys.readouterr().err == "p1: no image\n1 subject(s) failed\n"
+
+
+@pytest.mark.parametrize("profile", ["../x", "nope"])
+@pytest.mark.parametrize(
+    "command",
+    [("chapter", "run", "cohorts"), ("study", "status"), ("cohort", "show", "huashan"),
+     ("predict", "c.yml", "--out", "o")],
+)  # fmt: skip
+def test_a_wrong_profile_is_named_by_every_command(command: tuple[str, ...], profile: str, radlib: CommandLine) -> None:
+    code, message = radlib(*command, "--profile", profile)
+    assert code == 2
+    assert re.search(rf"no profile '{profile}'.*default, paper, .*smoke", message.replace("\n", " ")), message

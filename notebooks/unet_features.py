@@ -27,12 +27,15 @@ seed: int = 0  # seed of every random number
 n_runs: int = 5  # fine-tunings of every fold
 grid: list[int] = [64, 64, 48]  # voxels of the common grid
 spacing: float = 3.375  # edge of a voxel, mm
+tune_grid: list[int] = []  # that of the fine-tuning; empty: the same
+tune_spacing: list[float] = []  # edges of its voxels, mm; empty: the same
 widths: list[int] = [8, 16, 32, 64, 128]  # channels of the encoding blocks
 pretrain_steps: int = 500  # updates on four modalities
 tune_steps: int = 120  # updates on FLAIR
 batch_size: int = 10  # slices
 pretrain_rate: float = 0.002  # learning rate on four modalities
 tune_rate: float = 0.001  # of the fine-tuning; published: 0.00001 over 30 epochs
+evaluations: int = 10  # points of the curve of a fine-tuning
 n_pretest: int = 8  # subjects held out of the first training
 test_share: float = 0.1  # of patients, in the published division
 n_folds: int = 3  # patient-level folds for the features
@@ -66,16 +69,18 @@ report = Report.start("unet_features", cohort=cohort, profile=profile, seed=seed
 # as many epochs.
 
 # %% tags=["study"]
+from radlib.papers.mehra2022.grades import first_source, graded_source
 from radlib.papers.mehra2022.study import CROPPED, Part, pretraining, tuning
 from radlib.papers.mehra2022.unet import UNetRecipe
-from radlib.study.cohorts import Images, Source
+from radlib.study.cohorts import Images
 from radlib.study.studies import Study
 
-brats = Source("brats2017", cohort, profile)
-rembrandt = Source("rembrandt", cohort, profile)
+brats = first_source(cohort=cohort, profile=profile)
+rembrandt = graded_source(cohort=cohort, profile=profile)
 four = Images(source=brats, grid=tuple(grid), spacing=spacing)
 flair = Images(
-    source=rembrandt, modalities=("flair",), grid=tuple(grid), spacing=spacing
+    source=rembrandt, modalities=("flair",), grid=tuple(tune_grid or grid),
+    spacing=tuple(tune_spacing) or spacing,
 )  # fmt: skip
 recipe = UNetRecipe(
     widths=tuple(widths), steps=pretrain_steps, batch_size=batch_size,
@@ -83,7 +88,7 @@ recipe = UNetRecipe(
 )  # fmt: skip
 tuned = UNetRecipe(
     widths=tuple(widths), steps=tune_steps, batch_size=batch_size,
-    learning_rate=tune_rate,
+    learning_rate=tune_rate, evaluations=evaluations,
 )  # fmt: skip
 start = pretraining(images=four, n_test=n_pretest, recipe=recipe, seed=seed)
 parts = [

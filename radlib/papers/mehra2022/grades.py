@@ -54,3 +54,15 @@ def class_names(source: Source) -> dict[str, str]:
     if isinstance(source, LowerGrades):
         return {group: f"grade {grade:.0f}" for grade, group in GRADES.items()}
     return {group: group for group in CLASSES}
+
+
+def replacement(cohort: Cohort) -> str:
+    """Two sentences: who stands in for the paper's patients, of the graded cohort of :class:`LowerGrades`, and why."""
+    counts = cohort.participants["grade_group"].value_counts()
+    low, high = (f"grade {grade:.0f} ({counts.get(group, 0)} patients)" for grade, group in GRADES.items())
+    rarer = ", the rarer class here as there" if counts.get(CLASSES[0], 0) < counts.get(CLASSES[1], 0) else ""
+    return (
+        f"*Real, analogous*: {len(cohort)} lower-grade gliomas of TCGA stand in for REMBRANDT, of which no images are "
+        f"at hand, {high} for its HGG and {low} for its LGG{rarer}. Grades 2 and 3 differ less than low and high grade "
+        "do, and the slices are thick."
+    )

@@ -139,7 +139,7 @@ report.value("dice", **{key: chosen[key] for key in ("value", "low", "high", "n"
 kind = {"user": ""}.get(report.source, f"{report.source} ")
 answer = (
     f"On {int(chosen['n'])} held-out {kind}patients the fine-tuned network reaches a Dice of "
-    f"{report.text('dice')}; fine-tuning changed it by {report.text('tuning_gain')}. "
+    f"{report.text('dice')} on slices with tumour; fine-tuning changed it by {report.text('tuning_gain')}. "
     f"Minus {rule}, which needs no network, it is {report.text('above_rule')}."
 )
 data = graded(rembrandt)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from radlib.data.cohort import Cohort
-from radlib.data.sources import role_with_images
+from radlib.data.sources import role_with_images, simulated_dir
 from radlib.papers.mehra2022.acgan import CLASSES
-from radlib.study.cohorts import Source, cohort_options
+from radlib.study.cohorts import MADE, Source, cohort_options
 
 GRADES: Mapping[float, str] = dict(zip((2.0, 3.0), CLASSES, strict=True))
 """WHO grades among lower-grade gliomas, and the class of the paper in whose place each stands."""
@@ -41,12 +41,16 @@ def graded_source(*, cohort: str, profile: str) -> Source:
 def first_source(*, cohort: str, profile: str) -> Source:
     """Who has the first training, on four modalities: the role ``brats2017``.
 
-    Of the real patients with images none has all four, so for them these are the simulated patients of the profile,
-    who are made where they lack. The first training is then the same one, and none of its patients is tested.
+    Of the real patients with images none has all four, so for them these are the simulated patients of the profile.
+    The first training is then the same job, and none of its patients is tested. Where they have not been made, they
+    are when they are first opened.
     """
     if cohort != "real":
         return Source("brats2017", cohort, profile)
-    return Source("brats2017", "simulated", profile, own=cohort_options("brats2017", profile=profile))
+    usual = Source("brats2017", "simulated", profile)
+    if (simulated_dir(usual.role, profile=profile) / MADE).is_file():
+        return usual
+    return replace(usual, own=cohort_options(usual.role, profile=profile))
 
 
 def class_names(source: Source) -> dict[str, str]:

@@ -75,10 +75,19 @@ def test_other_cohorts_keep_their_roles_and_groups() -> None:
 
 
 @pytest.mark.parametrize("profile", ["smoke", "default"])
-def test_the_first_training_for_real_patients_is_the_simulated_one(profile: str) -> None:
+@pytest.mark.parametrize("made", [False, True])
+def test_the_first_training_for_real_patients_is_the_simulated_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str, made: bool
+) -> None:
     """So the kept job is found, and a patient of the first training is nobody who is tested."""
-    first, usual = first_source(cohort="real", profile=profile), Source("brats2017", "simulated", profile)
-    assert first.cohort == "simulated"
+    monkeypatch.setenv("RADLIB_RUNS", str(tmp_path))
+    usual = Source("brats2017", "simulated", profile)
+    if made:
+        folder = cohorts.simulated_dir("brats2017", profile=profile)
+        folder.mkdir(parents=True)
+        (folder / cohorts.MADE).write_text("{}")
+    first = first_source(cohort="real", profile=profile)
+    assert (first.cohort, first.own is None) == ("simulated", made)  # made when opened, where it is not there
     assert (first.key, first.fingerprint) == (usual.key, usual.fingerprint)
 
 

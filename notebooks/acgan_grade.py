@@ -239,11 +239,11 @@ if "age" in auc.index:
 answer += f", simple measures of FLAIR in the true outline with {report.text('auc_signs')}"
 if auc.loc["baseline", "low"] <= 0.5:
     answer += (
-        ": **the classifier finds no grade in them, and added features only shift its predictions "
-        "from one grade to the other**"
+        ": **what the classifier finds in them cannot be told from chance, and added "
+        "features only shift its predictions from one grade to the other**"
     )
     if auc.loc["signs", "low"] <= 0.5:
-        answer += ", and the simple measures show no grade either"
+        answer += ", and what the simple measures show cannot either"
 kind = {"user": ""}.get(report.source, f"{report.source} ")
 answer += (
     f". Added to the training slices of {len(data)} {kind}patients, {n_high} of them {called['HGG']}, they "

@@ -98,9 +98,12 @@ def _each_scaled(maps: torch.Tensor) -> torch.Tensor:
     return (maps - low) / (high - low).clamp(min=1e-6)
 
 
-def sweep_figure(table: pd.DataFrame) -> Figure:
-    """Accuracy of slices, total and by class, over the number of synthetic features: ``added, group, value``."""
-    titles = {"total": "all", "hgg": "HGG", "lgg": "LGG", "average": "mean of both grades"}
+def sweep_figure(table: pd.DataFrame, *, called: Mapping[str, str]) -> Figure:
+    """Accuracy of slices, total and by class, over the number of synthetic features: ``added, group, value``.
+
+    ``called`` has the names of LGG and HGG.
+    """
+    titles = {"total": "all", "hgg": called["HGG"], "lgg": called["LGG"], "average": "mean of both grades"}
     return curve_figure(
         table.assign(slices=table["group"].map(titles)), x="added", colour="slices", ylim=(0, 1.02),
         xlabel="synthetic features added to the training set", ylabel="slices right",

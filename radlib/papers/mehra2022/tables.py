@@ -21,6 +21,7 @@ from radlib.papers.mehra2022.acgan import generate
 from radlib.papers.mehra2022.networks import FeatureGenerator
 from radlib.papers.mehra2022.study import Fold, open_flair
 from radlib.stats.baselines import clinical_model
+from radlib.stats.protocols import AS_PUBLISHED, CONTROL, LEAKAGE_FREE, PERMUTED
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import AVERAGE, class_estimates, estimates, standard_table
 
@@ -109,10 +110,19 @@ def patient_level(slices: pd.DataFrame) -> pd.DataFrame:
     return table.assign(predicted=table["score"] > 0.5).reset_index()
 
 
-def arm_table(by_slice: pd.DataFrame, by_patient: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Every arm on slices (as the paper counts) and on patients, the intervals behind the values."""
+def arm_table(
+    by_slice: pd.DataFrame, by_patient: pd.DataFrame, titles: Mapping[str, str], *, called: Mapping[str, str]
+) -> pd.DataFrame:
+    """Every arm on slices (as the paper counts) and on patients, the intervals behind the values.
+
+    Args:
+        by_slice, by_patient: of :func:`slice_estimates` and :func:`patient_estimates`.
+        titles: of arms.
+        called: what LGG and HGG are called (:func:`radlib.papers.mehra2022.grades.class_names`).
+    """
     left = standard_table(by_slice, titles=titles, digits=2).rename(columns={
-        "": "arm", "total": "slices right", "hgg": "HGG slices", "lgg": "LGG slices", AVERAGE: "mean of both"
+        "": "arm", "total": "slices right", "hgg": f"{called['HGG']} slices", "lgg": f"{called['LGG']} slices",
+        AVERAGE: "mean of both",
     })  # fmt: skip
     right = standard_table(by_patient, titles=titles, digits=2).rename(columns={
         "": "arm", "accuracy": "patients right", "balanced_accuracy": "patients, balanced", "auc": "AUC"
@@ -124,6 +134,51 @@ def patient_estimates(patients: pd.DataFrame, *, n_boot: int, seed: int) -> pd.D
     """Accuracy, balanced accuracy and AUC of patients, with crossed intervals over runs and patients."""
     metrics = ("accuracy", "balanced_accuracy", "auc")
     return class_estimates(patients, metrics=metrics, n_boot=n_boot, seed=seed)
+
+
+RULES = ("majority", "age", "size", "signs")
+"""Arms of :func:`rules`."""
+
+
+def best_of_division(curve: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of the one division as the paper reports it: the baseline, and the best point of the curve.
+
+    Args:
+        curve: shares of right slices by number of synthetic features, ``arm, group, value, added``.
+        slices: predictions of every point, ``arm`` as in ``curve``.
+
+    Returns:
+        The rows of ``slices`` of both, with the arms ``baseline`` and ``acgan``. The point is chosen by the mean of
+        both grades on the test slices themselves.
+    """
+    means = curve[curve["group"] == AVERAGE].set_index("arm")
+    names = dict.fromkeys(means.index[means["added"] == 0], "baseline")
+    names |= {str(means.loc[means["added"] > 0, "value"].idxmax()): "acgan"}
+    chosen = slices[slices["arm"].isin(names)]
+    return chosen.assign(arm=chosen["arm"].map(names))
+
+
+def protocol_table(
+    by_patient: pd.DataFrame, of_division: pd.DataFrame, shuffled: Mapping[str, float], *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """The AUC of patients by protocol: ``protocol, arm, AUC of patients, low, high, patients``.
+
+    Args:
+        by_patient: of :func:`patient_estimates`, all folds, with the arms of :func:`rules`.
+        of_division: of :func:`best_of_division`.
+        shuffled: of :func:`shuffle_test`.
+        n_boot, seed: of the bootstrap.
+    """
+    folds = by_patient[by_patient["metric"] == "auc"]
+    once = patient_estimates(patient_level(of_division), n_boot=n_boot, seed=seed)
+    null = {"arm": "baseline", "value": shuffled["mean"], "low": shuffled["low"], "high": shuffled["high"]}
+    parts = {
+        LEAKAGE_FREE: folds[~folds["arm"].isin(RULES)], AS_PUBLISHED: once[once["metric"] == "auc"],
+        PERMUTED: pd.DataFrame([{**null, "n": folds["n"].max()}]), CONTROL: folds[folds["arm"].isin(RULES)],
+    }  # fmt: skip
+    found = pd.concat([part.assign(protocol=name) for name, part in parts.items()], ignore_index=True)
+    columns = {"protocol": "protocol", "arm": "arm", "value": "AUC of patients", "low": "low", "high": "high"}
+    return found.rename(columns=columns | {"n": "patients"})[[*columns.values(), "patients"]]
 
 
 def rules(cohort: Cohort, folds: Sequence[Fold], *, runs: Sequence[int]) -> pd.DataFrame:
@@ -187,10 +242,14 @@ def _fitted(model: Any, X: pd.DataFrame, grade: pd.Series, train: list[str], tes
 
 
 def samples(
-    examples: Mapping[str, np.ndarray], generators: Mapping[str, FeatureGenerator], *, seed: int
+    examples: Mapping[str, np.ndarray],
+    generators: Mapping[str, FeatureGenerator],
+    *,
+    seed: int,
+    called: Mapping[str, str],
 ) -> dict[str, torch.Tensor]:
-    """A real feature of each grade, and a synthetic HGG one of each generator, by title."""
-    shown = {f"real, {name}": torch.from_numpy(one) for name, one in examples.items()}
+    """A real feature of each grade, as ``called``, and a synthetic HGG one of each generator, by title."""
+    shown = {f"real, {called[name]}": torch.from_numpy(one) for name, one in examples.items()}
     for title, generator in generators.items():
         shown[f"synthetic, {title}"] = generate(generator, torch.tensor([1]), seed=seed)[0]
     return shown

@@ -92,6 +92,15 @@ def test_what_a_run_lacks_is_listed() -> None:
     ]
 
 
+def test_no_figure_is_asked_of_real_patients() -> None:
+    simulated, real = (
+        lacking(Results.model_validate({"chapter": "unet_features", "figures": {}, "source": source}))
+        for source in ("simulated", "real")
+    )
+    assert any("no figure" in line for line in simulated)
+    assert not any("no figure" in line for line in real)
+
+
 MEASURE = {"study": "octave_segmentation.networks", "arm": "{arm}", "metric": "{metric}"}
 
 

@@ -25,8 +25,10 @@
 cohort: str = "simulated"  # simulated, real, or the path of a cohort description
 profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
+modalities: list[str] = ["t1", "t1ce", "t2", "flair"]  # real: without T2
 grid: list[int] = [72, 72, 48]  # voxels of the common grid
 spacing: float = 3.0  # edge of a voxel, mm
+thickness: float = 0.0  # its edge along the third axis, mm (0: spacing)
 memory_mapped: bool = False  # images in files, for cohorts that do not fit in memory
 n_held_out: int = 12  # subjects that no training sees (the paper: 46, 66)
 n_tuning: int = 6  # of the rest, for curves and the choice of a window
@@ -37,10 +39,11 @@ six_steps: int = 20  # updates of each of its six CycleGANs
 widths: list[int] = [8, 16, 32, 64]  # channels of the U-Nets' levels
 discriminator_widths: list[int] = [8, 16]  # filters of the discriminators
 patch: int = 32  # edge of the cubes, voxels (the paper: 128 of 1 mm)
+depth: int = 0  # their edge along the third axis, voxels (0: patch or window)
 batch_size: int = 2  # cubes per batch (the paper has 1)
 transition_steps: int = 160  # updates of pre-training
 longer: int = 10  # one more transition with this many times the updates (0: none)
-flat_steps: int = 300  # updates of the 2D network
+flat_steps: int = 300  # updates of the 2D network (0: none)
 steps: int = 200  # updates of a segmentation network
 transition_rate: float = 0.003  # of Adam in pre-training (the paper has 0.0001)
 learning_rate: float = 0.01  # of Adam in segmentation (the paper has 0.0001)
@@ -96,7 +99,15 @@ from dataclasses import replace
 from itertools import combinations
 
 from radlib.core.paths import data_root
-from radlib.papers.zhang2021.data import OTHER_PAIRS, PAIRS, SINGLES, Data, Recipe
+from radlib.data.sources import role_with_images
+from radlib.papers.zhang2021.data import (
+    OTHER_PAIRS,
+    PAIRS,
+    SINGLES,
+    Data,
+    Recipe,
+    among,
+)
 from radlib.papers.zhang2021.shapes import find_voc
 from radlib.papers.zhang2021.study import (
     flat,
@@ -109,24 +120,35 @@ from radlib.papers.zhang2021.tables import TITLES
 from radlib.study.cohorts import Images, Source
 from radlib.study.studies import Study
 
+role = role_with_images("brats2017", cohort=cohort)
 images = Images(
-    source=Source("brats2017", cohort, profile), grid=tuple(grid), spacing=spacing,
+    source=Source(role, cohort, profile), modalities=tuple(modalities),
+    grid=tuple(grid), spacing=(spacing, spacing, thickness) if thickness else spacing,
     memory_mapped=memory_mapped,
 )  # fmt: skip
+a_and_b, others = among(PAIRS, modalities), among(OTHER_PAIRS, modalities)
+singles = among(SINGLES, modalities)
 data = Data(images=images, n_held_out=n_held_out, n_tuning=n_tuning, seed=seed)
 seeds = [seed + number for number in range(n_seeds)]
 
+
+def cube(edge):
+    """A cube of this edge, less deep where slices are thick; 0 is a whole brain."""
+    return (edge, edge, depth) if depth and edge else edge
+
+
 recipe = Recipe(
-    widths=widths, patch=patch, batch_size=batch_size, steps=steps, schedule=schedule,
-    learning_rate=learning_rate, tumour_share=tumour_share, windows=windows,
+    widths=widths, patch=cube(patch), batch_size=batch_size, steps=steps,
+    learning_rate=learning_rate, schedule=schedule, tumour_share=tumour_share,
+    windows=[cube(edge) for edge in windows],
 )  # fmt: skip
-first_window = {"windows": windows[:1], "learning_rate": transition_rate}
+first_window = {"windows": recipe.windows[:1], "learning_rate": transition_rate}
 again = replace(recipe, steps=transition_steps, **first_window)
 cycle = replace(
     again, cycle_weight=cycle_weight, discriminator_widths=discriminator_widths
 )  # fmt: skip
 in_2d = Recipe(
-    widths=widths, patch=edge_2d, batch_size=16, steps=flat_steps, schedule=schedule,
+    widths=widths, patch=edge_2d, batch_size=16, steps=max(1, flat_steps), schedule=schedule,
     learning_rate=learning_rate,
 )  # fmt: skip
 photographs = "voc" if find_voc(data_root()) else "shapes"
@@ -137,32 +159,32 @@ def cycles(groups, recipe=cycle):
     return [transition(data=data, groups=groups, recipe=recipe, seed=s) for s in seeds]
 
 
-def networks(*starts, groups=PAIRS):
+def networks(*starts, groups=a_and_b):
     """A fusion network for every seed, from the pre-trainings of that seed."""
     common = {"data": data, "groups": groups, "recipe": recipe}
     found = zip(seeds, *starts, strict=True)
     return [segmentation(**common, seed=s, start=start) for s, *start in found]
 
 
-pairs = {"data": data, "groups": PAIRS}
+pairs = {"data": data, "groups": a_and_b}
+in_2d = {"images": photographs, "recipe": in_2d, "groups": a_and_b}
 pretrained = {
-    "transition": cycles(PAIRS),
+    "transition": cycles(a_and_b),
     "self": [self_reconstruction(recipe=again, seed=s, **pairs) for s in seeds],
-    "2d": [flat(images=photographs, recipe=in_2d, seed=s, groups=PAIRS) for s in seeds],
+    "2d": [flat(seed=s, **in_2d) for s in seeds] if flat_steps else [],
 }
 if longer:
     many = replace(cycle, steps=longer * transition_steps)
-    pretrained["longer"] = [transition(data=data, groups=PAIRS, recipe=many, seed=seed)]
-arms = {
-    "ours_random": networks(),
-    "ours_2d": networks(pretrained["2d"]),
-    "ours_self": networks(pretrained["self"]),
-    "ours": networks(pretrained["transition"]),
-}
-six = [cycles(two, replace(cycle, steps=six_steps)) for two in combinations(SINGLES, 2)]
+    pretrained["longer"] = [transition(recipe=many, seed=seed, **pairs)]
+pretrained = {name: jobs for name, jobs in pretrained.items() if jobs}
+starts = {"ours_2d": "2d", "ours_self": "self", "ours": "transition"}
+starts = {arm: pretrained[name] for arm, name in starts.items() if name in pretrained}
+arms = {"ours_random": networks()}
+arms |= {arm: networks(jobs) for arm, jobs in starts.items()}
+six = [cycles(two, replace(cycle, steps=six_steps)) for two in combinations(singles, 2)]
 divisions = {
-    "ours_other": networks(cycles(OTHER_PAIRS), groups=OTHER_PAIRS)[:n_other],
-    "ours_six": networks(*six, groups=SINGLES)[:n_six],
+    "ours_other": networks(cycles(others), groups=others)[:n_other],
+    "ours_six": networks(*six, groups=singles)[:n_six],
 }
 divisions = {arm: jobs for arm, jobs in divisions.items() if jobs}
 pretraining = Study(

@@ -15,7 +15,7 @@ from radlib.data.published import load_paper, published
 from radlib.data.regions import REGIONS, region_mask
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_parameters
-from radlib.papers.zhang2021.data import PAIRS, PAPER, SINGLES, Groups, Recipe, Subjects
+from radlib.papers.zhang2021.data import PAIRS, PAPER, SINGLES, Groups, Recipe, Subjects, among, channels_of
 from radlib.papers.zhang2021.networks import Discriminator, build, build_transition
 from radlib.stats.intervals import Estimate, mean_estimate
 from radlib.study.estimates import AVERAGE, contrasts, standard_table
@@ -48,6 +48,12 @@ PUBLISHED_ROWS = {
 PLACES = (*REGIONS, AVERAGE)
 """The columns of a metric in Tables 2 to 5: three regions and the mean of their means."""
 
+
+def places_of(regions: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a metric where these regions are outlined: the last one is the headline's, and the only one of one."""
+    return (*regions, AVERAGE) if len(regions) > 1 else tuple(regions)
+
+
 COMPARED = ("dice", "sensitivity", "hd95")
 """The metrics of Tables 2 and 4. The text announces specificity too, which no table prints."""
 
@@ -62,20 +68,23 @@ def subject_table(subjects: Subjects) -> pd.DataFrame:
         "of these, Table 2": subjects.fewer,
     }  # fmt: skip
     rows, store = [], subjects.store
+    grades = subjects.grade.dropna()
+    own = {str(grade): str(grade) for grade in sorted(grades[grades.str.startswith("grade")].unique())}
+    named = own or {"HGG": "high grade", "LGG": "low grade"}
     for part, ids in parts.items():
         if not ids:
             continue
         labels = store.labels[store.rows(ids)].cpu()
         volumes = {
             f"{region.upper()} (ml)": float(region_mask(labels, region).flatten(1).sum(dim=1).median()) * store.voxel_ml
-            for region in REGIONS
+            for region in subjects.regions
         }
         grades = subjects.grade.reindex(list(ids))
-        rows.append({
-            "part": part, "subjects": len(ids), "high grade": int((grades == "HGG").sum()),
-            "low grade": int((grades == "LGG").sum()), **volumes,
-            "without ET": int((~(labels == 4).flatten(1).any(dim=1)).sum()),
-        })  # fmt: skip
+        counts = {title: int((grades == grade).sum()) for grade, title in named.items()}
+        row = {"part": part, "subjects": len(ids), **counts, **volumes}
+        if "et" in subjects.regions:
+            row["without ET"] = int((~(labels == 4).flatten(1).any(dim=1)).sum())
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -158,10 +167,16 @@ def discriminator_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def size_table(recipe: Recipe) -> pd.DataFrame:
-    """Parameters (thousands) of both stages, pairs against the naive extension, at a recipe's size and the paper's."""
+def size_table(recipe: Recipe, modalities: Sequence[str] = channels_of(PAIRS)) -> pd.DataFrame:
+    """Parameters (thousands) of both stages, pairs against the naive extension, at a recipe's size and the paper's.
+
+    Where a modality lacks, both are without it, at either size.
+    """
     rows = []
-    for title, groups in (("two pairs", PAIRS), ("four single modalities", SINGLES)):
+    pairs_here, singles = among(PAIRS, modalities), among(SINGLES, modalities)
+    titles = {4: "four single modalities", 3: "three single modalities"}
+    two = "two pairs" if pairs_here == PAIRS else "two groups"
+    for title, groups in ((two, pairs_here), (titles.get(len(singles), "single modalities"), singles)):
         pairs = list(itertools.combinations(groups, 2))
         row: dict[str, object] = {"branches": title, "CycleGANs": len(pairs)}
         for size, one in (("here", recipe), ("as published", PAPER)):
@@ -194,6 +209,7 @@ def score_table(
         tables: titles of columns to published tables (``table2``); a region and the average follow one another.
     """
     part = found[found["metric"] == metric]
+    places = tuple(dict.fromkeys(part["group"]))
     table = standard_table(part, titles=TITLES, digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
         columns={"": "network"}
     )
@@ -201,14 +217,14 @@ def score_table(
     if metric == "hd95":
         missed = scores[scores["metric"] == "missed"].groupby(["arm", "group"])["value"].sum().unstack()
         missed = missed.div(scores.groupby("arm")["run"].nunique(), axis=0).assign(**{AVERAGE: lambda t: t.sum(axis=1)})
-        for place, column in zip(PLACES, table.columns[1:], strict=True):
+        for place, column in zip(places, table.columns[1:], strict=True):
             counts = missed[place].reindex(arms).to_numpy()
             notes = [f"; {count:.1f} missed" if count else "" for count in counts]
             table[column] = [cell + note for cell, note in zip(table[column], notes, strict=True)]
     for title, source in (tables or {}).items():
         keys = [f"zhang2021.{source}.{PUBLISHED_ROWS.get(arm)}.{metric}" for arm in arms]
         table[title] = [
-            " / ".join(published(f"{key}.{place}").printed for place in PLACES) if arm in PUBLISHED_ROWS else ""
+            " / ".join(published(f"{key}.{place}").printed for place in places) if arm in PUBLISHED_ROWS else ""
             for arm, key in zip(arms, keys, strict=True)
         ]
     return table
@@ -235,24 +251,27 @@ def quoted_table(table: str, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference_table(
-    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, n_boot: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, places: Sequence[str] = PLACES, n_boot: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Contrasts in Dice of pairs of arms, in every region and on average, with ``comparison`` in words in front."""
-    found = contrasts(scores, pairs, metrics=["dice"], groups=PLACES, n_boot=n_boot, seed=seed)
+    found = contrasts(scores, pairs, metrics=["dice"], groups=places, n_boot=n_boot, seed=seed)
     names = [f"{TITLES[a]} − {TITLES[b]}" for a, b in zip(found["first"], found["second"], strict=True)]
     found.insert(0, "comparison", names)
     return found
 
 
 def order_table(
-    scores: pd.DataFrame, chain: Sequence[str], *, curves: Mapping[str, float], n_boot: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """A claimed order, worst first, step by step, in the average Dice over regions.
+    scores: pd.DataFrame, chain: Sequence[str], *, curves: Mapping[str, float], places: Sequence[str] = PLACES,
+    n_boot: int = 2000, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """A claimed order, worst first, step by step, in the average Dice over regions (the Dice where there is one).
 
     Args:
         scores: of the arms and of ``rule``, above which the better arm of a step must be.
         chain: the arms.
         curves: by arm, the change in the last quarter of the learning curve.
+        places: of :func:`places_of`; the last one decides.
         n_boot, seed: of the bootstrap.
 
     Returns:
@@ -261,8 +280,8 @@ def order_table(
     """
     pairs = [(better, worse) for worse, better in itertools.pairwise(chain)]
     wanted = [*pairs, *((better, "rule") for better in chain[1:])]
-    found = contrasts(scores, wanted, metrics=["dice"], groups=PLACES, n_boot=n_boot, seed=seed)
-    records = found[found["group"] == AVERAGE].to_dict("records")
+    found = contrasts(scores, wanted, metrics=["dice"], groups=places, n_boot=n_boot, seed=seed)
+    records = found[found["group"] == places[-1]].to_dict("records")
     average = {(row["first"], row["second"]): row for row in records}
     rows = []
     for better, worse in pairs:

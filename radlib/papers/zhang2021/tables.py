@@ -15,7 +15,7 @@ from radlib.data.published import load_paper, published
 from radlib.data.regions import REGIONS, region_mask
 from radlib.data.store import ImageStore
 from radlib.nn.common import count_parameters
-from radlib.papers.zhang2021.data import PAIRS, PAPER, SINGLES, Groups, Recipe, Subjects, among, channels_of
+from radlib.papers.zhang2021.data import PAIRS, PAPER, SINGLES, Groups, Recipe, Subjects
 from radlib.papers.zhang2021.networks import Discriminator, build, build_transition
 from radlib.stats.intervals import Estimate, mean_estimate
 from radlib.study.estimates import AVERAGE, contrasts, standard_table
@@ -38,6 +38,12 @@ TITLES: dict[str, str] = {
     "rule": "two thresholds",
 }
 """Arms as the tables call them."""
+
+
+def titles_of(places: Sequence[str]) -> dict[str, str]:
+    """:data:`TITLES`; where the whole tumour alone is scored, one of the rule's two thresholds counts."""
+    return TITLES | ({"rule": "threshold on FLAIR"} if tuple(places) == ("wt",) else {})
+
 
 PUBLISHED_ROWS = {
     "s_a": "s_a", "s_b": "s_b", "s_a_s_b": "s_a_s_b", "without_mg": "ours_without_mg", "with_ca": "ours_with_ca",
@@ -167,16 +173,10 @@ def discriminator_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def size_table(recipe: Recipe, modalities: Sequence[str] = channels_of(PAIRS)) -> pd.DataFrame:
-    """Parameters (thousands) of both stages, pairs against the naive extension, at a recipe's size and the paper's.
-
-    Where a modality lacks, both are without it, at either size.
-    """
+def size_table(recipe: Recipe) -> pd.DataFrame:
+    """Parameters (thousands) of both stages, pairs against the naive extension, at a recipe's size and the paper's."""
     rows = []
-    pairs_here, singles = among(PAIRS, modalities), among(SINGLES, modalities)
-    titles = {4: "four single modalities", 3: "three single modalities"}
-    two = "two pairs" if pairs_here == PAIRS else "two groups"
-    for title, groups in ((two, pairs_here), (titles.get(len(singles), "single modalities"), singles)):
+    for title, groups in (("two pairs", PAIRS), ("four single modalities", SINGLES)):
         pairs = list(itertools.combinations(groups, 2))
         row: dict[str, object] = {"branches": title, "CycleGANs": len(pairs)}
         for size, one in (("here", recipe), ("as published", PAPER)):
@@ -210,7 +210,7 @@ def score_table(
     """
     part = found[found["metric"] == metric]
     places = tuple(dict.fromkeys(part["group"]))
-    table = standard_table(part, titles=TITLES, digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
+    table = standard_table(part, titles=titles_of(places), digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
         columns={"": "network"}
     )
     arms = list(dict.fromkeys(part["arm"]))
@@ -256,7 +256,8 @@ def difference_table(
 ) -> pd.DataFrame:  # fmt: skip
     """Contrasts in Dice of pairs of arms, in every region and on average, with ``comparison`` in words in front."""
     found = contrasts(scores, pairs, metrics=["dice"], groups=places, n_boot=n_boot, seed=seed)
-    names = [f"{TITLES[a]} − {TITLES[b]}" for a, b in zip(found["first"], found["second"], strict=True)]
+    titles = titles_of(places)
+    names = [f"{titles[a]} − {titles[b]}" for a, b in zip(found["first"], found["second"], strict=True)]
     found.insert(0, "comparison", names)
     return found
 

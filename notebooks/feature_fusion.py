@@ -47,7 +47,7 @@ from radlib.data.published import published
 from radlib.data.regions import REGIONS
 from radlib.nn.attention import ConventionalAttention3d, MaskGuidedAttention3d
 from radlib.papers.zhang2021 import failures, figures, tables
-from radlib.papers.zhang2021.data import PAIRS, PatchSampler, channels_of
+from radlib.papers.zhang2021.data import PatchSampler
 from radlib.papers.zhang2021.losses import dice_loss, fusion_loss
 from radlib.papers.zhang2021.networks import FusionBranch, FusionNet, UNet, build
 from radlib.papers.zhang2021.tables import COMPARED, PLACES
@@ -70,6 +70,9 @@ resampled = {"n_boot": n_boot, "seed": seed}
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
+from radlib.core.errors import MissingDataError
+from radlib.core.titles import MODALITY_TITLES
+from radlib.papers.zhang2021.data import PAIRS, channels_of
 from radlib.papers.zhang2021.failures import changed
 from radlib.papers.zhang2021.study import find_real, on_real, on_training, segmentation
 from radlib.papers.zhang2021.tables import TITLES
@@ -78,6 +81,13 @@ from radlib.study.studies import Study
 same = {"cohort": cohort, "profile": profile, "seed": seed}
 before = study_of("feature_transition", "starts", **same).arms
 ours = before["ours"]
+there = channels_of(ours[0].inputs["groups"])
+if lacking := [name for name in channels_of(PAIRS) if name not in there]:
+    raise MissingDataError(
+        f"the fusion of the paper's two pairs needs four modalities, and of "
+        f"{', '.join(MODALITY_TITLES[name] for name in lacking)} this cohort has no images",
+        remedy="use subjects with T1, T1c, T2 and FLAIR, as BraTS has them",
+    )
 
 
 def trained(network, jobs, *, random=False):

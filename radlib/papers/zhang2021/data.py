@@ -13,7 +13,7 @@ from torch import Tensor
 
 from radlib.core.errors import MissingDataError, RadlibError
 from radlib.core.seeds import rng
-from radlib.data.regions import to_classes
+from radlib.data.regions import REGIONS, to_classes
 from radlib.data.splits import hold_out
 from radlib.data.store import ImageStore
 from radlib.study.cohorts import Images
@@ -35,9 +35,19 @@ SHARE_2017 = 46 / 66
 """The validation set of BraTS 2017 over that of 2018 (section 4.1)."""
 
 
+WHOLE_ALONE: tuple[str, ...] = ("wt",)
+"""The regions of subjects of whom the whole tumour alone is outlined."""
+
+
 def channels_of(groups: Groups) -> list[str]:
     """All modalities, group after group."""
     return [name for group in groups for name in group]
+
+
+def among(groups: Groups, modalities: Sequence[str]) -> Groups:
+    """Groups without the modalities that a cohort lacks: the paper's pairs are (T1, T1c) and (FLAIR) without T2."""
+    kept = (tuple(name for name in group if name in modalities) for group in groups)
+    return tuple(group for group in kept if group)
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class Subjects:
         tuning: a part of the training subjects that no network is trained on: learning curves and windows.
         held_out: on whom networks are tested; they decide nothing.
         fewer: those of them that stand for the smaller validation set of BraTS 2017.
-        grade: ``HGG`` or ``LGG`` by subject, where known.
+        grade: ``HGG`` or ``LGG`` by subject, where known; ``grade 2`` and so on where all are of one of these groups.
+        regions: those that are outlined; no other is trained on or scored.
     """
 
     store: ImageStore
@@ -59,6 +70,7 @@ class Subjects:
     held_out: tuple[str, ...]
     fewer: tuple[str, ...]
     grade: pd.Series
+    regions: tuple[str, ...] = REGIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +90,23 @@ class Data:
     seed: int = 0
 
     def open(self) -> Subjects:
-        """Divide those with all four modalities and a segmentation, and read their images.
+        """Divide those with all modalities of the images and a segmentation, and read their images.
 
         Raises:
             MissingDataError: if there are too few.
         """
-        cohort = self.images.source.open().complete(*channels_of(PAIRS), "seg")
+        cohort = self.images.source.open().complete(*self.images.modalities, "seg")
         if len(cohort) < self.n_held_out + self.n_tuning + 2:
             raise MissingDataError(
-                f"cohort {cohort.name!r} has {len(cohort)} subjects with four modalities and a segmentation, too few "
-                f"to hold out {self.n_held_out} and {self.n_tuning}",
+                f"cohort {cohort.name!r} has {len(cohort)} subjects with {', '.join(self.images.modalities)} and a "
+                f"segmentation, too few to hold out {self.n_held_out} and {self.n_tuning}",
                 remedy="use more subjects, or hold out fewer",
             )
         grade = cohort.participants["grade_group"]
+        if grade.nunique() < 2 and cohort.participants["grade"].nunique() > 1:
+            grade = cohort.participants["grade"].map("grade {:g}".format, na_action="ignore")
+        encodings = cohort.participants["label_encoding"]
+        regions = WHOLE_ALONE if (encodings == "whole-tumour").all() else REGIONS
         known = grade.fillna("unknown")
         whole = hold_out(cohort.ids, test=self.n_held_out, seed=self.seed, stratify=known)
         train, test = whole.train, whole.test
@@ -101,7 +117,7 @@ class Data:
         few = min(max(1, round(SHARE_2017 * len(test))), len(test) - 1)
         fewer = hold_out(test, test=few, seed=0, stratify=known.reindex(test)).test
         store = self.images.open((*whole.train, *test))
-        return Subjects(store, train, tuning, test, fewer, grade)
+        return Subjects(store, train, tuning, test, fewer, grade, regions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +126,7 @@ class Recipe:
 
     Attributes:
         widths: of the U-Nets.
-        patch: edge of the cubes (in 2D of the images), voxels.
+        patch: edge of the cubes (in 2D of the images), voxels; or their three edges, as for stacks of thick slices.
         batch_size: cubes a batch.
         steps: updates; the paper prints hours, no number.
         learning_rate: of Adam.
@@ -118,7 +134,7 @@ class Recipe:
         tumour_share: share of cubes centred in the tumour; the others lie anywhere in the brain.
         windows: edges of the cubes that a network is applied to; 0 takes a whole brain. Of several, the tuning subjects
             choose. Instance norm makes a small cube without tumour look like one with tumour, and a whole brain look
-            like none of the cubes of the training.
+            like none of the cubes of the training. An entry may have three edges, too.
         overlap: of neighbouring cubes when a network is applied.
         precision: of autocast; ``auto`` is bf16 on a GPU.
         validations: how often the tuning subjects are tried during a training; that decides nothing.
@@ -128,13 +144,13 @@ class Recipe:
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
-    patch: int = 128
+    patch: int | tuple[int, int, int] = 128
     batch_size: int = 1
     steps: int = 40000
     learning_rate: float = 1e-4
     schedule: Literal["constant", "cosine", "polynomial", "one_cycle", "step"] = "constant"
     tumour_share: float = 1.0
-    windows: tuple[int, ...] = (128,)
+    windows: tuple[int | tuple[int, int, int], ...] = (128,)
     overlap: float = 0.25
     precision: Precision = "auto"
     validations: int = 6
@@ -146,7 +162,8 @@ class Recipe:
         for name in ("widths", "windows", "discriminator_widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         multiple = 2 ** (len(self.widths) - 1)
-        for name, edges in {"cubes": (self.patch,), "windows": [edge for edge in self.windows if edge]}.items():
+        windows = [edge for window in self.windows for edge in self.roi(window) or ()]
+        for name, edges in {"cubes": list(self.cube), "windows": windows}.items():
             if wrong := [edge for edge in edges if edge % multiple or edge < 2 * multiple]:
                 raise RadlibError(  # instance norm needs more than one voxel
                     f"{name} of {wrong[0]} voxels cannot be halved {len(self.widths) - 1} times and have two voxels "
@@ -155,6 +172,11 @@ class Recipe:
                 )
         if not self.windows:
             raise RadlibError("a network is applied to cubes of some size", remedy="give windows; 0 is a whole brain")
+
+    @property
+    def cube(self) -> tuple[int, int, int]:
+        """Edges of the cubes, voxels."""
+        return self.patch if isinstance(self.patch, tuple) else (self.patch,) * 3
 
     @property
     def optimizer(self) -> OptimizerSettings:
@@ -170,8 +192,10 @@ class Recipe:
             checkpoint_every=max(50, self.steps // 40),
         )  # fmt: skip
 
-    def roi(self, window: int) -> tuple[int, int, int] | None:
+    def roi(self, window: int | tuple[int, int, int]) -> tuple[int, int, int] | None:
         """What a network is applied to at once; None is the whole brain."""
+        if isinstance(window, tuple):
+            return window
         return (window,) * 3 if window else None
 
 
@@ -226,7 +250,7 @@ class PatchSampler:
             among = self.tumour if random.random() < self.recipe.tumour_share else self.brain
             centres.append(among[place][random.integers(len(among[place]))])
         images, labels = self.store.take_patches(
-            [self.rows[place] for place in chosen], np.array(centres), (self.recipe.patch,) * 3
+            [self.rows[place] for place in chosen], np.array(centres), self.recipe.cube
         )
         images = images[:, list(self.channels)]
         swap = [number for number in range(len(chosen)) if random.random() < 0.5]

@@ -97,7 +97,8 @@ def widest_row(store: ImageStore, subject: str, found: Found, *, beside: str = "
 
 def difference_figure(table: pd.DataFrame) -> Figure:
     """Differences in Dice with intervals (:func:`radlib.papers.zhang2021.tables.difference_table`): a panel a place."""
-    labels = {place: f"difference\nin Dice, {title(place)}" for place in PLACES}
+    places = set(table["group"])
+    labels = {place: f"difference\nin Dice, {title(place)}" for place in PLACES if place in places}
     references = [("no difference", 0.0)]
     return dot_plot(
         table, metrics=labels, panel="group", rows="comparison", references=references, row_height=0.42, width=10.4

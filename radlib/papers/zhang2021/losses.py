@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from radlib.core.errors import RadlibError
+from radlib.data.regions import REGIONS
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def region_targets(classes: Tensor) -> Tensor:
     return torch.stack([classes == 3, classes > 0, (classes == 1) | (classes == 3)], dim=1).float()
 
 
-def dice_loss(logits: Tensor, classes: Tensor, *, smooth: float = 1.0) -> Tensor:
+def dice_loss(logits: Tensor, classes: Tensor, *, smooth: float = 1.0, regions: Sequence[str] = REGIONS) -> Tensor:
     """Equation (8), ``1 - 2 |Y and S| / (|Y| + |S|)``, meant over the regions ET, WT and TC.
 
     Sizes are taken over the whole batch. ``|S|`` is the sum of squared probabilities, as in V-Net (Milletari 2016),
@@ -56,14 +57,18 @@ def dice_loss(logits: Tensor, classes: Tensor, *, smooth: float = 1.0) -> Tensor
         logits: ``(B, 4, X, Y, Z)``.
         classes: ``(B, X, Y, Z)``, 0 to 3.
         smooth: added above and below, so that an empty region that is not predicted costs nothing.
+        regions: those that are outlined; the others are left out of the mean.
     """
     p, y = region_probabilities(logits), region_targets(classes)
     over = (0, *range(2, p.dim()))
     shared, total = (p * y).sum(dim=over), p.square().sum(dim=over) + y.sum(dim=over)
-    return (1 - (2 * shared + smooth) / (total + smooth)).mean()
+    lost = 1 - (2 * shared + smooth) / (total + smooth)
+    return (lost if tuple(regions) == REGIONS else lost[[REGIONS.index(name) for name in regions]]).mean()
 
 
-def fusion_loss(fused: Tensor, branches: Sequence[Tensor], classes: Tensor) -> dict[str, Tensor]:
+def fusion_loss(
+    fused: Tensor, branches: Sequence[Tensor], classes: Tensor, *, regions: Sequence[str] = REGIONS
+) -> dict[str, Tensor]:
     """Objective (7): the Dice loss of the fusion branch plus that of every branch; ``fused`` is logged too."""
-    own = dice_loss(fused, classes)
-    return {"loss": own + sum(dice_loss(one, classes) for one in branches), "fused": own}
+    own = dice_loss(fused, classes, regions=regions)
+    return {"loss": own + sum(dice_loss(one, classes, regions=regions) for one in branches), "fused": own}

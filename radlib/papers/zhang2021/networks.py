@@ -275,9 +275,9 @@ def build_transition(groups: Groups, recipe: Recipe) -> dict[str, nn.Module]:
         RadlibError: if the cubes are too small for the discriminator.
     """
     least = 2 ** (len(recipe.discriminator_widths) + 1)
-    if recipe.patch < least:
+    if min(recipe.cube) < least:
         raise RadlibError(
-            f"cubes of {recipe.patch} voxels leave the discriminator nothing behind "
+            f"cubes of {min(recipe.cube)} voxels leave the discriminator nothing behind "
             f"{len(recipe.discriminator_widths)} strided layers",
             remedy=f"give at least {least}, or fewer discriminator_widths",
         )

@@ -158,7 +158,7 @@ def train_2d(
 
     def draw(count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         source = draw_shapes if voc is None else voc.draw
-        return source(count, random, edge=recipe.patch)
+        return source(count, random, edge=recipe.cube[0])
 
     torch.manual_seed(named_seed(seed, kind))
     network = UNet(3, classes, widths=recipe.widths, dimensions=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +20,7 @@ from radlib.data.regions import REGIONS, from_classes
 from radlib.data.store import ImageStore
 from radlib.nn.common import pad_to_multiple
 from radlib.nn.device import device_of
-from radlib.papers.zhang2021.data import PAIRS, Groups, PatchSampler, Recipe, channels_of
+from radlib.papers.zhang2021.data import PAIRS, WHOLE_ALONE, Groups, PatchSampler, Recipe, channels_of
 from radlib.papers.zhang2021.losses import dice_loss, fusion_loss, region_targets
 from radlib.papers.zhang2021.networks import CLASSES, BranchesNet, FusionNet, build, transfer
 from radlib.papers.zhang2021.pretraining import name_of
@@ -49,6 +50,7 @@ def start_from(network: nn.Module, states: States, *, groups: Groups) -> None:
 def train_network(
     key: str, store: ImageStore, train: Sequence[str], *, tuning: Sequence[str] = (), groups: Groups = PAIRS,
     states: States | None = None, recipe: Recipe, seed: int, folder: Path | None = None,
+    regions: tuple[str, ...] = REGIONS,
 ) -> Trained:  # fmt: skip
     """Train a segmentation network on cubes.
 
@@ -65,6 +67,7 @@ def train_network(
         recipe: sizes and length.
         seed: of everything random.
         folder: for checkpoints.
+        regions: those that are outlined; loss and curve leave the others out.
     """
     torch.manual_seed(named_seed(seed, "network"))
     network = build(key, groups=groups, recipe=recipe)
@@ -77,26 +80,44 @@ def train_network(
         truth = region_targets(classes.cpu()).bool()
 
         def cube_dice(net: nn.Module) -> dict[str, float]:
-            found = torch.cat([net(part.to(device_of(net))).argmax(dim=1).cpu() for part in images.split(4)])
+            parts = [net(part.to(device_of(net))) for part in images.split(4)]
+            if regions == WHOLE_ALONE:
+                parts = [part.softmax(dim=1) for part in parts]
+            found = torch.cat([likeliest(part, regions).cpu() for part in parts])
             masks, axes = region_targets(found).bool(), (0, 2, 3, 4)
             dice = 2 * (masks & truth).sum(dim=axes) / (masks.sum(dim=axes) + truth.sum(dim=axes)).clamp(1)
-            return {"dice_mean": float(dice.mean()), **{f"dice_{r}": float(dice[k]) for k, r in enumerate(REGIONS)}}
+            by_region = {region: dice[REGIONS.index(region)] for region in regions}
+            mean = dice.mean() if regions == REGIONS else torch.stack(list(by_region.values())).mean()
+            return {"dice_mean": float(mean), **{f"dice_{region}": float(one) for region, one in by_region.items()}}
 
         validate = cube_dice
     return fit(
-        network, batch=sampler, loss=objective, optimizer=recipe.optimizer, loop=recipe.loop, seed=own,
-        name="segmentation", validate=validate, folder=folder,
+        network, batch=sampler, loss=partial(objective, regions=regions), optimizer=recipe.optimizer,
+        loop=recipe.loop, seed=own, name="segmentation", validate=validate, folder=folder,
     )  # fmt: skip
 
 
-def objective(network: nn.Module, data: Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
+def objective(
+    network: nn.Module, data: Mapping[str, Tensor], *, regions: tuple[str, ...] = REGIONS
+) -> Tensor | dict[str, Tensor]:
     """Objective (7) of a fusion network, the sum of the branches' own losses without a fusion, else the Dice loss."""
+    truth = data["classes"]
     if isinstance(network, FusionNet):
         fused, branches = network.outputs(data["images"])
-        return fusion_loss(fused, branches, data["classes"])
+        return fusion_loss(fused, branches, truth, regions=regions)
     if isinstance(network, BranchesNet):
-        return torch.stack([dice_loss(one, data["classes"]) for one in network.outputs(data["images"])]).sum()
-    return dice_loss(network(data["images"]), data["classes"])
+        parts = network.outputs(data["images"])
+        return torch.stack([dice_loss(one, truth, regions=regions) for one in parts]).sum()
+    return dice_loss(network(data["images"]), truth, regions=regions)
+
+
+def likeliest(p: Tensor, regions: tuple[str, ...]) -> Tensor:
+    """The class of every voxel, ``(B, ...)`` with 0 to 3, from probabilities ``(B, 4, ...)`` (logits where all regions
+    are outlined).
+
+    Where the whole tumour alone is outlined nothing tells its three classes apart: they count together, as class 2.
+    """
+    return 2 * (p[:, 0] < 0.5).long() if regions == WHOLE_ALONE else p.argmax(dim=1)
 
 
 # Whole brains
@@ -125,14 +146,16 @@ class Segmenter:
         network: trained.
         groups: the modalities of its branches.
         recipe: it was trained with.
-        window: edge of the cubes that it is applied to, voxels; 0 takes a whole brain.
+        window: edge of the cubes that it is applied to, voxels, or their three edges; 0 takes a whole brain.
+        regions: those that are outlined; no other is predicted or scored.
     """
 
     key: str
     network: nn.Module
     groups: Groups
     recipe: Recipe
-    window: int
+    window: int | tuple[int, int, int]
+    regions: tuple[str, ...] = REGIONS
 
     def segment(self, store: ImageStore, subject: str) -> dict[str, np.ndarray]:
         """Labels ``(X, Y, Z)`` (0, 1, 2, 4) of a subject on the store's grid, by the key of the prediction.
@@ -153,7 +176,7 @@ class Segmenter:
         found = {}
         for key, one in named.items():
             labels = np.zeros(store.grid, np.uint8)
-            labels[box] = np.where(inside, from_classes(one.argmax(dim=0)).numpy(), 0)
+            labels[box] = np.where(inside, from_classes(likeliest(one[None], self.regions)[0]).numpy(), 0)
             found[key] = labels
         return found
 
@@ -168,7 +191,7 @@ class Segmenter:
         """
         windows = self.recipe.windows
         if len(windows) == 1:
-            return replace(self, window=windows[0]), pd.DataFrame({"window": windows, "dice": float("nan")})
+            return replace(self, window=windows[0]), pd.DataFrame({"window": _edges(windows), "dice": float("nan")})
         if not subjects:
             raise RadlibError("no subject to choose a window by", remedy="set n_tuning, or give one window")
         dice = []
@@ -176,7 +199,7 @@ class Segmenter:
             scores, *_ = replace(self, window=window).test(store, subjects)
             dice.append(float(scores.loc[scores["metric"] == "dice", "value"].mean()))
         best = windows[int(np.argmax(dice))]
-        return replace(self, window=best), pd.DataFrame({"window": windows, "dice": dice})
+        return replace(self, window=best), pd.DataFrame({"window": _edges(windows), "dice": dice})
 
     def test(self, store: ImageStore, subjects: Sequence[str]) -> tuple[pd.DataFrame, dict[str, np.ndarray], float]:
         """Scores of subjects (:func:`scores_of`) with a column ``prediction``, their labels by
@@ -188,16 +211,25 @@ class Segmenter:
             found = self.segment(store, subject)
             taken.append(time.perf_counter() - start)
             for key, one in found.items():
-                tables.append(scores_of(one, truth, store, subject).assign(prediction=key))
+                scores = scores_of(one, truth, store, subject, regions=self.regions)
+                tables.append(scores.assign(prediction=key))
                 labels[f"{key}/{subject}"] = one
         return pd.concat(tables, ignore_index=True), labels, float(np.median(taken))
 
 
-def scores_of(found: np.ndarray, truth: np.ndarray, store: ImageStore, subject: str) -> pd.DataFrame:
+def _edges(windows: Sequence[int | tuple[int, int, int]]) -> list[int]:
+    """The first edge of every window, which tells them apart."""
+    return [window[0] if isinstance(window, tuple) else window for window in windows]
+
+
+def scores_of(
+    found: np.ndarray, truth: np.ndarray, store: ImageStore, subject: str, *, regions: Sequence[str] = REGIONS
+) -> pd.DataFrame:
     """Every metric of one subject, long: ``subject``, ``group`` (region), ``metric``, ``value``.
 
     ``missed`` is 1 where exactly one of the two has the region, whose distance is then undefined.
     """
-    wide = score_labels(found, truth, spacing=store.spacing, subject=subject).rename(columns={"region": "group"})
+    wide = score_labels(found, truth, spacing=store.spacing, subject=subject, regions=regions)
+    wide = wide.rename(columns={"region": "group"})
     wide["missed"] = wide["missed"].astype(float)
     return wide.melt(id_vars=["subject", "group"], var_name="metric", value_name="value")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -108,11 +109,14 @@ def segmentation(
     states = {name_of(group): one.result().state(name_of(group)) for one in start for group in one.inputs["groups"]}
     fitted = train_network(
         network, subjects.store, subjects.train, tuning=subjects.tuning, groups=groups, states=states, recipe=recipe,
-        seed=seed, folder=work.checkpoints(),
+        seed=seed, folder=work.checkpoints(), regions=subjects.regions,
     )  # fmt: skip
     work.history(fitted.history)
     work.weights("network", fitted.network, keep=network == "ours" and bool(start))
-    plain = Segmenter(key=network, network=fitted.network, groups=groups, recipe=recipe, window=recipe.windows[0])
+    plain = Segmenter(
+        key=network, network=fitted.network, groups=groups, recipe=recipe, window=recipe.windows[0],
+        regions=subjects.regions,
+    )  # fmt: skip
     segmenter, windows = plain.tuned(subjects.store, subjects.tuning)
     work.table("windows", windows)
     seconds = _test(work, segmenter, subjects.store, subjects.held_out, keep=_pictures_may_be_kept(data, seed))
@@ -131,7 +135,8 @@ def rule(work: Work, *, data: Data) -> None:
     scores = []
     for subject in subjects.held_out:
         truth = subjects.store.subject(subject).labels.cpu().numpy()
-        scores.append(scores_of(found.segment(subjects.store, subject), truth, subjects.store, subject))
+        labels = found.segment(subjects.store, subject)
+        scores.append(scores_of(labels, truth, subjects.store, subject, regions=subjects.regions))
     work.scores(pd.concat(scores, ignore_index=True).assign(prediction="rule"))
 
 
@@ -141,7 +146,8 @@ def on_training(work: Work, *, network: Job, most: int) -> None:
     data: Data = network.inputs["data"]
     subjects = data.open()
     keep = _pictures_may_be_kept(data, network.inputs["seed"])
-    _test(work, segmenter_of(network), subjects.store, subjects.train[:most], keep=keep)
+    segmenter = replace(segmenter_of(network), regions=subjects.regions)
+    _test(work, segmenter, subjects.store, subjects.train[:most], keep=keep)
 
 
 @job_on_real_patients
@@ -167,8 +173,16 @@ def segmenter_of(network: Job) -> Segmenter:
     made.load("network", built)
     return Segmenter(
         key=given["network"], network=built.eval(), groups=given["groups"], recipe=given["recipe"],
-        window=made.notes["window"],
+        window=_window(made.notes["window"]),
     )  # fmt: skip
+
+
+def _window(noted: int | Sequence[int]) -> int | tuple[int, int, int]:
+    """A window as a job's notes have it: JSON has lists in place of tuples."""
+    if isinstance(noted, int):
+        return noted
+    x, y, z = noted
+    return x, y, z
 
 
 def find_real(most: int, root: Path | None = None) -> Cohort | None:

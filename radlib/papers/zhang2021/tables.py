@@ -39,6 +39,12 @@ TITLES: dict[str, str] = {
 }
 """Arms as the tables call them."""
 
+
+def titles_of(places: Sequence[str]) -> dict[str, str]:
+    """:data:`TITLES`; where the whole tumour alone is scored, one of the rule's two thresholds counts."""
+    return TITLES | ({"rule": "threshold on FLAIR"} if tuple(places) == ("wt",) else {})
+
+
 PUBLISHED_ROWS = {
     "s_a": "s_a", "s_b": "s_b", "s_a_s_b": "s_a_s_b", "without_mg": "ours_without_mg", "with_ca": "ours_with_ca",
     "ours_random": "ours_random", "ours_2d": "ours_voc", "ours_self": "ours_self", "ours": "ours",
@@ -47,6 +53,12 @@ PUBLISHED_ROWS = {
 
 PLACES = (*REGIONS, AVERAGE)
 """The columns of a metric in Tables 2 to 5: three regions and the mean of their means."""
+
+
+def places_of(regions: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a metric where these regions are outlined: the last one is the headline's, and the only one of one."""
+    return (*regions, AVERAGE) if len(regions) > 1 else tuple(regions)
+
 
 COMPARED = ("dice", "sensitivity", "hd95")
 """The metrics of Tables 2 and 4. The text announces specificity too, which no table prints."""
@@ -62,20 +74,23 @@ def subject_table(subjects: Subjects) -> pd.DataFrame:
         "of these, Table 2": subjects.fewer,
     }  # fmt: skip
     rows, store = [], subjects.store
+    grades = subjects.grade.dropna()
+    own = {str(grade): str(grade) for grade in sorted(grades[grades.str.startswith("grade")].unique())}
+    named = own or {"HGG": "high grade", "LGG": "low grade"}
     for part, ids in parts.items():
         if not ids:
             continue
         labels = store.labels[store.rows(ids)].cpu()
         volumes = {
             f"{region.upper()} (ml)": float(region_mask(labels, region).flatten(1).sum(dim=1).median()) * store.voxel_ml
-            for region in REGIONS
+            for region in subjects.regions
         }
         grades = subjects.grade.reindex(list(ids))
-        rows.append({
-            "part": part, "subjects": len(ids), "high grade": int((grades == "HGG").sum()),
-            "low grade": int((grades == "LGG").sum()), **volumes,
-            "without ET": int((~(labels == 4).flatten(1).any(dim=1)).sum()),
-        })  # fmt: skip
+        counts = {title: int((grades == grade).sum()) for grade, title in named.items()}
+        row = {"part": part, "subjects": len(ids), **counts, **volumes}
+        if "et" in subjects.regions:
+            row["without ET"] = int((~(labels == 4).flatten(1).any(dim=1)).sum())
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -194,21 +209,22 @@ def score_table(
         tables: titles of columns to published tables (``table2``); a region and the average follow one another.
     """
     part = found[found["metric"] == metric]
-    table = standard_table(part, titles=TITLES, digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
+    places = tuple(dict.fromkeys(part["group"]))
+    table = standard_table(part, titles=titles_of(places), digits=1 if metric in ("hd95", "lesion_hd95") else 3).rename(
         columns={"": "network"}
     )
     arms = list(dict.fromkeys(part["arm"]))
     if metric == "hd95":
         missed = scores[scores["metric"] == "missed"].groupby(["arm", "group"])["value"].sum().unstack()
         missed = missed.div(scores.groupby("arm")["run"].nunique(), axis=0).assign(**{AVERAGE: lambda t: t.sum(axis=1)})
-        for place, column in zip(PLACES, table.columns[1:], strict=True):
+        for place, column in zip(places, table.columns[1:], strict=True):
             counts = missed[place].reindex(arms).to_numpy()
             notes = [f"; {count:.1f} missed" if count else "" for count in counts]
             table[column] = [cell + note for cell, note in zip(table[column], notes, strict=True)]
     for title, source in (tables or {}).items():
         keys = [f"zhang2021.{source}.{PUBLISHED_ROWS.get(arm)}.{metric}" for arm in arms]
         table[title] = [
-            " / ".join(published(f"{key}.{place}").printed for place in PLACES) if arm in PUBLISHED_ROWS else ""
+            " / ".join(published(f"{key}.{place}").printed for place in places) if arm in PUBLISHED_ROWS else ""
             for arm, key in zip(arms, keys, strict=True)
         ]
     return table
@@ -235,24 +251,28 @@ def quoted_table(table: str, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference_table(
-    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, n_boot: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, places: Sequence[str] = PLACES, n_boot: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Contrasts in Dice of pairs of arms, in every region and on average, with ``comparison`` in words in front."""
-    found = contrasts(scores, pairs, metrics=["dice"], groups=PLACES, n_boot=n_boot, seed=seed)
-    names = [f"{TITLES[a]} − {TITLES[b]}" for a, b in zip(found["first"], found["second"], strict=True)]
+    found = contrasts(scores, pairs, metrics=["dice"], groups=places, n_boot=n_boot, seed=seed)
+    titles = titles_of(places)
+    names = [f"{titles[a]} − {titles[b]}" for a, b in zip(found["first"], found["second"], strict=True)]
     found.insert(0, "comparison", names)
     return found
 
 
 def order_table(
-    scores: pd.DataFrame, chain: Sequence[str], *, curves: Mapping[str, float], n_boot: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """A claimed order, worst first, step by step, in the average Dice over regions.
+    scores: pd.DataFrame, chain: Sequence[str], *, curves: Mapping[str, float], places: Sequence[str] = PLACES,
+    n_boot: int = 2000, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """A claimed order, worst first, step by step, in the average Dice over regions (the Dice where there is one).
 
     Args:
         scores: of the arms and of ``rule``, above which the better arm of a step must be.
         chain: the arms.
         curves: by arm, the change in the last quarter of the learning curve.
+        places: of :func:`places_of`; the last one decides.
         n_boot, seed: of the bootstrap.
 
     Returns:
@@ -261,8 +281,8 @@ def order_table(
     """
     pairs = [(better, worse) for worse, better in itertools.pairwise(chain)]
     wanted = [*pairs, *((better, "rule") for better in chain[1:])]
-    found = contrasts(scores, wanted, metrics=["dice"], groups=PLACES, n_boot=n_boot, seed=seed)
-    records = found[found["group"] == AVERAGE].to_dict("records")
+    found = contrasts(scores, wanted, metrics=["dice"], groups=places, n_boot=n_boot, seed=seed)
+    records = found[found["group"] == places[-1]].to_dict("records")
     average = {(row["first"], row["second"]): row for row in records}
     rows = []
     for better, worse in pairs:

@@ -57,3 +57,13 @@ def test_objective_7_adds_the_branches() -> None:
     own = [losses.dice_loss(one, classes) for one in logits]
     assert parts["loss"].item() == pytest.approx(sum(float(one) for one in own))
     assert parts["fused"].item() == pytest.approx(float(own[0]))
+
+
+def test_regions_that_are_not_outlined_are_left_out() -> None:
+    classes = torch.tensor([0, 2, 2, 2]).reshape(1, 4, 1, 1)
+    logits = torch.zeros(1, 4, 4, 1, 1)
+    logits[:, 0, 0] = logits[:, 3, 1:] = 50.0  # the whole tumour is found, as enhancing
+    assert losses.dice_loss(logits, classes, regions=("wt",)).item() == pytest.approx(0, abs=1e-6)
+    assert losses.dice_loss(logits, classes).item() > 0.4
+    both = losses.fusion_loss(logits, [logits, logits], classes, regions=("wt",))
+    assert both["loss"].item() == pytest.approx(0, abs=1e-5)

@@ -10,9 +10,9 @@ import torch
 
 from radlib.core.errors import RadlibError
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021.data import PAIRS, SINGLES, Recipe
+from radlib.papers.zhang2021.data import PAIRS, SINGLES, WHOLE_ALONE, Recipe
 from radlib.papers.zhang2021.networks import MONAI, FusionNet, UNet, build
-from radlib.papers.zhang2021.segmentation import Segmenter, scores_of, start_from, train_network
+from radlib.papers.zhang2021.segmentation import Segmenter, likeliest, scores_of, start_from, train_network
 from radlib.training.players import Trained
 
 # MONAI's own: deprecations inside its imports.
@@ -121,3 +121,30 @@ def test_unknown_network(tiny: Recipe) -> None:
         build("other", recipe=tiny)
     with pytest.raises(RadlibError, match="DynUNet needs three levels"):
         build("dynunet", recipe=tiny)
+
+
+def test_three_classes_are_one_where_the_whole_tumour_alone_is_outlined() -> None:
+    p = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.6, 0.0, 0.4, 0.0]])
+    assert likeliest(p, WHOLE_ALONE).tolist() == [2, 0]
+    assert likeliest(p, ("et", "wt", "tc")).tolist() == [0, 0]
+
+
+def test_one_outline_gives_one_region(store: ImageStore, tiny: Recipe) -> None:
+    whole = replace(store, labels=torch.where(store.labels > 0, 2, 0).to(torch.uint8))
+    short = replace(tiny, steps=4, patch=(12, 12, 4), windows=((12, 12, 4), 0))
+    groups = (("t1", "t1ce"), ("flair",))
+    fitted = train_network(
+        "ours", whole, whole.ids[:4], tuning=whole.ids[4:5], groups=groups, recipe=short, seed=0, regions=WHOLE_ALONE
+    )
+    seen = fitted.history.dropna(subset=["dice_mean"])
+    assert (seen["dice_mean"] == seen["dice_wt"]).all()
+    assert "dice_et" not in seen
+    plain = Segmenter(
+        key="ours", network=fitted.network, groups=groups, recipe=short, window=short.windows[0], regions=WHOLE_ALONE
+    )
+    chosen, tried = plain.tuned(whole, whole.ids[4:5])
+    assert tried["window"].tolist() == [12, 0]
+    assert chosen.window in short.windows
+    scores, labels, _ = chosen.test(whole, whole.ids[5:6])
+    assert set(scores["group"]) == {"wt"}
+    assert set(np.unique(labels["ours/s5"])) <= {0, 2}

@@ -11,6 +11,7 @@ import torch
 
 from radlib.book.plan import plan
 from radlib.book.registry import chapter
+from radlib.core.errors import MissingDataError
 from radlib.papers.zhang2021.data import PAIRS, PAPER, Data, Recipe, Subjects
 from radlib.papers.zhang2021.networks import build, build_transition
 from radlib.papers.zhang2021.study import find_real, on_training, segmentation, segmenter_of, transition
@@ -75,6 +76,21 @@ def test_a_parameter_changes_only_what_depends_on_it() -> None:
     ):
         other = keys(**{parameter: value})
         assert {name for name in base if base[name] != other[name]} == depends, parameter
+
+
+@pytest.mark.parametrize("profile", ["smoke", "default"])
+def test_real_patients_have_no_t2(profile: str) -> None:
+    made = plan(chapter("feature_transition"), cohort="real", profile=profile)
+    assert list(made["starts"].arms) == ["ours_random", "ours_self", "ours", "rule"]
+    assert list(made["pretraining"].arms) == ["transition", "self"]
+    job = made["starts"].arms["ours"][0]
+    assert job.inputs["data"].images.source.role == "huashan"
+    assert job.inputs["data"].images.modalities == ("t1", "t1ce", "flair")
+    assert job.inputs["groups"] == job.parents()[0].inputs["groups"] == (("t1", "t1ce"), ("flair",))
+    *_, depth = job.inputs["recipe"].cube
+    assert job.inputs["data"].images.spacing[2] * depth >= 64  # most stacks fit into a cube
+    with pytest.raises(MissingDataError, match="of T2 this cohort has no images"):
+        plan(chapter("feature_fusion"), cohort="real", profile=profile)
 
 
 def test_the_naive_extension_has_six_parents() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from radlib.data.regions import REGIONS
 from radlib.data.store import ImageStore
-from radlib.papers.zhang2021 import tables
+from radlib.papers.zhang2021 import figures, tables
 from radlib.papers.zhang2021.data import PAIRS, Recipe, Subjects
 from radlib.papers.zhang2021.tables import PLACES, TITLES
 from radlib.stats import rule
@@ -73,12 +73,37 @@ def test_predictions_of_branches_are_arms() -> None:
     assert tables.by_prediction(both)["arm"].tolist() == ["ours", "s_a"]
 
 
+def test_one_region_has_no_average_and_one_threshold() -> None:
+    assert tables.places_of(REGIONS) == PLACES
+    places = tables.places_of(("wt",))
+    assert places == ("wt",)
+    arms = {"ours_self": np.full((5, 9), 0.6), "ours": np.full((5, 9), 0.7), "rule": np.full((5, 9), 0.5)}
+    whole = scores(arms).query("group == 'wt'")
+    table = tables.score_table(
+        estimates(whole, metrics=["hd95"], groups=places, n_boot=20), whole, "hd95", tables={"2018": "table4"}
+    )
+    assert table.columns.tolist() == ["network", "WT", "2018"]
+    assert table["network"].iloc[-1] == "threshold on FLAIR"
+    assert table["2018"].iloc[1] == "4.998"
+    apart = tables.difference_table(whole, [("ours", "rule")], places=places, n_boot=20)
+    assert apart["group"].tolist() == ["wt"]
+    assert apart["comparison"].item() == "full network − threshold on FLAIR"
+    assert len(figures.difference_figure(apart).axes) >= 1
+    order = tables.order_table(
+        whole, ["ours_self", "ours"], curves={"ours": 0.0, "ours_self": 0.0}, places=places, n_boot=20
+    )
+    assert order["here"].tolist() == ["as claimed"]
+
+
 def test_subjects_by_part(subjects: Subjects) -> None:
     table = tables.subject_table(subjects)
     assert table["subjects"].tolist() == [4, 1, 3, 2]
     assert table["WT (ml)"].tolist() == pytest.approx([512 * 0.008] * 4)
     assert (table["high grade"] + table["low grade"] == table["subjects"]).all()
     assert len(tables.subject_table(replace(subjects, tuning=()))) == 3
+    grade = subjects.grade.map({"HGG": "grade 3", "LGG": "grade 2"})
+    whole = tables.subject_table(replace(subjects, grade=grade, regions=("wt",)))
+    assert whole.columns.tolist() == ["part", "subjects", "grade 2", "grade 3", "WT (ml)"]
 
 
 def test_built_as_printed() -> None:

@@ -98,6 +98,7 @@ report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=se
 
 # %% tags=["study"]
 from radlib.core.seeds import named_seed
+from radlib.data.sources import role_with_images
 from radlib.papers.ge2020.classifier import ClassifierRecipe, DenseRecipe
 from radlib.papers.ge2020.data import Partition, Slices
 from radlib.papers.ge2020.study_classifier import (
@@ -113,7 +114,7 @@ from radlib.papers.ge2020.study_gan import GanRecipe, gan_jobs
 from radlib.study.cohorts import CohortOptions, Source
 from radlib.study.studies import Study
 
-source = Source("tcga-idh", cohort, profile)
+source = Source(role_with_images("tcga-idh", cohort=cohort), cohort, profile)
 slices = Slices(source=source, size=size, field=field)
 numbers = range(1, n_runs + 1)
 runs = [Partition(slices=slices, run=number, seed=seed) for number in numbers]

@@ -80,6 +80,7 @@ report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 from dataclasses import replace
 
 from radlib.core.seeds import named_seed
+from radlib.data.sources import role_with_images
 from radlib.papers.ge2020.data import Partition, Slices
 from radlib.papers.ge2020.study_gan import (
     GanRecipe,
@@ -95,8 +96,9 @@ from radlib.papers.ge2020.tables import TITLES
 from radlib.study.cohorts import Source
 from radlib.study.studies import Study
 
-source = Source("tcga-idh", cohort, profile)
+source = Source(role_with_images("tcga-idh", cohort=cohort), cohort, profile)
 slices = Slices(source=source, size=size, field=field)
+last_two = (len(slices.modalities) - 2, len(slices.modalities) - 1)
 numbers = range(1, n_runs + 1)
 runs = [Partition(slices=slices, run=number, seed=seed) for number in numbers]
 recipe = GanRecipe(
@@ -105,7 +107,7 @@ recipe = GanRecipe(
 )  # fmt: skip
 objectives = Study("objective", {
     objective: pairwise_gan(
-        partition=runs[0], pair=(2, 3), taken=False, seed=seed,
+        partition=runs[0], pair=last_two, taken=False, seed=seed,
         recipe=replace(recipe, steps=min(gan_steps, 60), objective=objective),
     )
     for objective in ("corrected", "printed")
@@ -125,7 +127,7 @@ coders = [
 pairs = Study(
     "pairs",
     {arm: [job for six in found for job in six] for arm, found in gans.items()},
-    titles=TITLES, runs=[number for number in numbers for _ in range(6)],
+    titles=TITLES, runs=[number for number, six in zip(numbers, gans["masked"], strict=True) for _ in six],
 )  # fmt: skip
 study = Study("quality", {
     arm: [

@@ -19,7 +19,9 @@ from radlib.stats.tables import format_interval
 from radlib.study.estimates import CLASS_METRICS, class_contrasts, class_estimates, standard_table
 
 THRESHOLDED = CLASS_METRICS[1:]
-RULES = ("majority", "collection_rule", "age_model", "age_collection", "grade_model", "traits")
+RULES = (
+    "majority", "collection_rule", "age_model", "age_collection", "grade_model", "age_grade", "codel", "traits",
+)  # fmt: skip
 SHUFFLED = "prop_a_permuted"
 NULL = "null_"
 """Before the name of an arm on the cohort without signal."""
@@ -29,6 +31,10 @@ PAIRS = (
     ("bas_1", "collection_rule"), ("no_mask", "majority"), ("prop_a", "age_collection"),
 )  # fmt: skip
 """Arms that are compared on the same test patients."""
+WITHOUT_COLLECTION = tuple(
+    (arm, rule) for rule in ("age_model", "grade_model", "age_grade", "codel") for arm in ("prop_a", "bas_1")
+)
+"""Those that are compared beside them in patients of one collection."""
 
 
 def title_of(arm: str) -> str:
@@ -69,7 +75,8 @@ def paired(predictions: pd.DataFrame, *, n_boot: int, seed: int) -> tuple[pd.Dat
         :meth:`radlib.book.report.Report.measured` takes them.
     """
     there = set(predictions["arm"])
-    pairs = [pair for pair in PAIRS if there.issuperset(pair)]
+    beside = () if "collection_rule" in there else WITHOUT_COLLECTION
+    pairs = [pair for pair in (*PAIRS, *beside) if there.issuperset(pair)]
     gains = class_contrasts(predictions, pairs, metrics=CLASS_METRICS, n_boot=n_boot, seed=seed)
     rows = []
     for pair in pairs:
@@ -196,7 +203,8 @@ def shown_table(area: pd.DataFrame) -> pd.DataFrame:
 
 def attention_table(attention: pd.DataFrame) -> pd.DataFrame:
     """The modalities' mean weights on test slices (Eq. 7) by run."""
-    return attention.groupby("run")[list(MODALITIES)].mean().rename(columns=MODALITY_TITLES)
+    there = [name for name in MODALITIES if name in attention]
+    return attention.groupby("run")[there].mean().rename(columns=MODALITY_TITLES)
 
 
 def real_labels(table: pd.DataFrame, *, n_runs: int, n_boot: int, seed: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from radlib.papers.ge2020 import data
-from radlib.papers.ge2020.cases import DIRECTIONS, Translated
+from radlib.papers.ge2020.cases import Translated, directions
 from radlib.papers.ge2020.data import Partition, Patients, Slices
 from radlib.study.cohorts import Source
 
@@ -45,7 +45,7 @@ def bright_mutants(n: int, *, size: int = 16) -> Patients:
 
 def unchanged(patients: Patients) -> Translated:
     """A perfect translator: the real image of the other modality."""
-    return Translated(ids=patients.ids, images={(a, b): patients.images[:, :, b] for a, b in DIRECTIONS})
+    return Translated(ids=patients.ids, images={(a, b): patients.images[:, :, b] for a, b in directions()})
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, patients: Patients, others: Patients | None = None) -> None:

@@ -14,14 +14,14 @@ from radlib.data.splits import Split
 from radlib.papers.ge2020 import losses, quality, study_gan
 from radlib.papers.ge2020.cases import (
     ABSENT,
-    DIRECTIONS,
-    PAIRS,
     Record,
     Translated,
     assemble,
     build_cases,
     completed,
+    directions,
     fake_patients,
+    pairs,
     real_patients,
     substitute,
 )
@@ -89,11 +89,11 @@ def test_fake_patients_use_every_translation_once() -> None:
     assert len(made) == 3
     assert all(record.fake for record in made)
     used = [(source, channel) for record in made for channel, source in enumerate(record.sources)]
-    assert sorted(used) == sorted(DIRECTIONS)
+    assert sorted(used) == sorted(directions())
     for record in made:  # both outputs of two pairs
         assert [record.sources[source] for source in record.sources] == list(ALL)
     assert made[0].sources == (T1CE, T1, FLAIR, T2)
-    assert len(PAIRS) == published("ge2020.text.gan_pairs").number
+    assert len(pairs()) == published("ge2020.text.gan_pairs").number
     assert not Record("a", ALL).fake
     assert not Record("a", (T1CE, T1CE, T2, FLAIR)).fake
 
@@ -117,7 +117,7 @@ def test_a_substitute_needs_something_missing_and_something_there() -> None:
 
 def test_assembled_slices_are_the_ones_named() -> None:
     slices = some_patients(2)
-    made = Translated(ids=("p001",), images={(a, b): torch.full((1, 6, 16, 16), 10.0 * a + b) for a, b in DIRECTIONS})
+    made = Translated(ids=("p001",), images={(a, b): torch.full((1, 6, 16, 16), 10.0 * a + b) for a, b in directions()})
     found = assemble([Record("p001", (T1, T2, ABSENT, T1CE))], slices, made)
     torch.testing.assert_close(found[0, :, T1], slices.images[1, :, T1])
     assert (found[0, :, T1CE] == 10 * T2 + T1CE).all()

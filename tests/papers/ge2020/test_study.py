@@ -11,7 +11,7 @@ import torch
 
 from radlib.core.errors import RadlibError
 from radlib.papers.ge2020 import study_classifier
-from radlib.papers.ge2020.cases import DIRECTIONS, PAIRS, Translated
+from radlib.papers.ge2020.cases import Translated, directions, pairs
 from radlib.papers.ge2020.classifier import ClassifierRecipe
 from radlib.papers.ge2020.study_classifier import Arm, all_arms, arm_jobs, labels_of, plain_rule, transferred
 from radlib.papers.ge2020.study_gan import (
@@ -40,7 +40,7 @@ TINY = ClassifierRecipe(
 
 def test_case_b_has_gans_of_its_own_only_where_asked() -> None:
     shared, apart = (gan_jobs(RUN, GAN, gan_per_case=own) for own in (False, True))
-    assert [job.inputs["pair"] for job in shared["a"]] == list(PAIRS)
+    assert [job.inputs["pair"] for job in shared["a"]] == list(pairs())
     assert shared["a"] == shared["b"]
     assert all(job.inputs["taken"] for job in shared["a"])  # no fake stands in for a scan that its network has seen
     assert not any(job.inputs["taken"] for job in apart["a"])
@@ -87,7 +87,7 @@ def test_what_a_run_of_gans_makes_is_measured(monkeypatch: pytest.MonkeyPatch) -
     assert set(first.history["pair"]) == {"t1_to_t1ce"}
     # The scores are those of the generators that were kept.
     made = translate(load_generators(gans), patients, split.test)
-    assert set(made.images) == set(DIRECTIONS)
+    assert set(made.images) == set(directions())
     lines = plain_translation(partition=RUN, rule="line").result().scores
     assert set(lines["subject"]) == set(split.test)
 
@@ -182,7 +182,7 @@ def test_a_network_predicts_the_patients_of_another_cohort(monkeypatch: pytest.M
 def test_what_fake_patients_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """FLAIR is bright in mutants. A fake FLAIR is made from another modality, and another one from FLAIR."""
     opened(monkeypatch, patients := bright_mutants(40))
-    copies = Translated(ids=patients.ids, images={(a, b): patients.images[:, :, a] for a, b in DIRECTIONS})
+    copies = Translated(ids=patients.ids, images={(a, b): patients.images[:, :, a] for a, b in directions()})
     found = plain_rule(RUN, copies, seed=0)
     assert len(found["patients"].unique()) == 5
     area = {name: auc(part["truth"], part["score"]) for name, part in found.groupby("patients")}

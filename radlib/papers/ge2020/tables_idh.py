@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,17 @@ WITHOUT_COLLECTION = tuple(
     (arm, rule) for rule in ("age_model", "grade_model", "age_grade", "codel") for arm in ("prop_a", "bas_1")
 )
 """Those that are compared beside them in patients of one collection."""
+
+
+def beside_images(arms: Iterable[str]) -> list[str]:
+    """The rules without an image that the answer names: by collection and age, or in one collection by all that is
+    known."""
+    there = set(arms)
+    if "collection_rule" in there:
+        named: tuple[str, ...] = ("collection_rule", "age_model", "age_collection")
+    else:
+        named = ("age_model", "grade_model", "age_grade", "codel")
+    return [arm for arm in named if arm in there]
 
 
 def title_of(arm: str) -> str:
@@ -157,9 +168,10 @@ def published_gain(table: str, first: str, second: str) -> Estimate:
 
 
 def group_table(
-    predictions: pd.DataFrame, collection: pd.Series, arms: Sequence[str], *, n_boot: int, seed: int
-) -> pd.DataFrame:
-    """Metrics of arms within each collection, with the numbers of tested and of mutant patients."""
+    predictions: pd.DataFrame, collection: pd.Series, arms: Sequence[str], *, n_boot: int, seed: int,
+    by: str = "collection",
+) -> pd.DataFrame:  # fmt: skip
+    """Metrics of arms within each collection (or what ``by`` says), with the numbers of tested and mutant patients."""
     parts = []
     for name in sorted(collection.dropna().unique(), reverse=True):
         part = predictions[(predictions["subject"].map(collection) == name) & predictions["arm"].isin(arms)]
@@ -168,7 +180,7 @@ def group_table(
         people = part.drop_duplicates("subject")
         there = [arm for arm in arms if arm in set(part["arm"])]
         table = wide(class_estimates(part, arms=there, n_boot=n_boot, seed=seed))
-        table.insert(0, "collection", f"{name}: {len(people)} patients, {int(people['truth'].sum())} mutant")
+        table.insert(0, by, f"{name}: {len(people)} patients, {int(people['truth'].sum())} mutant")
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
 

@@ -13,7 +13,16 @@ from radlib.core.errors import RadlibError
 from radlib.papers.ge2020 import study_classifier
 from radlib.papers.ge2020.cases import Translated, directions, pairs
 from radlib.papers.ge2020.classifier import ClassifierRecipe
-from radlib.papers.ge2020.study_classifier import Arm, all_arms, arm_jobs, labels_of, plain_rule, transferred
+from radlib.papers.ge2020.data import Slices
+from radlib.papers.ge2020.study_classifier import (
+    Arm,
+    all_arms,
+    arm_jobs,
+    labels_of,
+    plain_rule,
+    rules,
+    transferred,
+)
 from radlib.papers.ge2020.study_gan import (
     GanRecipe,
     gan_jobs,
@@ -23,10 +32,11 @@ from radlib.papers.ge2020.study_gan import (
     synthesis,
     translate,
 )
+from radlib.papers.ge2020.tables_idh import beside_images
 from radlib.stats.roc import auc
 from radlib.study.cohorts import CohortOptions
 from radlib.study.jobs import Job
-from tests.papers.ge2020.made import RUN, SLICES, bright_mutants, opened, some_patients, unchanged
+from tests.papers.ge2020.made import RUN, SLICES, bright_mutants, opened, some_patients, unchanged, without_t2
 
 GAN = GanRecipe(generator=(4, 4), discriminator=(4, 4), steps=2, batch_size=4, precision="32-true")
 TINY = ClassifierRecipe(
@@ -192,6 +202,33 @@ def test_what_fake_patients_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[found["patients"] == "fake"]["way"].value_counts().to_dict() == dict.fromkeys(range(3), train)
     patients.table["idh"] = "wildtype"
     assert plain_rule(RUN, copies, seed=0).empty
+
+
+def test_both_chapters_run_on_three_modalities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the GANs to the classifier, as real patients have them: no T2, and one collection."""
+    patients = without_t2(bright_mutants(20))
+    patients.table["collection"] = "LGG"
+    patients.table["grade"] = np.where(np.arange(20) % 4 < 2, 2.0, 3.0)
+    patients.table["codel_1p19q"] = np.where(np.arange(20) % 4 == 1, "codel", "non-codel")
+    opened(monkeypatch, patients)
+    monkeypatch.setattr(Slices, "modalities", patients.modalities)
+    gans = gan_jobs(RUN, GAN)
+    assert [job.inputs["pair"] for job in gans["a"]] == [(0, 1), (0, 2), (1, 2)]
+    coder = slice_autoencoder(partition=RUN, widths=(4, 4), steps=1, seed=0)
+    found = synthesis(partition=RUN, gans=gans["a"], coder=coder).result().scores
+    assert set(found["group"]) == {
+        "t1_to_t1ce", "t1ce_to_t1", "t1_to_flair", "flair_to_t1", "t1ce_to_flair", "flair_to_t1ce", "median",
+    }  # fmt: skip
+    short = replace(TINY, pretrain_steps=1, refine_steps=1)
+    job = arm_jobs(RUN, {"prop_b": Arm(case="prop_b")}, gans, short, seed=0)["prop_b"]
+    assert list(job.result().table("attention")) == ["t1", "t1ce", "flair", "subject"]
+    assert "attention_flair" in job.result().history
+    shown = plain_rule(RUN, study_classifier.fakes(gans["a"], RUN), seed=0)
+    assert "t1 from t1ce, t1ce from flair, flair from t1" in set(shown["patients"])
+    plain = rules(patients.table, patients.mutant, RUN.split(), run=1)
+    assert set(plain["arm"]) == {"majority", "age_model", "grade_model", "age_grade", "codel"}
+    assert beside_images(plain["arm"]) == ["age_model", "grade_model", "age_grade", "codel"]
+    assert beside_images(["age_model", "collection_rule", "grade_model"]) == ["collection_rule", "age_model"]
 
 
 def test_there_are_no_slices_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:

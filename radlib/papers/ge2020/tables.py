@@ -32,12 +32,12 @@ PATIENTS = {"training": AS_PUBLISHED, "held_out": LEAKAGE_FREE}
 """Patients whose images the networks saw, as the paper seems to take them, and those of the test set."""
 
 ON_REAL = (
-    "Real patients, analogous: the paper's own are not public with images, and lower-grade gliomas of TCGA stand in "
-    "for them: other hospitals, one collection (grade 2 and 3), most of them mutant where most of the paper's are "
-    "wild-type. They have T1, T1c and FLAIR but no T2, so there are three streams in place of four, three pairs of "
-    "modalities in place of six, and two fake patients of each real one in place of three. The whole tumour was "
-    "outlined by hand; slices are thick and lengths nominal, so that sagittal and coronal pictures show a slab around "
-    "the tumour."
+    "Real patients, analogous: the paper's own images are not at hand, and lower-grade gliomas of TCGA stand in for "
+    "them. They have grade 2 or 3 (most of the paper's lower-grade patients are among them, none of its "
+    "glioblastomas), so that most are mutant where most of the paper's are wild-type. They have T1, T1c and FLAIR but "
+    "no T2: three streams in place of four, three pairs of modalities in place of six, and two fake patients of each "
+    "real one in place of three. The whole tumour was outlined by hand; slices are thick and lengths nominal, so that "
+    "sagittal and coronal pictures show a slab around the tumour."
 )
 """What differs on real patients, as both chapters say it near their top."""
 

@@ -216,6 +216,21 @@ def test_votes_and_groups() -> None:
     groups = tables_idh.group_table(table, collection, ["prop_a", "absent"], n_boot=20, seed=0)
     assert [name[:3] for name in groups["collection"]] == ["LGG", "GBM"]
     assert sum(int(name.split()[1]) for name in groups["collection"]) == 34
+    grades = collection.replace({"GBM": "grade 3", "LGG": "grade 2"})
+    by_grade = tables_idh.group_table(table, grades, ["prop_a"], n_boot=20, seed=0, by="grade")
+    assert by_grade.columns[0] == "grade"
+
+
+def test_rules_without_an_image_stand_beside_one_collection() -> None:
+    """Where no collection tells, both networks are compared with age, grade, both and 1p/19q."""
+    arms = ("prop_a", "bas_1", "age_model", "grade_model", "age_grade", "codel")
+    table = pd.concat([some_predictions(arm, seed=0) for arm in arms])
+    _, gains = tables_idh.paired(table, n_boot=10, seed=0)
+    assert {("prop_a", "age_grade"), ("bas_1", "codel")} <= set(zip(gains["first"], gains["second"], strict=True))
+    _, gains = tables_idh.paired(pd.concat([table, some_predictions("collection_rule")]), n_boot=10, seed=0)
+    assert "age_grade" not in set(gains["second"])
+    found = tables_idh.estimated(table, n_boot=10, seed=0)
+    assert set(found.loc[found["arm"] == "codel", "protocol"]) == {"control"}
 
 
 def test_runs_with_and_without_fake_patients() -> None:

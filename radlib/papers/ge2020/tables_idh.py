@@ -48,6 +48,9 @@ def beside_images(arms: Iterable[str]) -> list[str]:
     return [arm for arm in named if arm in there]
 
 
+_LIMITS = ["value", "low", "high"]
+
+
 def title_of(arm: str) -> str:
     """The title of an arm, also of one on the cohort without signal."""
     title = TITLES[arm.removeprefix(NULL)]
@@ -97,7 +100,7 @@ def paired(predictions: pd.DataFrame, *, n_boot: int, seed: int) -> tuple[pd.Dat
         right, other = (part["predicted"].to_numpy(dtype=bool) == truth for part in (one, two))
         rows.append({
             "first": TITLES[pair[0]], "second": TITLES[pair[1]],
-            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*own.loc[metric, ["value", "low", "high"]])
+            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*own.loc[metric, _LIMITS].astype(float).round(12))
                for metric in ("auc", "accuracy")},
             "only first right": int((right & ~other).sum()), "only second right": int((other & ~right).sum()),
             "p (McNemar)": mcnemar_exact(truth, one["predicted"], two["predicted"]).p_value, "patients": len(one),

@@ -48,9 +48,6 @@ def beside_images(arms: Iterable[str]) -> list[str]:
     return [arm for arm in named if arm in there]
 
 
-_LIMITS = ["value", "low", "high"]
-
-
 def title_of(arm: str) -> str:
     """The title of an arm, also of one on the cohort without signal."""
     title = TITLES[arm.removeprefix(NULL)]
@@ -95,12 +92,13 @@ def paired(predictions: pd.DataFrame, *, n_boot: int, seed: int) -> tuple[pd.Dat
     rows = []
     for pair in pairs:
         own = gains[(gains["first"] == pair[0]) & (gains["second"] == pair[1])].set_index("metric")
+        limits = own[["value", "low", "high"]].astype(float)
         one, two = (_independent(predictions[predictions["arm"] == arm]) for arm in pair)
         truth = one["truth"].to_numpy(dtype=bool)
         right, other = (part["predicted"].to_numpy(dtype=bool) == truth for part in (one, two))
         rows.append({
             "first": TITLES[pair[0]], "second": TITLES[pair[1]],
-            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*own.loc[metric, _LIMITS].astype(float).round(12))
+            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*limits.loc[metric].round(12))
                for metric in ("auc", "accuracy")},
             "only first right": int((right & ~other).sum()), "only second right": int((other & ~right).sum()),
             "p (McNemar)": mcnemar_exact(truth, one["predicted"], two["predicted"]).p_value, "patients": len(one),

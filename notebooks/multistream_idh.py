@@ -65,7 +65,6 @@ from radlib.book.report import Report
 from radlib.book.show import show_code
 from radlib.core.paths import data_root
 from radlib.core.titles import MODALITY_TITLES
-from radlib.data.cohort import MODALITIES
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.papers.ge2020 import tables_idh as tables
@@ -78,6 +77,7 @@ from radlib.papers.ge2020.networks import (
     bilinear,
 )
 from radlib.papers.ge2020.study_classifier import rules
+from radlib.papers.ge2020.tables import ON_REAL
 from radlib.papers.ge2020.tables_idh import NULL
 from radlib.phantom.planted import planted_traits
 from radlib.plots.architecture import architecture_figure, blocks_of
@@ -87,6 +87,10 @@ from radlib.stats.tables import format_interval
 from radlib.study.estimates import class_estimates
 
 report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=seed)
+
+# %% tags=["remove-input"]
+if report.source == "real":
+    report.note(ON_REAL)
 
 # %% [markdown]
 # ## The study
@@ -98,6 +102,7 @@ report = Report.start("multistream_idh", cohort=cohort, profile=profile, seed=se
 
 # %% tags=["study"]
 from radlib.core.seeds import named_seed
+from radlib.data.sources import role_with_images
 from radlib.papers.ge2020.classifier import ClassifierRecipe, DenseRecipe
 from radlib.papers.ge2020.data import Partition, Slices
 from radlib.papers.ge2020.study_classifier import (
@@ -113,7 +118,7 @@ from radlib.papers.ge2020.study_gan import GanRecipe, gan_jobs
 from radlib.study.cohorts import CohortOptions, Source
 from radlib.study.studies import Study
 
-source = Source("tcga-idh", cohort, profile)
+source = Source(role_with_images("tcga-idh", cohort=cohort), cohort, profile)
 slices = Slices(source=source, size=size, field=field)
 numbers = range(1, n_runs + 1)
 runs = [Partition(slices=slices, run=number, seed=seed) for number in numbers]
@@ -222,8 +227,7 @@ named = ("prop_a", "bas_1", "prop_b", "bas_2", tables.SHUFFLED)
 areas = {arm: keep(f"auc_{arm}", own.loc[(arm, "auc")]) for arm in named}
 without_image = ", ".join(
     f"*{TITLES[arm]}* {keep(f'auc_{arm}', own.loc[(arm, 'auc')])}"
-    for arm in ("collection_rule", "age_model", "age_collection")
-    if (arm, "auc") in own.index
+    for arm in tables.beside_images(own.index.unique("arm"))
 )
 changes = {
     name: keep(name, differences.loc[(*pair, metric)])
@@ -233,17 +237,29 @@ changes = {
         ("gain_b", ("prop_b", "bas_2"), "auc"),
         ("mask_gain", ("prop_a", "no_mask"), "auc"),
         ("above_rule", ("prop_a", "collection_rule"), "auc"),
+        ("above_age", ("prop_a", "age_model"), "auc"),
+        ("above_age_grade", ("prop_a", "age_grade"), "auc"),
     )
     if (*pair, metric) in differences.index
 }
+both = predictions[predictions["arm"].isin(("prop_a", "bas_1"))]
+everyone = ", which calls every patient mutant in both" if both["predicted"].all() else ""
 answer = (
     f"Fake patients change the AUC for IDH1 by {changes['gain_a']} and the accuracy of the "
-    f"vote by {changes['gain_a_accuracy']} (Prop-A minus Bas-1, same patients and runs), "
+    f"vote{everyone} by {changes['gain_a_accuracy']} (Prop-A minus Bas-1, same patients and runs), "
     f"fake patients and filled-in scans the AUC by {changes['gain_b']} (Prop-B minus "
     f"Bas-2), the mask in the classifier's input by {changes['mask_gain']}. "
     f"Prop-A has an AUC of {areas['prop_a']}, with shuffled labels "
     f"{areas['prop_a_permuted']}; without any image: {without_image}."
-    + (f" Minus the collection rule Prop-A is {changes['above_rule']}." if "above_rule" in changes else "")
+    + "".join(
+        f" Minus {rule} Prop-A is {changes[name]}."
+        for name, rule in (
+            ("above_rule", "the collection rule"),
+            ("above_age", "the age model"),
+            ("above_age_grade", "age + grade"),
+        )
+        if name in changes
+    )
 )
 report.sentence(answer)
 
@@ -260,7 +276,7 @@ report.sentence(
 # %% [markdown]
 # ## Method
 #
-# ### Four streams
+# ### A stream for each modality
 #
 # Each modality has a stream of seven $3 \times 3$ convolutions with batch normalisation.
 
@@ -269,17 +285,18 @@ show_code(MultiStreamClassifier)
 
 # %% tags=["hide-input"]
 torch.manual_seed(seed)
-network = MultiStreamClassifier(widths=widths, hidden=hidden, size=size)
+streams = len(patients.modalities)
+network = MultiStreamClassifier(widths=widths, hidden=hidden, size=size, streams=streams)
 report.figure(
     "network",
     architecture_figure(
-        blocks_of(network, (len(MODALITIES), size, size)),
+        blocks_of(network, (streams, size, size)),
         titles={"Sequential": "a stream, or the last layers"},
     ),
-    caption="The network, drawn from the module (the counterpart of Figure 5): four "
-    "streams of seven convolutions, attention over their maps, and the fully connected "
-    "layers after the bilinear map.",
-    alt="Four boxes, one per stream, that lead into one box, and this into a last one.",
+    caption="The network, drawn from the module (the counterpart of Figure 5): a stream "
+    "of seven convolutions for each modality, attention over their maps, and the fully "
+    "connected layers after the bilinear map.",
+    alt="A box for each stream; they lead into one box, and this into a last one.",
 )
 
 # %% [markdown]
@@ -343,7 +360,9 @@ report.sentence(
     f"Slices {list(batch.shape)}, maps of the streams {list(maps.shape)}, fused "
     f"{list(fused.shape)}, bilinear {list(refined.shape)}, logits {list(logits.shape)}; "
     f"the attention of the first slice is "
-    + ", ".join(f"{MODALITY_TITLES[name]} {a:.2f}" for name, a in zip(MODALITIES, attention[0].tolist(), strict=True))
+    + ", ".join(
+        f"{MODALITY_TITLES[name]} {a:.2f}" for name, a in zip(patients.modalities, attention[0].tolist(), strict=True)
+    )
     + f"; loss {loss.item():.3f}, norm of the gradient {norm:.2f}, parameters "
     f"{sum(p.numel() for p in network.parameters()):,}; the vote says "
     f"{'mutant' if called[0] else 'wild-type'}."
@@ -410,8 +429,12 @@ report.figure(
             ],
         },
     ),
-    caption="AUC and accuracy of patients, with 95 % intervals over runs and patients. *planted traits* is a logistic "
-    "regression on what the simulated images had to show.",
+    caption="AUC and accuracy of patients, with 95 % intervals over runs and patients."
+    + (
+        " *planted traits* is a logistic regression on what the simulated images had to show."
+        if traits is not None
+        else ""
+    ),
     alt="Three panels of dots with intervals, one line per arm.",
 )
 
@@ -432,6 +455,15 @@ report.table(
     caption="The same with patients called by the mean probability, at the threshold with the largest balanced "
     "accuracy in the validation patients.",
 )
+
+# %% tags=["remove-input"]
+if "codel" in set(found["arm"]):
+    marked = people["codel_1p19q"] == "codel"
+    report.sentence(
+        f"1p/19q codeletion, which belongs to the diagnosis of a kind of IDH-mutant tumour, was found in "
+        f"{int(marked.sum())} of the {len(people)} patients, of whom {int(mutant[marked].sum())} are mutant: it marks "
+        "some mutants, and says little of the others."
+    )
 
 # %% [markdown]
 # ### Pairs of arms
@@ -518,19 +550,28 @@ report.table(
     caption="What the vote over six slices does, over all runs: shares of correct slices and patients, by the paper's "
     "rule, with ties as mutant, by the mean probability of the slices, and by that at the validation threshold.",
 )
+voted = predictions[predictions["arm"] == "prop_a"]
+report.sentence(
+    f"The vote of Prop-A calls {100 * voted['predicted'].mean():.0f} % of the tested patients mutant; "
+    f"{100 * voted['truth'].mean():.0f} % are. Where most patients are mutant, their double weight in the loss pulls "
+    "the vote further towards them, and its accuracy may be little else than that of the majority class."
+)
 report.table(
     "attention",
     tables.attention_table(attention),
     caption="Mean attention weights of Prop-A on test slices (Eq. 7).",
 )
 mean = tables.attention_table(attention).mean()
-report.sentence(f"Over all runs most attention falls on {mean.idxmax()}, {mean.max():.2f}; equal shares would be 0.25.")
+report.sentence(
+    f"Over all runs most attention falls on {mean.idxmax()}, {mean.max():.2f}; equal shares would be "
+    f"{1 / len(mean):.2f}."
+)
 
 # %% tags=["hide-input"]
 over = study.history.query("part == 'validation' and arm == 'prop_a'")
 over = over.melt(
     id_vars=["run", "stage", "step"],
-    value_vars=[f"attention_{name}" for name in MODALITIES], var_name="modality",
+    value_vars=[f"attention_{name}" for name in patients.modalities], var_name="modality",
 )  # fmt: skip
 over = over.groupby(["stage", "step", "modality"], sort=False)["value"].mean()
 over = over.reset_index()
@@ -545,13 +586,14 @@ report.figure(
         value="value", colour="modality", panel="panel", ylim=(0, 1),
     ),
     caption="Attention of Prop-A on validation slices over both stages; means over runs.",
-    alt="Two panels of four curves, one per modality, that add up to one.",
+    alt="Two panels of curves, one per modality, that add up to one.",
 )  # fmt: skip
 
 # %% [markdown]
 # ### Within each collection
 #
-# Within one collection the collection rule carries no information: it is the majority class.
+# Within one collection the collection rule carries no information: it is the majority class. Patients of one collection
+# are looked at by grade.
 
 # %% tags=["hide-input"]
 if people["collection"].nunique() > 1:
@@ -568,12 +610,21 @@ if people["collection"].nunique() > 1:
         caption="Within LGG and within GBM: means over the runs in which a metric is defined, with 95 % intervals over "
         "runs and patients; numbers of tested patients and of mutant ones among them.",
     )
+elif people["grade"].nunique() > 1:
+    grade = people["grade"].dropna().map(lambda number: f"grade {number:.0f}")
+    report.table(
+        "groups",
+        tables.group_table(predictions, grade, ("prop_a", "bas_1", "age_model"), by="grade", **options),
+        index=False,
+        caption="Within each grade: means over the runs in which a metric is defined, with 95 % intervals over runs "
+        "and patients; numbers of tested patients and of mutant ones among them.",
+    )
 
 # %% [markdown]
 # ### Where there is nothing to find
 #
-# Labels are shuffled between all patients. In the cohort *without signal* no arrow leads from IDH, grade or age to an
-# image, but age and collection still go with IDH.
+# Labels are shuffled between all patients. In the simulated cohort *without signal* no arrow leads from IDH, grade or
+# age to an image, but age and collection still go with IDH; it stands beside simulated patients only.
 
 # %% tags=["hide-input"]
 report.figure(
@@ -583,8 +634,9 @@ report.figure(
         metrics={"auc": "AUC", "accuracy": "accuracy, vote"},
         references={"auc": [("no skill", 0.5)]},
     ),
-    caption="The same arms where labels are shuffled, and on a simulated cohort whose images show nothing of IDH.",
-    alt="Two panels of dots with intervals, networks and rules on shuffled labels and without signal.",
+    caption="Where labels are shuffled"
+    + (", and the same arms on a simulated cohort whose images show nothing of IDH." if with_null else "."),
+    alt="Two panels of dots with intervals: AUC and accuracy where there is nothing to find.",
 )
 
 # %% tags=["hide-input"]

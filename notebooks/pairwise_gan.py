@@ -46,6 +46,7 @@ from radlib.book.agreement import show_agreement
 from radlib.book.report import Report
 from radlib.book.show import show_code
 from radlib.core.paths import data_root
+from radlib.core.titles import MODALITY_TITLES
 from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.papers.ge2020 import figures, quality, tables
@@ -62,6 +63,7 @@ from radlib.papers.ge2020.networks import (
     PatchDiscriminator,
     SliceAutoencoder,
 )
+from radlib.papers.ge2020.tables import ON_REAL
 from radlib.plots.architecture import architecture_figure, blocks_of
 from radlib.plots.curves import loss_figure
 from radlib.plots.dots import dot_plot
@@ -69,17 +71,22 @@ from radlib.study.estimates import AVERAGE, contrasts
 
 report = Report.start("pairwise_gan", cohort=cohort, profile=profile, seed=seed)
 
+# %% tags=["remove-input"]
+if report.source == "real":
+    report.note(ON_REAL)
+
 # %% [markdown]
 # ## The study
 #
-# Six pairwise GANs for every random partition of the patients, with the mask and without; an autoencoder of each
-# partition, for the distance DAEF (see *Results*); and two rules that need no network, the other modality as it is and
-# a straight line in its intensity.
+# A pairwise GAN for every pair of modalities (six of four modalities, three of three) and every random partition of the
+# patients, with the mask and without; an autoencoder of each partition, for the distance DAEF (see *Results*); and two
+# rules that need no network, the other modality as it is and a straight line in its intensity.
 
 # %% tags=["study"]
 from dataclasses import replace
 
 from radlib.core.seeds import named_seed
+from radlib.data.sources import role_with_images
 from radlib.papers.ge2020.data import Partition, Slices
 from radlib.papers.ge2020.study_gan import (
     GanRecipe,
@@ -95,8 +102,9 @@ from radlib.papers.ge2020.tables import TITLES
 from radlib.study.cohorts import Source
 from radlib.study.studies import Study
 
-source = Source("tcga-idh", cohort, profile)
+source = Source(role_with_images("tcga-idh", cohort=cohort), cohort, profile)
 slices = Slices(source=source, size=size, field=field)
+last_two = (len(slices.modalities) - 2, len(slices.modalities) - 1)
 numbers = range(1, n_runs + 1)
 runs = [Partition(slices=slices, run=number, seed=seed) for number in numbers]
 recipe = GanRecipe(
@@ -105,7 +113,7 @@ recipe = GanRecipe(
 )  # fmt: skip
 objectives = Study("objective", {
     objective: pairwise_gan(
-        partition=runs[0], pair=(2, 3), taken=False, seed=seed,
+        partition=runs[0], pair=last_two, taken=False, seed=seed,
         recipe=replace(recipe, steps=min(gan_steps, 60), objective=objective),
     )
     for objective in ("corrected", "printed")
@@ -125,7 +133,7 @@ coders = [
 pairs = Study(
     "pairs",
     {arm: [job for six in found for job in six] for arm, found in gans.items()},
-    titles=TITLES, runs=[number for number in numbers for _ in range(6)],
+    titles=TITLES, runs=[number for number, six in zip(numbers, gans["masked"], strict=True) for _ in six],
 )  # fmt: skip
 study = Study("quality", {
     arm: [
@@ -175,7 +183,7 @@ fallen = [name for job in trained for name in job.result().notes["collapsed"]]
 answer = (
     f"On held-out patients the mask changes the PSNR in the tumour by "
     f"{report.text('mask_tumour_median')} and on the whole image by "
-    f"{report.text('mask_whole_median')} (medians over twelve directions). Minus a "
+    f"{report.text('mask_whole_median')} (medians over {len(names)} directions). Minus a "
     f"straight line in the other modality's intensity, which needs no network, the masked "
     f"networks have {report.text('above_line_tumour_median')} in the tumour. Of {2 * len(trained)} generators "
     f"{len(fallen)} collapsed to one value."
@@ -262,7 +270,7 @@ show_code(discriminator_loss, deceive_loss, mask_weights, weighted_l1)
 # same fakes.
 
 # %%
-m, n = 2, 3  # T2 and FLAIR
+m, n = last_two  # T2 and FLAIR; without T2, T1c and FLAIR
 rows = patients.rows(split.train)[:1]
 batch = 2 * patients.images[rows][0, :4] - 1
 x_m, x_n = batch[:, [m]], batch[:, [n]]
@@ -294,13 +302,14 @@ report.sentence(
 # and $\lambda_1$ times the distance. The figure shows both readings.
 
 # %% tags=["hide-input"]
+between = " and ".join(MODALITY_TITLES[patients.modalities[channel]] for channel in last_two)
 report.figure(
     "objective",
     loss_figure(
         {objectives.titles[arm]: objectives.result(arm).history for arm in objectives.arms},
         metric={"generators.l1": "mean error, intensities in [-1, 1]"},
     ),
-    caption="Mean error of the generators between T2 and FLAIR over a short training, with the corrected objective and "
+    caption=f"Mean error of the generators between {between} over a short training, with the corrected objective and "
     "with Equation (5) as printed.",
     alt="One curve per objective, over the steps of the training.",
 )
@@ -314,6 +323,11 @@ report.figure(
 # is removed from 6 % of the training patients, so 24 % lose one; 75 of 99 keep all and make 225 fake patients, as
 # printed. A missing T1 is made from T1ce and the reverse, T2 from FLAIR and the reverse. Where both of a pair are
 # missing, they are made from one of the other pair.
+#
+# Three modalities do not divide into pairs. There a fake patient exchanges its images in a circle, in one sense or in
+# the other: again all its images are synthetic and every translation is used once, but two fake patients come of a real
+# one, not three. Each modality still loses 6 % of the training patients, so that 18 % lose one. Without T2 a missing
+# FLAIR is made from T1ce. A modality that fewer than half of the patients have is left out.
 
 # %%
 show_code(fake_patients, substitute, completed)
@@ -328,9 +342,9 @@ report.table(
 )
 report.figure(
     "cases",
-    figures.case_figure(cases),
+    figures.case_figure(cases, patients.modalities),
     caption="Training patients by modality, real and synthesised (hatched): the counterpart of Figure 6.",
-    alt="Two panels of four stacked bars.",
+    alt="Two panels of stacked bars, one a modality.",
 )
 
 # %% [markdown]
@@ -353,9 +367,9 @@ report.figure(
         },
         smooth=5,
     ),
-    caption="The six pairs of the first run, with mask: error of both generators, how well they deceive, and the loss "
+    caption="The pairs of the first run, with mask: error of both generators, how well they deceive, and the loss "
     "of one discriminator, means of five entries; and how close the tumours of validation patients come.",
-    alt="Four panels with six curves each.",
+    alt="Four panels with one curve a pair.",
 )
 
 # %% tags=["hide-input"]
@@ -378,7 +392,8 @@ else:
 # ### What the mask does
 #
 # Networks with and without the mask are compared on the same test patients of the same runs: by the mean over the
-# twelve directions, and by each patient's median over them, which a single collapsed generator does not change.
+# directions (twelve of four modalities, six of three), and by each patient's median over them, which a single collapsed
+# generator does not change.
 
 # %% tags=["remove-input"]
 printed = {
@@ -400,7 +415,7 @@ report.sentence(
 # ### PSNR and DAEF
 #
 # PSNR is computed over each slice, or over its tumour, with a data range of 1, and averaged over the patient's slices
-# and the twelve directions. DAEF, the paper's measure, is the distance between the mean latent vectors of real patients
+# and the directions. DAEF, the paper's measure, is the distance between the mean latent vectors of real patients
 # and of the fake patients made from them. Its unit depends on the autoencoder, so only rows of one table can be
 # compared. The distance between two halves of the real patients shows how far apart different patients are. Fake
 # patients can be closer than that, because they are made from the very patients with whom they are compared; DAEF does
@@ -431,7 +446,7 @@ report.figure(
         colour="model",
     ),
     caption="PSNR of test patients by direction, with 95 % intervals over runs and patients.",
-    alt="Two panels with twelve rows of four dots.",
+    alt="Two panels with a row of four dots a direction.",
 )
 
 # %% tags=["hide-input"]
@@ -503,6 +518,7 @@ show_agreement(report)
 # | six slices and three views | two per view, spread over the tumour | nearby slices are nearly the same |
 # | start of the weights | Glorot's, as Keras does | Keras is named |
 # | how 297 fake patients are made | both outputs of two GANs, three ways per patient | the count; all six are used |
+# | fake patients of three modalities | two, in circles | every translation is used once, as with four |
 # | whether case B has its own GANs | `gan_per_case` | if not, both are trained on what S3 leaves |
 # | images of Table 6 | seen and held-out patients, separately | the paper does not say which |
 # | latent vector of DAEF | maxima of the *encoder's* last layer | the decoder's has four maps, not 512 |

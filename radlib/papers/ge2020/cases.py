@@ -16,19 +16,23 @@ from radlib.papers.ge2020.data import SLICES, Patients
 
 ABSENT = -1
 """In place of a source: the patient has no such image."""
-DIRECTIONS: tuple[tuple[int, int], ...] = tuple(permutations(range(len(MODALITIES)), 2))
-"""From which channel to which: six pairs, both ways."""
-PAIRS: tuple[tuple[int, int], ...] = tuple(pair for pair in DIRECTIONS if pair[0] < pair[1])
-"""The six pairs of channels, one pairwise GAN each."""
 
-_SUBSTITUTES: Mapping[int, tuple[int, ...]] = {
+_SUBSTITUTES: Mapping[str, tuple[str, ...]] = {
     # T1 and T1e stand in for each other, T2 and FLAIR for each other; where both of a pair are missing, one of the
     # other pair (section II-B1; "FLAIR or T2": the first that is there).
-    channel: tuple(MODALITIES.index(name) for name in names)
-    for channel, names in enumerate(
-        (("t1ce", "flair", "t2"), ("t1", "flair", "t2"), ("flair", "t1ce", "t1"), ("t2", "t1ce", "t1"))
-    )
-}
+    "t1": ("t1ce", "flair", "t2"), "t1ce": ("t1", "flair", "t2"),
+    "t2": ("flair", "t1ce", "t1"), "flair": ("t2", "t1ce", "t1"),
+}  # fmt: skip
+
+
+def directions(channels: int = len(MODALITIES)) -> tuple[tuple[int, int], ...]:
+    """From which channel to which: of four modalities six pairs, both ways."""
+    return tuple(permutations(range(channels), 2))
+
+
+def pairs(channels: int = len(MODALITIES)) -> tuple[tuple[int, int], ...]:
+    """The pairs of channels, one pairwise GAN each: six of four modalities, three of three."""
+    return tuple(pair for pair in directions(channels) if pair[0] < pair[1])
 
 
 @dataclass(frozen=True)
@@ -68,43 +72,51 @@ def real_patients(ids: Sequence[str], present: Mapping[str, Sequence[bool]]) -> 
     return [Record(subject, tuple(k if has else ABSENT for k, has in enumerate(present[subject]))) for subject in ids]
 
 
-def fake_patients(ids: Sequence[str]) -> list[Record]:
-    """S2 and S5: three fake patients of each real one with all modalities.
+def fake_patients(ids: Sequence[str], channels: int = len(MODALITIES)) -> list[Record]:
+    """S2 and S5: three fake patients of each real one with all (four) modalities.
 
     Four modalities divide into two pairs in three ways (T1 with T1e and T2 with FLAIR, T1 with T2 and T1e with FLAIR,
     T1 with FLAIR and T1e with T2). A fake patient is one of these: both outputs of two pairwise GANs. Each of the six
     GANs is used once a patient, in both directions, and 99 patients make 297.
+
+    Three modalities have no such division. What is kept is that every image is synthetic and that every translation is
+    used once: the modalities are exchanged in a circle, in one sense and in the other, which makes two fake patients.
     """
-    count = len(MODALITIES)
-    # Exclusive or with 1, 2 and 3 exchanges the channels of the two pairs.
     return [
-        Record(subject, tuple(channel ^ number for channel in range(count)))
+        Record(subject, tuple(_source(channel, number, channels) for channel in range(channels)))
         for subject in ids
-        for number in range(1, count)
+        for number in range(1, channels)
     ]
 
 
-def substitute(channel: int, present: Sequence[bool]) -> int:
-    """The channel that a missing one is made from (section II-B1).
+def _source(channel: int, number: int, channels: int) -> int:
+    """What the ``number``-th fake patient's channel is made from."""
+    if channels & (channels - 1):  # not a power of two: no division into pairs that uses every translation once
+        return (channel + number) % channels
+    return channel ^ number  # exclusive or with 1, 2 and 3 exchanges the channels of the two pairs
+
+
+def substitute(channel: int, present: Sequence[bool], modalities: Sequence[str] = MODALITIES) -> int:
+    """The channel that a missing one is made from (section II-B1), of those that are there.
 
     Raises:
         RadlibError: if the modality is not missing, or no other is there.
     """
     if present[channel]:
-        raise RadlibError(f"{MODALITIES[channel]} is not missing", remedy="use the image that is there")
-    for other in _SUBSTITUTES[channel]:
-        if present[other]:
-            return other
+        raise RadlibError(f"{modalities[channel]} is not missing", remedy="use the image that is there")
+    for name in _SUBSTITUTES[modalities[channel]]:
+        if name in modalities and present[modalities.index(name)]:
+            return modalities.index(name)
     raise RadlibError("a patient without any modality", remedy="leave such patients out")
 
 
-def completed(record: Record) -> Record:
+def completed(record: Record, modalities: Sequence[str] = MODALITIES) -> Record:
     """S4: a patient whose missing modalities are made from others."""
     present = [source != ABSENT for source in record.sources]
     return Record(
         record.subject,
         tuple(
-            substitute(channel, present) if source == ABSENT else source
+            substitute(channel, present, modalities) if source == ABSENT else source
             for channel, source in enumerate(record.sources)
         ),
     )
@@ -132,10 +144,11 @@ def build_cases(split: Split, patients: Patients, missing: Mapping[str, int]) ->
         for subject, flags in present.items()
     }
     s1, s3 = real_patients(split.train, present), real_patients(split.train, left)
-    s2 = fake_patients([subject for subject in split.train if all(present[subject])])
-    s5 = fake_patients([subject for subject in split.train if all(left[subject])])
+    count = len(patients.modalities)
+    s2 = fake_patients([subject for subject in split.train if all(present[subject])], count)
+    s5 = fake_patients([subject for subject in split.train if all(left[subject])], count)
     incomplete = [record for record in s3 if ABSENT in record.sources]
-    s4 = [completed(record) for record in incomplete]
+    s4 = [completed(record, patients.modalities) for record in incomplete]
     whole = [record for record in s3 if ABSENT not in record.sources]
     return {
         "bas_1": Case(augmented=(), real=tuple(s1)),
@@ -159,14 +172,14 @@ class Translated:
 
 
 def assemble(records: Sequence[Record], patients: Patients, made: Translated | None) -> Tensor:
-    """The slices of records, ``(R, 6, 4, S, S)``.
+    """The slices of records, ``(R, 6, K, S, S)``.
 
     Args:
         records: real and fake patients.
         patients: the real images.
         made: what synthetic images are taken from; None where no record has any.
     """
-    out = torch.zeros((len(records), SLICES, len(MODALITIES), patients.size, patients.size))
+    out = torch.zeros((len(records), SLICES, len(patients.modalities), patients.size, patients.size))
     place = {} if made is None else {subject: number for number, subject in enumerate(made.ids)}
     rows = patients.rows([record.subject for record in records])
     for number, (record, row) in enumerate(zip(records, rows, strict=True)):

@@ -68,12 +68,14 @@ class Samples:
     """What a classifier is trained on or predicts, a row a patient (real or fake).
 
     Attributes:
-        images: ``(R, 6, 4, S, S)``, mask-enhanced or not.
+        images: ``(R, 6, K, S, S)``, mask-enhanced or not.
         labels: ``(R,)`` int64, 1 for mutant.
+        modalities: the channels.
     """
 
     images: Tensor
     labels: Tensor
+    modalities: tuple[str, ...] = MODALITIES
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -192,8 +194,8 @@ def _validation(samples: Samples, recipe: ClassifierRecipe) -> Any:
         return {
             "loss": float(loss), "accuracy": float((flat.argmax(1) == labels).float().mean()),
             "auc": float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else float("nan"),
-            **dict(zip((f"attention_{name}" for name in MODALITIES), attention_of(network, samples).mean(0).tolist(),
-                       strict=True)),
+            **dict(zip((f"attention_{name}" for name in samples.modalities),
+                       attention_of(network, samples).mean(0).tolist(), strict=True)),
         }  # fmt: skip
 
     return validate
@@ -276,12 +278,12 @@ class DenseRecipe:
     precision: Precision = "auto"
 
 
-def densenet(recipe: DenseRecipe) -> nn.Module:
-    """MONAI's 3D DenseNet with 121 layers for four modalities and two classes."""
+def densenet(recipe: DenseRecipe, channels: int = len(MODALITIES)) -> nn.Module:
+    """MONAI's 3D DenseNet with 121 layers for (four) modalities and two classes."""
     from monai.networks.nets import DenseNet
 
     return DenseNet(
-        spatial_dims=3, in_channels=4, out_channels=2, init_features=recipe.features, growth_rate=recipe.growth,
+        spatial_dims=3, in_channels=channels, out_channels=2, init_features=recipe.features, growth_rate=recipe.growth,
         block_config=(6, 12, 24, 16),
     )  # fmt: skip
 
@@ -296,14 +298,14 @@ def train_densenet(
     name: str = "3D DenseNet",
     folder: Path | None = None,
 ) -> nn.Module:
-    """Train on crops ``(N, 4, c, c, c)``, flipped at random along the first axis; the best validation loss is kept.
+    """Train on crops ``(N, K, c, c, c)``, flipped at random along the first axis; the best validation loss is kept.
 
     ``folder`` is for checkpoints.
     """
     if min(crops.shape[2:]) < 32:
         raise RadlibError(f"crops of {tuple(crops.shape[2:])}", remedy="DenseNet121 halves five times: give 32 or more")
     torch.manual_seed(named_seed(seed, name, "weights"))
-    network = densenet(recipe)
+    network = densenet(recipe, crops.shape[1])
 
     def batch(step: int, random: np.random.Generator) -> dict[str, Tensor]:
         rows = torch.from_numpy(epoch_batch(len(crops), recipe.batch_size, step=step, seed=seed))

@@ -38,16 +38,18 @@ class Patients:
     """Slices with tumour of all patients, and what is known of them.
 
     Attributes:
-        images: ``(N, 6, 4, S, S)`` float32 in [0, 1], modalities in the order of ``MODALITIES``; 0 where missing.
+        images: ``(N, 6, K, S, S)`` float32 in [0, 1], channels in the order of ``modalities``; 0 where missing.
         masks: ``(N, 6, S, S)`` bool, whole tumour.
-        present: ``(N, 4)`` bool, whether the patient has the modality.
+        present: ``(N, K)`` bool, whether the patient has the modality.
         table: the cohort's table, a row a patient.
+        modalities: the channels; the paper has four.
     """
 
     images: Tensor
     masks: Tensor
     present: Tensor
     table: pd.DataFrame
+    modalities: tuple[str, ...] = MODALITIES
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -100,9 +102,14 @@ class Slices:
     size: int = 128
     field: float = 192.0
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The channels: all four of simulated patients, of others what their cohort has (:func:`modalities_of`)."""
+        return MODALITIES if self.source.cohort == "simulated" else modalities_of(self.source.open())
+
     def cohort(self) -> Cohort:
-        """The patients with a known label and a segmentation."""
-        return self.source.open().complete("idh", "seg")
+        """The patients with a known label, a segmentation and every modality of the cohort, as the paper's have."""
+        return self.source.open().complete("idh", "seg", *self.modalities)
 
     def open(self) -> Patients:
         """The slices of all patients who have a tumour; extracted once in a process."""
@@ -111,7 +118,7 @@ class Slices:
 
 @cache
 def _opened(slices: Slices) -> Patients:
-    return extract(slices.cohort(), size=slices.size, field=slices.field)
+    return extract(slices.cohort(), size=slices.size, field=slices.field, modalities=slices.modalities)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +142,24 @@ class Partition:
 
     def missing(self) -> dict[str, int]:
         """Who loses which channel in S3."""
-        return take_scans(self.split().train, seed=named_seed(self.seed, "scans", self.run - 1))
+        ids, channels = self.split().train, len(self.slices.modalities)
+        return take_scans(ids, seed=named_seed(self.seed, "scans", self.run - 1), channels=channels)
+
+
+def modalities_of(cohort: Cohort) -> tuple[str, ...]:
+    """The modalities that at least half of a cohort's patients with a segmentation have, in the order of MODALITIES.
+
+    Raises:
+        MissingDataError: if there are fewer than two, between which nothing can be translated.
+    """
+    table = cohort.participants[cohort.participants["seg"].notna()]
+    found = tuple(name for name in MODALITIES if 2 * table[name].notna().sum() >= max(1, len(table)))
+    if len(found) < 2:
+        raise MissingDataError(
+            f"cohort {cohort.name!r} has {len(found)} modality(ies) that half of the segmented patients have",
+            file=cohort.root, remedy="images are translated between modalities: give at least two",
+        )  # fmt: skip
+    return found
 
 
 def partition(ids: Sequence[str], mutant: pd.Series, *, run: int, seed: int) -> Split:
@@ -150,33 +174,33 @@ def partition(ids: Sequence[str], mutant: pd.Series, *, run: int, seed: int) -> 
     )  # fmt: skip
 
 
-def take_scans(ids: Sequence[str], *, seed: int, share: float = MISSING_SHARE) -> dict[str, int]:
+def take_scans(
+    ids: Sequence[str], *, seed: int, share: float = MISSING_SHARE, channels: int = len(MODALITIES)
+) -> dict[str, int]:
     """S3: who loses which modality (channel); ``share`` of the patients for each, nobody loses two.
 
     Of 99 patients 6 lose T1, 6 T1ce, 6 T2 and 6 FLAIR, which leaves 75 with all.
     """
     each = round(share * len(ids))
     order = [ids[i] for i in rng(seed, "missing scans").permutation(len(ids))]
-    return {
-        subject: channel
-        for channel in range(len(MODALITIES))
-        for subject in order[channel * each : (channel + 1) * each]
-    }
+    return {subject: channel for channel in range(channels) for subject in order[channel * each : (channel + 1) * each]}
 
 
-def extract(cohort: Cohort, *, size: int, field: float) -> Patients:
+def extract(cohort: Cohort, *, size: int, field: float, modalities: Sequence[str] | None = None) -> Patients:
     """Six slices of every patient who has a tumour: two of each view, at a quarter and at three quarters of it.
 
     Args:
         cohort: with images and segmentations; a patient may lack modalities.
         size: edge of a slice, pixels.
         field: what a slice covers, mm.
+        modalities: the channels; those of :func:`modalities_of` where None.
 
     Raises:
         MissingDataError: if the cohort has no images or segmentations.
     """
+    channels = modalities_of(cohort) if modalities is None else tuple(modalities)
     kept, images, masks, present = [], [], [], []
-    for store, row in _volumes(cohort, cohort.ids, size=size, field=field):
+    for store, row in _volumes(cohort, cohort.ids, size=size, field=field, modalities=channels):
         tumour = store.labels[row] > 0
         pictures, tumours = [], []
         for axis in range(3):
@@ -192,17 +216,21 @@ def extract(cohort: Cohort, *, size: int, field: float) -> Patients:
             f"no patient of cohort {cohort.name!r} has a tumour outlined", remedy="add segmentations"
         )
     table = cohort.participants.loc[kept]
-    return Patients(images=torch.stack(images), masks=torch.stack(masks), present=torch.stack(present), table=table)
+    return Patients(
+        images=torch.stack(images), masks=torch.stack(masks), present=torch.stack(present), table=table,
+        modalities=channels,
+    )  # fmt: skip
 
 
 def extract_crops(slices: Slices, ids: Sequence[str], *, crop: int) -> tuple[Tensor, Tensor]:
     """A cube around the middle of the tumour of every patient, voxels of the edge of a pixel.
 
     Returns:
-        ``(N, 4, c, c, c)`` float32 in [0, 1] and ``(N, c, c, c)`` bool, whole tumour.
+        ``(N, K, c, c, c)`` float32 in [0, 1] and ``(N, c, c, c)`` bool, whole tumour.
     """
     images, masks = [], []
-    for store, row in _volumes(slices.cohort(), ids, size=slices.size, field=slices.field):
+    how = {"size": slices.size, "field": slices.field, "modalities": slices.modalities}
+    for store, row in _volumes(slices.cohort(), ids, **how):  # type: ignore[arg-type]
         centre = np.array([center_of_mass((store.labels[row] > 0).numpy())])
         cube, labels = store.take_patches([row], centre, (crop,) * 3)
         images.append(cube[0])
@@ -210,13 +238,17 @@ def extract_crops(slices: Slices, ids: Sequence[str], *, crop: int) -> tuple[Ten
     return torch.stack(images), torch.stack(masks)
 
 
-def _volumes(cohort: Cohort, ids: Sequence[str], *, size: int, field: float) -> Iterator[tuple[ImageStore, int]]:
+def _volumes(
+    cohort: Cohort, ids: Sequence[str], *, size: int, field: float, modalities: Sequence[str]
+) -> Iterator[tuple[ImageStore, int]]:
     """A store and a row of it for every patient with a tumour."""
-    cohort.require(*MODALITIES, "seg")
+    cohort.require(*modalities, "seg")
     chosen = [subject for subject in ids if isinstance(cohort.participants.loc[subject, "seg"], str)]
     for start in range(0, len(chosen), _CHUNK):
         part = chosen[start : start + _CHUNK]
-        store = prepare(cohort, ids=part, grid=(size,) * 3, spacing=field / size, normalise="minmax")
+        store = prepare(
+            cohort, modalities=modalities, ids=part, grid=(size,) * 3, spacing=field / size, normalise="minmax"
+        )
         for row in range(len(store.ids)):
             if (store.labels[row] > 0).any():
                 yield store, row

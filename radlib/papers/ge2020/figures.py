@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,24 +16,24 @@ from radlib.plots.slices import Tile, slice_figure
 from radlib.plots.style import PALETTE
 
 
-def case_figure(cases: Mapping[str, Case]) -> Figure:
+def case_figure(cases: Mapping[str, Case], modalities: Sequence[str] = MODALITIES) -> Figure:
     """Figure 6: patients by modality, real and synthesised, in the training sets of both case studies."""
     figure, panels = plt.subplots(1, 2, figsize=(9.4, 3.4), sharex=True)
     groups = {"prop_a": (("S1, real", 0), ("S2, fake patients", 1)),
               "prop_b": (("S3, real", 0), ("S4, missing scans", 2), ("S5, fake patients", 1))}  # fmt: skip
     for axes, (name, parts) in zip(panels, groups.items(), strict=True):
         case = cases[name]
-        left = np.zeros(len(MODALITIES))
+        left = np.zeros(len(modalities))
         for label, colour in parts:
             records = case.real if colour != 1 else [r for r in case.augmented if r.fake]
             counts = np.array([
                 sum((r.sources[k] == k) if colour == 0 else (r.sources[k] not in (k, ABSENT)) for r in records)
-                for k in range(len(MODALITIES))
+                for k in range(len(modalities))
             ])  # fmt: skip
-            axes.barh(range(len(MODALITIES)), counts, left=left, color=PALETTE[colour], label=label,
+            axes.barh(range(len(modalities)), counts, left=left, color=PALETTE[colour], label=label,
                       hatch="//" if colour else None, edgecolor="white", linewidth=0)  # fmt: skip
             left += counts
-        axes.set_yticks(range(len(MODALITIES)), [MODALITY_TITLES[m] for m in MODALITIES])
+        axes.set_yticks(range(len(modalities)), [MODALITY_TITLES[m] for m in modalities])
         axes.invert_yaxis()
         axes.set(xlabel="patients", title=f"Case {name[-1].upper()}")
         axes.grid(visible=False, axis="y")
@@ -50,13 +50,13 @@ def example_figure(patients: Patients, made: Translated, *, place: int = 4) -> F
     """
     rows = []
     for number, subject in enumerate(made.ids):
-        source = number % len(MODALITIES)
+        source = number % len(patients.modalities)
         own = patients.rows([subject])[0]
         rows.append([
             Tile(image=(patients.images[own, place, k] if k == source else made.images[source, k][number, place]),
                  title=MODALITY_TITLES[name], outlines={"tumour": patients.masks[own, place]}, limits=(0, 1),
                  upwards=place < 4, frame=PALETTE[1] if k == source else "")
-            for k, name in enumerate(MODALITIES)
+            for k, name in enumerate(patients.modalities)
         ])  # fmt: skip
     return slice_figure(rows)
 
@@ -69,5 +69,5 @@ def view_figure(patients: Patients, subject: str) -> Figure:
             Tile(image=patients.images[row, place, channel], title=VIEWS[place // 2], limits=(0, 1), upwards=place < 4)
             for place in range(SLICES)
         ]
-        for channel, name in enumerate(MODALITIES)
+        for channel, name in enumerate(patients.modalities)
     })  # fmt: skip

@@ -12,7 +12,7 @@ from torch import Tensor
 from radlib.core.seeds import rng
 from radlib.data.cohort import MODALITIES
 from radlib.nn.device import device_of
-from radlib.papers.ge2020.cases import DIRECTIONS, Translated, assemble, fake_patients
+from radlib.papers.ge2020.cases import Translated, assemble, directions, fake_patients
 from radlib.papers.ge2020.data import SLICES, Patients
 from radlib.papers.ge2020.networks import SliceAutoencoder
 from radlib.stats.intervals import Estimate, Floats
@@ -20,7 +20,7 @@ from radlib.stats.synthesis import psnr
 
 REGIONS = ("whole", "tumour")
 MEDIAN = "median"
-"""The group of a patient's median over the twelve directions, which one collapsed generator does not move."""
+"""The group of a patient's median over the (twelve) directions, which one collapsed generator does not move."""
 
 
 def psnr_scores(patients: Patients, made: Translated) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def psnr_scores(patients: Patients, made: Translated) -> pd.DataFrame:
         Long scores: ``subject``, ``group`` (``t1_to_flair``, or :data:`MEDIAN`), ``metric`` (``psnr``, or
         ``psnr_tumour`` over the tumour alone) and ``value`` (dB on intensities in [0, 1], mean over the slices).
     """
-    rows = []
+    rows, names = [], patients.modalities
     for number, (subject, row) in enumerate(zip(made.ids, patients.rows(made.ids), strict=True)):
         masks = patients.masks[row].numpy()
         for (source, target), images in made.images.items():
@@ -42,7 +42,7 @@ def psnr_scores(patients: Patients, made: Translated) -> pd.DataFrame:
                 "psnr_tumour": [psnr(a, b, data_range=1, mask=mask) for a, b, mask in pairs if mask.any()],
             }
             rows += [
-                {"subject": subject, "group": f"{MODALITIES[source]}_to_{MODALITIES[target]}", "metric": metric,
+                {"subject": subject, "group": f"{names[source]}_to_{names[target]}", "metric": metric,
                  "value": float(np.mean(found))}
                 for metric, found in values.items()
             ]  # fmt: skip
@@ -51,15 +51,16 @@ def psnr_scores(patients: Patients, made: Translated) -> pd.DataFrame:
     return pd.concat([scores, middle.assign(group=MEDIAN)], ignore_index=True)
 
 
-def collapsed(made: Translated, *, least: float = 0.01) -> list[str]:
+def collapsed(made: Translated, modalities: Sequence[str] = MODALITIES, *, least: float = 0.01) -> list[str]:
     """Directions in which a generator gives nearly the same value everywhere, such as a black image.
 
     Args:
         made: translations.
+        modalities: their channels.
         least: the standard deviation over the pixels of all slices, intensities in [0, 1].
     """
     return [
-        f"{MODALITIES[source]}_to_{MODALITIES[target]}"
+        f"{modalities[source]}_to_{modalities[target]}"
         for (source, target), images in made.images.items()
         if float(images.std()) < least
     ]
@@ -67,15 +68,15 @@ def collapsed(made: Translated, *, least: float = 0.01) -> list[str]:
 
 def copied(patients: Patients, ids: Sequence[str]) -> Translated:
     """The rule that needs no network: the other modality as it is."""
-    rows = patients.rows(ids)
-    return Translated(ids=tuple(ids), images={(a, b): patients.images[rows][:, :, a] for a, b in DIRECTIONS})
+    rows, both = patients.rows(ids), directions(len(patients.modalities))
+    return Translated(ids=tuple(ids), images={(a, b): patients.images[rows][:, :, a] for a, b in both})
 
 
 def fitted_lines(patients: Patients, train: Sequence[str], ids: Sequence[str]) -> Translated:
     """The next simplest: a straight line in the other modality's intensity, fitted within training patients' brains."""
     learn, rows = patients.rows(train), patients.rows(ids)
     images = {}
-    for a, b in DIRECTIONS:
+    for a, b in directions(len(patients.modalities)):
         both = [row for row in learn if patients.present[row, [a, b]].all()]
         x, y = patients.images[both][:, :, a].flatten(), patients.images[both][:, :, b].flatten()
         inside = (x > 0) & (y > 0)
@@ -86,14 +87,14 @@ def fitted_lines(patients: Patients, train: Sequence[str], ids: Sequence[str]) -
 
 
 def latents(network: SliceAutoencoder, images: Tensor, *, batch_size: int = 64) -> Tensor:
-    """Latent vectors ``(M, L)`` of slices ``(M, 4, S, S)`` in [0, 1]."""
+    """Latent vectors ``(M, L)`` of slices ``(M, K, S, S)`` in [0, 1]."""
     device = device_of(network)
     with torch.no_grad():
         return torch.cat([network.latent(2 * part.to(device) - 1).float().cpu() for part in images.split(batch_size)])
 
 
 def latent_gaps(network: SliceAutoencoder, patients: Patients, made: Translated, *, region: str) -> pd.DataFrame:
-    """The mean latent vector of each patient's real slices, minus that of the three fake patients made from them.
+    """The mean latent vector of each patient's real slices, minus that of the (three) fake patients made from them.
 
     Args:
         network: the autoencoder.
@@ -108,8 +109,8 @@ def latent_gaps(network: SliceAutoencoder, patients: Patients, made: Translated,
     rows = patients.rows(ids)
     masks = patients.masks[rows][:, :, None] if region == "tumour" else torch.ones(())
     real = latents(network, (patients.images[rows] * masks).flatten(0, 1)).view(len(ids), SLICES, -1).mean(1)
-    records = fake_patients(ids)
-    each = len(MODALITIES) - 1
+    records = fake_patients(ids, len(patients.modalities))
+    each = len(patients.modalities) - 1
     total = torch.zeros_like(real)
     for number in range(each):
         fake = assemble(records[number::each], patients, made) * masks

@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from radlib.core.seeds import named_seed, rng
-from radlib.data.cohort import MODALITIES
 from radlib.data.splits import Split, k_fold
 from radlib.papers.ge2020.cases import Case, Record, Translated, assemble, build_cases, real_patients
 from radlib.papers.ge2020.classifier import (
@@ -64,7 +63,8 @@ TITLES = {
     "bas_1_updates": "Bas-1, as many updates", "bas_1_real": "Bas-1, second stage only",
     "no_mask": "Prop-A without mask", "densenet": "3D DenseNet", "prop_a_permuted": "Prop-A, permuted labels",
     "majority": "majority class", "collection_rule": "collection rule", "age_model": "age model",
-    "age_collection": "age + collection", "grade_model": "grade", "traits": "planted traits",
+    "age_collection": "age + collection", "grade_model": "grade", "age_grade": "age + grade",
+    "codel": "1p/19q codeletion", "traits": "planted traits",
     "signal": "Prop-A, trained with signal, tested without",
 }  # fmt: skip
 
@@ -105,7 +105,8 @@ def samples_of(
     images = assemble(records, patients, made)
     if background is not None:
         images = enhanced(images, patients.masks[patients.rows(ids)], background=background)
-    return Samples(images=images, labels=torch.tensor(labels.loc[ids].to_numpy(dtype=int)))
+    truth = torch.tensor(labels.loc[ids].to_numpy(dtype=int))
+    return Samples(images=images, labels=truth, modalities=patients.modalities)
 
 
 @lru_cache(maxsize=10)
@@ -159,9 +160,10 @@ def classifier(
     seen = predict(network, validation, split.validation)
     threshold = validation_threshold(seen["truth"], seen["score"])
     found = predict(network, test, split.test)
-    weights = attention_of(network, test).view(len(found), -1, len(MODALITIES)).mean(1).numpy()
+    names = list(patients.modalities)
+    weights = attention_of(network, test).view(len(found), -1, len(names)).mean(1).numpy()
     work.scores(found.assign(calibrated=found["score"] > threshold))
-    work.table("attention", pd.DataFrame(weights, columns=list(MODALITIES)).assign(subject=list(split.test)))
+    work.table("attention", pd.DataFrame(weights, columns=names).assign(subject=list(split.test)))
     work.history(history)
     work.weights("network", network)
     work.note(threshold=threshold)
@@ -193,8 +195,9 @@ def transferred(work: Work, *, slices: Slices, trained: Job) -> None:
     """A trained network of the arm ``prop_a`` predicts all patients of another cohort."""
     recipe, patients = trained.inputs["recipe"], slices.open()
     network = MultiStreamClassifier(
-        widths=recipe.widths, pool_after=recipe.pool_after, hidden=recipe.hidden, size=slices.size
-    )
+        widths=recipe.widths, pool_after=recipe.pool_after, hidden=recipe.hidden, size=slices.size,
+        streams=len(patients.modalities),
+    )  # fmt: skip
     trained.result().load("network", network)
     records = real_patients(patients.ids, patients.available)
     everyone = samples_of(records, patients, None, labels=patients.mutant, background=recipe.background)
@@ -227,8 +230,9 @@ def plain_rule(partition: Partition, made: Translated, *, seed: int, n_folds: in
         Scores; empty where a class has fewer than two patients.
     """
     patients, case = partition.slices.open(), training_sets(partition)["prop_a"]
-    fake, ways = case.augmented, len(MODALITIES) - 1
-    sets = {"real": case.real, "fake": fake} | {_way(fake[way]): fake[way::ways] for way in range(ways)}
+    fake, ways = case.augmented, len(patients.modalities) - 1
+    by_way = {_way(fake[way], patients.modalities): fake[way::ways] for way in range(ways)}
+    sets = {"real": case.real, "fake": fake} | by_way
     parts = []
     for name, records in sets.items():
         ids = [record.subject for record in records]
@@ -253,13 +257,17 @@ def plain_rule(partition: Partition, made: Translated, *, seed: int, n_folds: in
     return pd.concat(parts, ignore_index=True)
 
 
-def _way(record: Record) -> str:
-    pairs = [(k, source) for k, source in enumerate(record.sources) if k < source]
-    return " and ".join(f"{MODALITIES[a]} with {MODALITIES[b]}" for a, b in pairs)
+def _way(record: Record, modalities: Sequence[str]) -> str:
+    """How a fake patient was made: ``t1 with t1ce and t2 with flair``, or in a circle ``t1 from t1ce, ...``."""
+    made = [(modalities[k], modalities[source]) for k, source in enumerate(record.sources)]
+    if any(record.sources[source] != k for k, source in enumerate(record.sources)):
+        return ", ".join(f"{target} from {source}" for target, source in made)
+    once = [made[k] for k, source in enumerate(record.sources) if k < source]
+    return " and ".join(f"{a} with {b}" for a, b in once)
 
 
 def tumour_statistics(images: Tensor, masks: Tensor) -> np.ndarray:
-    """Mean, standard deviation and maximum within the tumour, means over slices: ``(R, 6, 4, S, S)`` to ``(R, 12)``."""
+    """Mean, standard deviation, maximum within the tumour, means over slices: ``(R, 6, K, S, S)`` to ``(R, 3 K)``."""
     inside = masks[:, :, None].float()
     size = inside.sum(dim=(3, 4)).clamp(min=1)
     mean = (images * inside).sum(dim=(3, 4)) / size
@@ -270,14 +278,20 @@ def tumour_statistics(images: Tensor, masks: Tensor) -> np.ndarray:
 
 # What needs no image
 
+_KNOWN = ("collection", "age", "grade", "codel_1p19q")
+"""Columns from which rules predict."""
+
 
 def rules(
     participants: pd.DataFrame, mutant: pd.Series, split: Split, *, run: int, traits: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Rules fitted on the training patients: majority class, collection, age, both, grade.
 
+    In patients of one collection, which says nothing of them, age with grade and 1p/19q take its place.
+
     Args:
-        participants: with ``collection``, ``age`` and ``grade``, any of which may be empty.
+        participants: with ``collection``, ``age`` and ``grade``, any of which may be empty, and ``codel_1p19q``, which
+            may lack.
         mutant: labels by patient.
         split: training and test patients.
         run: number of the partition.
@@ -287,13 +301,18 @@ def rules(
         Predictions with ``arm`` and ``run``.
     """
     train, test = list(split.train), list(split.test)
-    table = participants[["collection", "age", "grade"]]
+    table = participants[[name for name in _KNOWN if name in participants]]
     models = {"majority": (DummyClassifier(), table)} | {
         name.replace(" + ", "_").replace(" ", "_"): (model, table)
         for name, model in clinical_rules(participants).items()
     }
     if participants["grade"].nunique() > 1:
         models["grade_model"] = (clinical_model("grade"), table)
+    if participants["collection"].nunique() < 2:
+        if "grade_model" in models and "age_model" in models:
+            models["age_grade"] = (clinical_model("age", "grade"), table)
+        if "codel_1p19q" in table and table["codel_1p19q"].nunique() > 1:
+            models["codel"] = (clinical_model("codel_1p19q"), table)
     if traits is not None:
         models["traits"] = (make_pipeline(StandardScaler(), LogisticRegression()), traits)
     parts = []

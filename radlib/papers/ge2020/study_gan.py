@@ -18,7 +18,7 @@ from radlib.core.seeds import named_seed
 from radlib.data.cohort import MODALITIES
 from radlib.nn.device import device_of
 from radlib.papers.ge2020 import quality
-from radlib.papers.ge2020.cases import PAIRS, Translated
+from radlib.papers.ge2020.cases import Translated, pairs
 from radlib.papers.ge2020.data import SLICES, Partition, Patients
 from radlib.papers.ge2020.losses import deceive_loss, discriminator_loss, mask_weights, weighted_l1
 from radlib.papers.ge2020.networks import (
@@ -103,15 +103,16 @@ def train_pair(
         RadlibError: if no training patient has both modalities.
     """
     m, n = pair
+    names = patients.modalities[m], patients.modalities[n]
     rows, seen = (
         torch.tensor([row for row in patients.rows(some) if patients.present[row, [m, n]].all()], dtype=torch.long)
         for some in (ids, validation)
     )
     if not len(rows):
         raise RadlibError(
-            f"no training patient has {MODALITIES[m]} and {MODALITIES[n]}", remedy="leave this pair of modalities out"
+            f"no training patient has {names[0]} and {names[1]}", remedy="leave this pair of modalities out"
         )
-    title = f"{name}, {MODALITIES[m]} and {MODALITIES[n]}"
+    title = f"{name}, {names[0]} and {names[1]}"
     torch.manual_seed(named_seed(seed, title, "weights"))
     networks: dict[str, nn.Module] = {
         "generator_m": PairGenerator(recipe.generator), "generator_n": PairGenerator(recipe.generator),
@@ -211,18 +212,19 @@ def pairwise_gan(
     made, trained = train_pair(
         patients, split.train, pair, recipe=recipe, seed=seed, validation=split.validation, folder=work.checkpoints()
     )
+    names = patients.modalities
     for direction, network in made.items():
-        work.weights(direction_name(direction), network, keep=partition.run == 1 and recipe.masked)
-    work.history(trained.history.assign(pair=direction_name(pair)))
+        work.weights(direction_name(direction, names), network, keep=partition.run == 1 and recipe.masked)
+    work.history(trained.history.assign(pair=direction_name(pair, names)))
     work.note(
         steps_per_second=trained.steps_per_second, data_share=trained.data_share, peak_memory=trained.peak_memory,
-        collapsed=quality.collapsed(translate(made, patients, split.train)),
+        collapsed=quality.collapsed(translate(made, patients, split.train), names),
     )  # fmt: skip
 
 
-def direction_name(direction: tuple[int, int]) -> str:
+def direction_name(direction: tuple[int, int], modalities: Sequence[str] = MODALITIES) -> str:
     """``t1_to_flair``."""
-    return "_to_".join(MODALITIES[channel] for channel in direction)
+    return "_to_".join(modalities[channel] for channel in direction)
 
 
 def load_generators(gans: Sequence[Job]) -> Generators:
@@ -230,9 +232,10 @@ def load_generators(gans: Sequence[Job]) -> Generators:
     generators = {}
     for gan in gans:
         m, n = gan.inputs["pair"]
+        names = gan.inputs["partition"].slices.modalities
         for direction in ((m, n), (n, m)):
             network = PairGenerator(gan.inputs["recipe"].generator)
-            gan.result().load(direction_name(direction), network)
+            gan.result().load(direction_name(direction, names), network)
             generators[direction] = network.eval()
     return generators
 
@@ -269,13 +272,13 @@ def slice_autoencoder(work: Work, *, partition: Partition, widths: tuple[int, ..
 
 @job
 def synthesis(work: Work, *, partition: Partition, gans: tuple[Job, ...], coder: Job) -> None:
-    """What the six GANs of a run make of its training and its test patients.
+    """What the (six) GANs of a run make of its training and its test patients.
 
     Scores: :func:`~radlib.papers.ge2020.quality.psnr_scores` with ``patients`` (``training``, ``held_out``). Table
     ``latents``: by ``patients``, ``region`` and ``subject``, the mean latent vector of the real minus that of the fake.
     """
     patients, split, generators = partition.slices.open(), partition.split(), load_generators(gans)
-    network = SliceAutoencoder(coder.inputs["widths"])
+    network = SliceAutoencoder(coder.inputs["widths"], channels=len(patients.modalities))
     coder.result().load("network", network)
     scores, latents = [], []
     for name, ids in (("training", split.train), ("held_out", split.test)):
@@ -300,7 +303,7 @@ def plain_translation(work: Work, *, partition: Partition, rule: Literal["copy",
 
 
 def gan_jobs(partition: Partition, recipe: GanRecipe, *, gan_per_case: bool = False) -> dict[str, tuple[Job, ...]]:
-    """The six GANs of a run for the cases ``a`` and ``b``, as both chapters ask for them.
+    """The (six) GANs of a run for the cases ``a`` and ``b``, as both chapters ask for them.
 
     Args:
         partition: of the run.
@@ -312,7 +315,8 @@ def gan_jobs(partition: Partition, recipe: GanRecipe, *, gan_per_case: bool = Fa
     def six(name: str, *, taken: bool) -> tuple[Job, ...]:
         seed = named_seed(partition.seed, name, partition.run)
         return tuple(
-            pairwise_gan(partition=partition, pair=pair, recipe=recipe, taken=taken, seed=seed) for pair in PAIRS
+            pairwise_gan(partition=partition, pair=pair, recipe=recipe, taken=taken, seed=seed)
+            for pair in pairs(len(partition.slices.modalities))
         )
 
     shared = six("gan", taken=not gan_per_case)

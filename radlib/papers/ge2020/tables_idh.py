@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,9 @@ from radlib.stats.tables import format_interval
 from radlib.study.estimates import CLASS_METRICS, class_contrasts, class_estimates, standard_table
 
 THRESHOLDED = CLASS_METRICS[1:]
-RULES = ("majority", "collection_rule", "age_model", "age_collection", "grade_model", "traits")
+RULES = (
+    "majority", "collection_rule", "age_model", "age_collection", "grade_model", "age_grade", "codel", "traits",
+)  # fmt: skip
 SHUFFLED = "prop_a_permuted"
 NULL = "null_"
 """Before the name of an arm on the cohort without signal."""
@@ -29,6 +31,21 @@ PAIRS = (
     ("bas_1", "collection_rule"), ("no_mask", "majority"), ("prop_a", "age_collection"),
 )  # fmt: skip
 """Arms that are compared on the same test patients."""
+WITHOUT_COLLECTION = tuple(
+    (arm, rule) for rule in ("age_model", "grade_model", "age_grade", "codel") for arm in ("prop_a", "bas_1")
+)
+"""Those that are compared beside them in patients of one collection."""
+
+
+def beside_images(arms: Iterable[str]) -> list[str]:
+    """The rules without an image that the answer names: by collection and age, or in one collection by all that is
+    known."""
+    there = set(arms)
+    if "collection_rule" in there:
+        named: tuple[str, ...] = ("collection_rule", "age_model", "age_collection")
+    else:
+        named = ("age_model", "grade_model", "age_grade", "codel")
+    return [arm for arm in named if arm in there]
 
 
 def title_of(arm: str) -> str:
@@ -69,17 +86,19 @@ def paired(predictions: pd.DataFrame, *, n_boot: int, seed: int) -> tuple[pd.Dat
         :meth:`radlib.book.report.Report.measured` takes them.
     """
     there = set(predictions["arm"])
-    pairs = [pair for pair in PAIRS if there.issuperset(pair)]
+    beside = () if "collection_rule" in there else WITHOUT_COLLECTION
+    pairs = [pair for pair in (*PAIRS, *beside) if there.issuperset(pair)]
     gains = class_contrasts(predictions, pairs, metrics=CLASS_METRICS, n_boot=n_boot, seed=seed)
     rows = []
     for pair in pairs:
         own = gains[(gains["first"] == pair[0]) & (gains["second"] == pair[1])].set_index("metric")
+        limits = own[["value", "low", "high"]].astype(float)
         one, two = (_independent(predictions[predictions["arm"] == arm]) for arm in pair)
         truth = one["truth"].to_numpy(dtype=bool)
         right, other = (part["predicted"].to_numpy(dtype=bool) == truth for part in (one, two))
         rows.append({
             "first": TITLES[pair[0]], "second": TITLES[pair[1]],
-            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*own.loc[metric, ["value", "low", "high"]])
+            **{f"difference in {METRIC_TITLES[metric]}": format_interval(*limits.loc[metric].round(12))
                for metric in ("auc", "accuracy")},
             "only first right": int((right & ~other).sum()), "only second right": int((other & ~right).sum()),
             "p (McNemar)": mcnemar_exact(truth, one["predicted"], two["predicted"]).p_value, "patients": len(one),
@@ -150,9 +169,10 @@ def published_gain(table: str, first: str, second: str) -> Estimate:
 
 
 def group_table(
-    predictions: pd.DataFrame, collection: pd.Series, arms: Sequence[str], *, n_boot: int, seed: int
-) -> pd.DataFrame:
-    """Metrics of arms within each collection, with the numbers of tested and of mutant patients."""
+    predictions: pd.DataFrame, collection: pd.Series, arms: Sequence[str], *, n_boot: int, seed: int,
+    by: str = "collection",
+) -> pd.DataFrame:  # fmt: skip
+    """Metrics of arms within each collection (or what ``by`` says), with the numbers of tested and mutant patients."""
     parts = []
     for name in sorted(collection.dropna().unique(), reverse=True):
         part = predictions[(predictions["subject"].map(collection) == name) & predictions["arm"].isin(arms)]
@@ -161,7 +181,7 @@ def group_table(
         people = part.drop_duplicates("subject")
         there = [arm for arm in arms if arm in set(part["arm"])]
         table = wide(class_estimates(part, arms=there, n_boot=n_boot, seed=seed))
-        table.insert(0, "collection", f"{name}: {len(people)} patients, {int(people['truth'].sum())} mutant")
+        table.insert(0, by, f"{name}: {len(people)} patients, {int(people['truth'].sum())} mutant")
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
 
@@ -196,7 +216,8 @@ def shown_table(area: pd.DataFrame) -> pd.DataFrame:
 
 def attention_table(attention: pd.DataFrame) -> pd.DataFrame:
     """The modalities' mean weights on test slices (Eq. 7) by run."""
-    return attention.groupby("run")[list(MODALITIES)].mean().rename(columns=MODALITY_TITLES)
+    there = [name for name in MODALITIES if name in attention]
+    return attention.groupby("run")[there].mean().rename(columns=MODALITY_TITLES)
 
 
 def real_labels(table: pd.DataFrame, *, n_runs: int, n_boot: int, seed: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from radlib.papers.ge2020 import data
-from radlib.papers.ge2020.cases import DIRECTIONS, Translated
+from radlib.papers.ge2020.cases import Translated, directions
 from radlib.papers.ge2020.data import Partition, Patients, Slices
 from radlib.study.cohorts import Source
 
@@ -43,9 +43,17 @@ def bright_mutants(n: int, *, size: int = 16) -> Patients:
     return found
 
 
+def without_t2(patients: Patients) -> Patients:
+    """The same patients with three modalities, as the real ones have."""
+    return Patients(
+        images=patients.images[:, :, [0, 1, 3]], masks=patients.masks, present=patients.present[:, [0, 1, 3]],
+        table=patients.table, modalities=("t1", "t1ce", "flair"),
+    )  # fmt: skip
+
+
 def unchanged(patients: Patients) -> Translated:
     """A perfect translator: the real image of the other modality."""
-    return Translated(ids=patients.ids, images={(a, b): patients.images[:, :, b] for a, b in DIRECTIONS})
+    return Translated(ids=patients.ids, images={(a, b): patients.images[:, :, b] for a, b in directions()})
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, patients: Patients, others: Patients | None = None) -> None:

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from radlib.core.errors import RadlibError
+from radlib.core.errors import MissingDataError, RadlibError
+from radlib.data.cohort import Cohort
 from radlib.data.published import published
 from radlib.data.splits import Split
 from radlib.papers.ge2020 import losses, quality, study_gan
 from radlib.papers.ge2020.cases import (
     ABSENT,
-    DIRECTIONS,
-    PAIRS,
     Record,
     Translated,
     assemble,
     build_cases,
     completed,
+    directions,
     fake_patients,
+    pairs,
     real_patients,
     substitute,
 )
-from radlib.papers.ge2020.data import BACKGROUND, Patients, enhanced, partition, take_scans, tumour_positions
-from tests.papers.ge2020.made import some_patients
+from radlib.papers.ge2020.data import (
+    BACKGROUND,
+    Patients,
+    Slices,
+    enhanced,
+    modalities_of,
+    partition,
+    take_scans,
+    tumour_positions,
+)
+from radlib.study.cohorts import Source
+from tests.papers.ge2020.made import some_patients, without_t2
 
 T1, T1CE, T2, FLAIR = range(4)
 ALL = (T1, T1CE, T2, FLAIR)
@@ -89,11 +102,11 @@ def test_fake_patients_use_every_translation_once() -> None:
     assert len(made) == 3
     assert all(record.fake for record in made)
     used = [(source, channel) for record in made for channel, source in enumerate(record.sources)]
-    assert sorted(used) == sorted(DIRECTIONS)
+    assert sorted(used) == sorted(directions())
     for record in made:  # both outputs of two pairs
         assert [record.sources[source] for source in record.sources] == list(ALL)
     assert made[0].sources == (T1CE, T1, FLAIR, T2)
-    assert len(PAIRS) == published("ge2020.text.gan_pairs").number
+    assert len(pairs()) == published("ge2020.text.gan_pairs").number
     assert not Record("a", ALL).fake
     assert not Record("a", (T1CE, T1CE, T2, FLAIR)).fake
 
@@ -108,6 +121,57 @@ def test_which_modality_stands_in(missing: tuple[int, ...], by: tuple[int, ...])
     assert [completed(record).sources[k] for k in ALL if k not in missing] == [k for k in ALL if k not in missing]
 
 
+def test_three_modalities_are_exchanged_in_circles() -> None:
+    """Without T2: every image synthetic, every translation used once, two fake patients, and FLAIR from T1c."""
+    names = ("t1", "t1ce", "flair")
+    made = fake_patients(["a", "b"], len(names))
+    assert [record.sources for record in made] == [(1, 2, 0), (2, 0, 1)] * 2
+    assert all(record.fake for record in made)
+    used = [(source, channel) for record in made[:2] for channel, source in enumerate(record.sources)]
+    assert sorted(used) == sorted(directions(3))
+    assert pairs(3) == ((0, 1), (0, 2), (1, 2))
+    assert fake_patients(["a"], 2) == [Record("a", (1, 0))]
+    assert completed(Record("a", (0, 1, ABSENT)), names).sources == (0, 1, 1)
+    assert completed(Record("a", (ABSENT, 1, 2)), names).sources == (1, 1, 2)
+    with pytest.raises(RadlibError, match="flair is not missing"):
+        substitute(2, [True] * 3, names)
+
+
+def test_training_sets_of_three_modalities() -> None:
+    patients = without_t2(some_patients(50, size=1))
+    split = partition(patients.ids, patients.mutant, run=1, seed=0)
+    missing = take_scans(split.train, seed=1, channels=3)
+    assert Counter(missing.values()) == dict.fromkeys(range(3), 2)  # 6 % of 30 for each modality
+    cases = build_cases(split, patients, missing)
+    assert len(cases["prop_a"].augmented) == 2 * 30
+    assert sum(record.fake for record in cases["prop_b"].augmented) == 2 * 24
+    slices = assemble(cases["bas_2"].real, patients, None)
+    assert slices.shape == (30, 6, 3, 1, 1)
+
+
+def test_modalities_are_those_of_half_of_the_patients() -> None:
+    table = pd.DataFrame({name: ["a.nii"] * 4 for name in ("t1", "t1ce", "t2", "flair", "seg")}, index=list("abcd"))
+    table.loc[["a", "b"], "t1"] = None
+    table.loc[["b", "c", "d"], "t2"] = None
+    cohort = Cohort(name="made", source="user", root=Path(), participants=table.assign(idh="mutant"))
+    assert modalities_of(cohort) == ("t1", "t1ce", "flair")
+    assert modalities_of(cohort.subset(["a"])) == ("t1ce", "t2", "flair")
+    with pytest.raises(MissingDataError, match="1 modality"):
+        modalities_of(replace(cohort, participants=table.assign(t1=None, t1ce=None, t2=None)))
+
+
+def test_patients_have_every_modality_of_their_cohort(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.DataFrame({name: ["x.nii"] * 4 for name in ("t1", "t1ce", "flair", "seg")}, index=list("abcd"))
+    table = table.assign(t2=None, idh=["mutant", "wildtype", None, "mutant"])
+    table.loc["d", "t1"] = None
+    cohort = Cohort(name="made", source="user", root=Path(), participants=table)
+    monkeypatch.setattr(Source, "open", lambda self: cohort)
+    slices = Slices(source=Source("huashan", "real"))
+    assert slices.modalities == ("t1", "t1ce", "flair")
+    assert slices.cohort().ids == ["a", "b"]
+    assert Slices(source=Source("tcga-idh")).modalities == ("t1", "t1ce", "t2", "flair")
+
+
 def test_a_substitute_needs_something_missing_and_something_there() -> None:
     with pytest.raises(RadlibError, match="t1 is not missing"):
         substitute(T1, [True] * 4)
@@ -117,7 +181,7 @@ def test_a_substitute_needs_something_missing_and_something_there() -> None:
 
 def test_assembled_slices_are_the_ones_named() -> None:
     slices = some_patients(2)
-    made = Translated(ids=("p001",), images={(a, b): torch.full((1, 6, 16, 16), 10.0 * a + b) for a, b in DIRECTIONS})
+    made = Translated(ids=("p001",), images={(a, b): torch.full((1, 6, 16, 16), 10.0 * a + b) for a, b in directions()})
     found = assemble([Record("p001", (T1, T2, ABSENT, T1CE))], slices, made)
     torch.testing.assert_close(found[0, :, T1], slices.images[1, :, T1])
     assert (found[0, :, T1CE] == 10 * T2 + T1CE).all()

@@ -11,9 +11,18 @@ import torch
 
 from radlib.core.errors import RadlibError
 from radlib.papers.ge2020 import study_classifier
-from radlib.papers.ge2020.cases import DIRECTIONS, PAIRS, Translated
+from radlib.papers.ge2020.cases import Translated, directions, pairs
 from radlib.papers.ge2020.classifier import ClassifierRecipe
-from radlib.papers.ge2020.study_classifier import Arm, all_arms, arm_jobs, labels_of, plain_rule, transferred
+from radlib.papers.ge2020.data import Slices
+from radlib.papers.ge2020.study_classifier import (
+    Arm,
+    all_arms,
+    arm_jobs,
+    labels_of,
+    plain_rule,
+    rules,
+    transferred,
+)
 from radlib.papers.ge2020.study_gan import (
     GanRecipe,
     gan_jobs,
@@ -23,10 +32,11 @@ from radlib.papers.ge2020.study_gan import (
     synthesis,
     translate,
 )
+from radlib.papers.ge2020.tables_idh import beside_images
 from radlib.stats.roc import auc
 from radlib.study.cohorts import CohortOptions
 from radlib.study.jobs import Job
-from tests.papers.ge2020.made import RUN, SLICES, bright_mutants, opened, some_patients, unchanged
+from tests.papers.ge2020.made import RUN, SLICES, bright_mutants, opened, some_patients, unchanged, without_t2
 
 GAN = GanRecipe(generator=(4, 4), discriminator=(4, 4), steps=2, batch_size=4, precision="32-true")
 TINY = ClassifierRecipe(
@@ -40,7 +50,7 @@ TINY = ClassifierRecipe(
 
 def test_case_b_has_gans_of_its_own_only_where_asked() -> None:
     shared, apart = (gan_jobs(RUN, GAN, gan_per_case=own) for own in (False, True))
-    assert [job.inputs["pair"] for job in shared["a"]] == list(PAIRS)
+    assert [job.inputs["pair"] for job in shared["a"]] == list(pairs())
     assert shared["a"] == shared["b"]
     assert all(job.inputs["taken"] for job in shared["a"])  # no fake stands in for a scan that its network has seen
     assert not any(job.inputs["taken"] for job in apart["a"])
@@ -87,7 +97,7 @@ def test_what_a_run_of_gans_makes_is_measured(monkeypatch: pytest.MonkeyPatch) -
     assert set(first.history["pair"]) == {"t1_to_t1ce"}
     # The scores are those of the generators that were kept.
     made = translate(load_generators(gans), patients, split.test)
-    assert set(made.images) == set(DIRECTIONS)
+    assert set(made.images) == set(directions())
     lines = plain_translation(partition=RUN, rule="line").result().scores
     assert set(lines["subject"]) == set(split.test)
 
@@ -182,7 +192,7 @@ def test_a_network_predicts_the_patients_of_another_cohort(monkeypatch: pytest.M
 def test_what_fake_patients_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """FLAIR is bright in mutants. A fake FLAIR is made from another modality, and another one from FLAIR."""
     opened(monkeypatch, patients := bright_mutants(40))
-    copies = Translated(ids=patients.ids, images={(a, b): patients.images[:, :, a] for a, b in DIRECTIONS})
+    copies = Translated(ids=patients.ids, images={(a, b): patients.images[:, :, a] for a, b in directions()})
     found = plain_rule(RUN, copies, seed=0)
     assert len(found["patients"].unique()) == 5
     area = {name: auc(part["truth"], part["score"]) for name, part in found.groupby("patients")}
@@ -192,6 +202,33 @@ def test_what_fake_patients_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[found["patients"] == "fake"]["way"].value_counts().to_dict() == dict.fromkeys(range(3), train)
     patients.table["idh"] = "wildtype"
     assert plain_rule(RUN, copies, seed=0).empty
+
+
+def test_both_chapters_run_on_three_modalities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the GANs to the classifier, as real patients have them: no T2, and one collection."""
+    patients = without_t2(bright_mutants(20))
+    patients.table["collection"] = "LGG"
+    patients.table["grade"] = np.where(np.arange(20) % 4 < 2, 2.0, 3.0)
+    patients.table["codel_1p19q"] = np.where(np.arange(20) % 4 == 1, "codel", "non-codel")
+    opened(monkeypatch, patients)
+    monkeypatch.setattr(Slices, "modalities", patients.modalities)
+    gans = gan_jobs(RUN, GAN)
+    assert [job.inputs["pair"] for job in gans["a"]] == [(0, 1), (0, 2), (1, 2)]
+    coder = slice_autoencoder(partition=RUN, widths=(4, 4), steps=1, seed=0)
+    found = synthesis(partition=RUN, gans=gans["a"], coder=coder).result().scores
+    assert set(found["group"]) == {
+        "t1_to_t1ce", "t1ce_to_t1", "t1_to_flair", "flair_to_t1", "t1ce_to_flair", "flair_to_t1ce", "median",
+    }  # fmt: skip
+    short = replace(TINY, pretrain_steps=1, refine_steps=1)
+    job = arm_jobs(RUN, {"prop_b": Arm(case="prop_b")}, gans, short, seed=0)["prop_b"]
+    assert list(job.result().table("attention")) == ["t1", "t1ce", "flair", "subject"]
+    assert "attention_flair" in job.result().history
+    shown = plain_rule(RUN, study_classifier.fakes(gans["a"], RUN), seed=0)
+    assert "t1 from t1ce, t1ce from flair, flair from t1" in set(shown["patients"])
+    plain = rules(patients.table, patients.mutant, RUN.split(), run=1)
+    assert set(plain["arm"]) == {"majority", "age_model", "grade_model", "age_grade", "codel"}
+    assert beside_images(plain["arm"]) == ["age_model", "grade_model", "age_grade", "codel"]
+    assert beside_images(["age_model", "collection_rule", "grade_model"]) == ["collection_rule", "age_model"]
 
 
 def test_there_are_no_slices_of_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from radlib.data.published import published
 from radlib.data.sources import open_cohort
 from radlib.data.splits import Split
 from radlib.papers.ge2020 import figures, quality, tables, tables_idh
-from radlib.papers.ge2020.cases import DIRECTIONS, Translated, build_cases
+from radlib.papers.ge2020.cases import Translated, build_cases, directions
 from radlib.papers.ge2020.data import Patients, partition, take_scans
 from radlib.papers.ge2020.networks import SliceAutoencoder
 from tests.papers.ge2020.made import some_patients, unchanged
@@ -30,7 +30,7 @@ def smooth_patients(n: int) -> Patients:
 
 def test_psnr_by_hand() -> None:
     patients = smooth_patients(3)
-    half = {(a, b): 0.5 * patients.images[:, :, b] for a, b in DIRECTIONS}
+    half = {(a, b): 0.5 * patients.images[:, :, b] for a, b in directions()}
     scores = quality.psnr_scores(patients, Translated(ids=patients.ids, images=half))
     own = scores[(scores["subject"] == "p000") & (scores["group"] == "t1_to_t2")].set_index("metric")["value"]
     errors = (0.5 * patients.images[0, :, 2]).square()
@@ -74,7 +74,7 @@ def test_daef_by_hand() -> None:
 
 def test_collapsed_generators_are_named() -> None:
     patients = smooth_patients(3)
-    images = dict.fromkeys(DIRECTIONS, patients.images[:, :, 0])
+    images = dict.fromkeys(directions(), patients.images[:, :, 0])
     images[2, 3] = torch.zeros_like(images[2, 3])
     assert quality.collapsed(Translated(ids=patients.ids, images=images)) == ["t2_to_flair"]
 
@@ -133,7 +133,7 @@ def test_figures_of_the_gan_chapter() -> None:
     patients = smooth_patients(10)
     split = Split(name="run 1", train=patients.ids[:6], validation=patients.ids[6:8], test=patients.ids[8:])
     cases = build_cases(split, patients, {patients.ids[0]: 2})
-    made = Translated(ids=split.test, images={(a, b): patients.images[8:, :, a] for a, b in DIRECTIONS})
+    made = Translated(ids=split.test, images={(a, b): patients.images[8:, :, a] for a, b in directions()})
     drawn = (figures.case_figure(cases), figures.example_figure(patients, made), figures.view_figure(patients, "p000"))
     for figure, count in zip(drawn, (2, 8, 24), strict=True):
         assert len(figure.axes) == count
@@ -216,6 +216,21 @@ def test_votes_and_groups() -> None:
     groups = tables_idh.group_table(table, collection, ["prop_a", "absent"], n_boot=20, seed=0)
     assert [name[:3] for name in groups["collection"]] == ["LGG", "GBM"]
     assert sum(int(name.split()[1]) for name in groups["collection"]) == 34
+    grades = collection.replace({"GBM": "grade 3", "LGG": "grade 2"})
+    by_grade = tables_idh.group_table(table, grades, ["prop_a"], n_boot=20, seed=0, by="grade")
+    assert by_grade.columns[0] == "grade"
+
+
+def test_rules_without_an_image_stand_beside_one_collection() -> None:
+    """Where no collection tells, both networks are compared with age, grade, both and 1p/19q."""
+    arms = ("prop_a", "bas_1", "age_model", "grade_model", "age_grade", "codel")
+    table = pd.concat([some_predictions(arm, seed=0) for arm in arms])
+    _, gains = tables_idh.paired(table, n_boot=10, seed=0)
+    assert {("prop_a", "age_grade"), ("bas_1", "codel")} <= set(zip(gains["first"], gains["second"], strict=True))
+    _, gains = tables_idh.paired(pd.concat([table, some_predictions("collection_rule")]), n_boot=10, seed=0)
+    assert "age_grade" not in set(gains["second"])
+    found = tables_idh.estimated(table, n_boot=10, seed=0)
+    assert set(found.loc[found["arm"] == "codel", "protocol"]) == {"control"}
 
 
 def test_runs_with_and_without_fake_patients() -> None:

@@ -54,7 +54,7 @@ def others(value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [value + 1, 2 * value, max(0, value - 1)]
+        return [value + 1, 2 * value or 8, max(0, value - 1)]
     return [value * 0.5 if value else 0.5] if isinstance(value, float) else []
 
 

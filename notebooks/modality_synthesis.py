@@ -27,10 +27,16 @@ seed: int = 0  # seed of every random number
 target: str = "t2"  # the modality that the compared methods make
 sources: list[str] = ["t1ce", "flair"]  # what it is made from
 fill_targets: list[str] = ["t2", "flair", "t1ce"]  # generators for other chapters
+other_target: str = ""  # of a second direction, on real patients; empty: none
+other_sources: list[str] = []  # of the second direction
+n_other: int = 3  # trainings of each method in the second direction
+modalities: list[str] = ["t1", "t1ce", "t2", "flair"]  # that a patient must have
 n_test: int = 12  # held-out subjects
 n_seeds: int = 5  # trainings of each method
+n_variants: int = 5  # trainings of the variants of the paper's method
 grid: list[int] = [96, 96, 64]  # voxels of the common grid
 spacing: float = 2.25  # edge of a voxel, mm
+thickness: float = 0.0  # of slices, mm, where it is another; 0: cubes
 widths: list[int] = [8, 16, 32]  # channels of the generator's levels
 groups: int = 1  # groups of the octave convolutions (the paper names no number)
 discriminator_widths: list[int] = [8, 16, 32]  # channels of the discriminator's levels
@@ -42,6 +48,7 @@ learning_rate: float = 0.005  # of both players, as published
 schedule: str = "polynomial"  # of the learning rate
 distance_weight: float = 100.0  # lambda of objective (1)
 noise_channels: int = 1  # of z
+validations: int = 10  # how often the PSNR of held-out slices is measured
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -91,20 +98,30 @@ report = Report.start("modality_synthesis", cohort=cohort, profile=profile, seed
 # %% tags=["study"]
 from dataclasses import replace
 
+from radlib.data.cohort import MODALITIES
+from radlib.data.sources import role_with_images
+from radlib.papers.islam2020.divisions import HeldOutOf
 from radlib.papers.islam2020.recipes import METHODS, HeldOut, SynthesisRecipe
-from radlib.papers.islam2020.study_synthesis import filler, generator, linear
 from radlib.papers.islam2020.tables import GENERATORS
 from radlib.study.cohorts import Images, Source
 from radlib.study.studies import Study
 
+if set(modalities) == set(MODALITIES):
+    from radlib.papers.islam2020.study_synthesis import filler, generator, linear
+
+    division = HeldOut(n_test=n_test, seed=seed)
+else:
+    from radlib.papers.islam2020.study_lacking import filler, generator, linear
+
+    division = HeldOutOf(n_test=n_test, seed=seed, modalities=tuple(modalities))
 images = Images(
-    source=Source("brats2017", cohort, profile),
+    source=Source(role_with_images("brats2017", cohort=cohort), cohort, profile),
     grid=tuple(grid),
-    spacing=spacing,
+    spacing=(spacing, spacing, thickness) if thickness else spacing,
+    modalities=tuple(modalities),
     normalise="minmax",
 )
-lacking = Source("tcga-gbm", cohort, profile)
-division = HeldOut(n_test=n_test, seed=seed)
+lacking = Source(role_with_images("tcga-gbm", cohort=cohort), cohort, profile)
 recipe = SynthesisRecipe(
     widths=tuple(widths),
     groups=groups,
@@ -117,14 +134,19 @@ recipe = SynthesisRecipe(
     crop=crop,
     learning_rate=learning_rate,
     schedule=schedule,
+    validations=validations,
 )
 common = {"images": images, "division": division}
 one_way = {**common, "target": target, "sources": tuple(sources)}
 seeds = range(seed, seed + n_seeds)
+number = {"fcn_norm": n_variants, "fcn_l1": n_variants}
 recipes = {name: replace(recipe, **changes) for name, changes in METHODS.items()}
 generators = Study(
     "generators",
-    {method: [generator(**one_way, recipe=own, seed=one) for one in seeds] for method, own in recipes.items()},
+    {
+        method: [generator(**one_way, recipe=own, seed=one) for one in seeds[: number.get(method)]]
+        for method, own in recipes.items()
+    },
     titles=GENERATORS,
 )
 rival = Study("rival", {"linear": linear(**one_way)}, titles=GENERATORS)
@@ -134,10 +156,24 @@ fillers = Study(
     {name: filler(**about, recipe=recipe, seed=seed) for name, about in fill.items()},
 )
 linears = Study("linears", {name: linear(**about) for name, about in fill.items()})
+other = other_rival = None
+if other_target:
+    other_way = {**common, "target": other_target, "sources": tuple(other_sources)}
+    compared = {name: recipes[name] for name in ("fcn", "unet")}
+    other = Study(
+        "other-way",
+        {
+            method: [generator(**other_way, recipe=own, seed=one) for one in range(seed, seed + n_other)]
+            for method, own in compared.items()
+        },
+        titles=GENERATORS,
+    )
+    other_rival = Study("other-rival", {"linear": linear(**other_way)}, titles=GENERATORS)
 
 # %% tags=["hide-input"]
-for study in (generators, rival, fillers, linears):
-    report.study(study)
+for study in (generators, rival, fillers, linears, other, other_rival):
+    if study is not None:
+        report.study(study)
 
 # %% [markdown]
 # **The answer.**

@@ -26,6 +26,9 @@ profile: str = "default"  # smoke, default or paper
 seed: int = 0  # seed of every random number
 grid: list[int] = [96, 96, 64]  # voxels of the common grid
 spacing: float = 2.25  # edge of a voxel, mm
+thickness: float = 0.0  # of slices, mm, where it is another; 0: cubes
+available: list[str] = ["t1", "t1ce", "t2", "flair"]  # modalities a patient must have
+seen: list[str] = ["t1ce", "flair", "t2"]  # modalities that the networks see
 memory_mapped: bool = False  # images in files, for cohorts that do not fit in memory
 n_held_out: int = 12  # subjects that no training sees (the paper has 46)
 n_folds: int = 5  # folds of the other subjects, one training each
@@ -113,21 +116,36 @@ report = Report.start("octave_segmentation", cohort=cohort, profile=profile, see
 
 # %% tags=["study"]
 from radlib.book.plan import study_of
-from radlib.papers.islam2020.recipes import PAPER_MODALITIES, Folds, Recipe
-from radlib.papers.islam2020.study_ensembles import ensemble, excitation, rule
-from radlib.papers.islam2020.study_segmentation import segmentation
+from radlib.data.cohort import MODALITIES
+from radlib.data.sources import role_with_images
+from radlib.papers.islam2020.divisions import FoldsOf
+from radlib.papers.islam2020.recipes import Folds, Recipe
+from radlib.papers.islam2020.study_ensembles import excitation
 from radlib.papers.islam2020.study_temperature import temperature
-from radlib.papers.islam2020.tables import LACKING, MODELS, named
+from radlib.papers.islam2020.tables import LACKING, LACKING_T1CE, MODELS, named
 from radlib.study.cohorts import Images, Source
 from radlib.study.studies import Study
 
+paper_modalities = tuple(seen)
+# Patients without T2 have one outline, the whole tumour.
+whole_only = set(available) != set(MODALITIES)
+folds = {"n_held_out": n_held_out, "n_folds": n_folds, "seed": seed}
+if whole_only:
+    from radlib.papers.islam2020.study_whole import ensemble, rule, segmentation
+
+    division = FoldsOf(**folds, modalities=tuple(available))
+else:
+    from radlib.papers.islam2020.study_ensembles import ensemble, rule
+    from radlib.papers.islam2020.study_segmentation import segmentation
+
+    division = Folds(**folds)
 images = Images(
-    source=Source("brats2017", cohort, profile),
+    source=Source(role_with_images("brats2017", cohort=cohort), cohort, profile),
     grid=tuple(grid),
-    spacing=spacing,
+    spacing=(spacing, spacing, thickness) if thickness else spacing,
+    modalities=tuple(available),
     memory_mapped=memory_mapped,
 )
-division = Folds(n_held_out=n_held_out, n_folds=n_folds, seed=seed)
 recipe = Recipe(
     widths=tuple(widths),
     ratio=ratio,
@@ -147,7 +165,7 @@ recipe = Recipe(
 )
 
 
-def folds_of(model, modalities=PAPER_MODALITIES, number=n_folds, **changes):
+def folds_of(model, modalities=paper_modalities, number=n_folds, **changes):
     """One training a fold."""
     return [
         segmentation(
@@ -183,41 +201,59 @@ networks = Study(
 )
 changed = {one: together(models[one]) for one in ["fcn", "unet"]}
 changed |= {one: together(folds_of(one)) for one in exchanged}
-parts = Study("parts", changed, titles=MODELS)
-sets = [("t1ce",), ("t1ce", "flair"), PAPER_MODALITIES, (*PAPER_MODALITIES, "t1")]
+parts = Study("parts", changed, titles=MODELS) if exchanged else None
 same = {"cohort": cohort, "profile": profile, "seed": seed}
-t2_from = study_of("modality_synthesis", "generators", **same).arms["fcn"][0]
-with_t2 = {"generator": t2_from, "sources": ("t1ce", "flair")}
-modalities = Study(
-    "modalities",
-    {"_".join(one): together(folds_of("unet", one)) for one in sets}
-    | {
+maker = study_of("modality_synthesis", "generators", **same).arms["fcn"][0]
+if whole_only:
+    # T1ce is what may lack. A network that never saw it stands beside each remedy.
+    sets = [("flair",), ("t1ce",), ("t1ce", "flair"), ("t1", "flair"), paper_modalities]
+    line = {"line": maker.inputs["images"], "target": "t1ce", "sources": ("t1", "flair")}
+    remedies = {
+        "synthetic_t1ce": together(models["unet"], generator=maker),
+        "line_t1ce": together(models["unet"], **line),
+        "zeroed_t1ce": together(models["unet"], zeroed=("t1ce",)),
+        "dropout_t1ce": together(folds_of("unet", dropped=dropped), zeroed=("t1ce",)),
+        "dropout_all": together(folds_of("unet", dropped=dropped)),
+    }
+    synthetic = None
+else:
+    sets = [("t1ce",), ("t1ce", "flair"), paper_modalities, (*paper_modalities, "t1")]
+    with_t2 = {"generator": maker, "sources": ("t1ce", "flair")}
+    remedies = {
         "synthetic": together(models["unet"], **with_t2),
         "zeroed": together(models["unet"], zeroed=("t2",)),
         "dropout": together(folds_of("unet", dropped=dropped), zeroed=("t2",)),
         "dropout_whole": together(folds_of("unet", dropped=dropped)),
-    },
-    titles={"_".join(one): f"U-Net: {named(one)}" for one in sets} | LACKING,
+    }
+    synthetic = Study("synthetic", {"fcn": together(models["fcn"], **with_t2)})
+modalities = Study(
+    "modalities",
+    {"_".join(one): together(folds_of("unet", one)) for one in sets} | remedies,
+    titles={"_".join(one): f"U-Net: {named(one)}" for one in sets} | LACKING | LACKING_T1CE,
 )
-synthetic = Study("synthetic", {"fcn": together(models["fcn"], **with_t2)})
-excited = Study(
-    "excitation",
-    {
-        kind: [excitation(network=one) for one in folds_of(model)]
-        for kind, model in (("skip_scse", "fcn"), ("scse", "fcn_scse"))
-    },
-    titles={"skip_scse": "skip-scSE", "scse": "scSE"},
-)
+
+# %% tags=["study"]
+excited = softened = None
+if not whole_only:
+    excited = Study(
+        "excitation",
+        {
+            kind: [excitation(network=one) for one in folds_of(model)]
+            for kind, model in (("skip_scse", "fcn"), ("scse", "fcn_scse"))
+        },
+        titles={"skip_scse": "skip-scSE", "scse": "scSE"},
+    )
 rival = Study(
     "rival",
     {"rule": rule(images=images, division=division)},
-    titles={"rule": "two thresholds"},
+    titles={"rule": "a threshold on FLAIR" if whole_only else "two thresholds"},
 )
-softened = Study(
-    "temperature",
-    {one: temperature(members=tuple(models[one])) for one in ["fcn", "unet"]},
-    titles=MODELS,
-)
+if not whole_only:
+    softened = Study(
+        "temperature",
+        {one: temperature(members=tuple(models[one])) for one in ["fcn", "unet"]},
+        titles=MODELS,
+    )
 ample = {one: folds_of(one, steps=longer * steps) for one in ["fcn", "unet"] if longer}
 ensembles = {one: together(jobs) for one, jobs in ample.items()}
 long_trainings = Study("longer-trainings", ample, titles=MODELS) if ample else None

@@ -982,6 +982,8 @@ show_agreement(report)
 # - The networks are compared at equal widths, not at equal multiplications, and none was tuned individually. The U-Nets
 #   have batch norm in their encoders, the FCN has none: *What the parts contribute* separates the two.
 # - The validation set of BraTS 2017 has no public labels; held-out subjects of the training set take its place.
+# - On real patients the outline was drawn on FLAIR, which favours networks that see it. Patients without T1 or T1ce
+#   take no part, and slices reach only from just below to just above the tumour, so false tumour elsewhere is not seen.
 #
 # ## Questions
 #

@@ -54,6 +54,15 @@ LACKING: dict[str, str] = {
 }
 """What is done about a missing T2."""
 
+LACKING_T1CE: dict[str, str] = {
+    "synthetic_t1ce": "U-Net: T1, FLAIR, synthetic T1ce",
+    "line_t1ce": "U-Net: T1, FLAIR, T1ce by a straight line",
+    "zeroed_t1ce": "U-Net: T1, FLAIR, T1ce all 0",
+    "dropout_t1ce": "U-Net with modality dropout: T1, FLAIR",
+    "dropout_all": "U-Net with modality dropout: T1, T1ce, FLAIR",
+}
+"""What is done about a missing T1ce, where no patient has T2."""
+
 GENERATORS: dict[str, str] = {
     "fcn": "FCN cGAN (the paper's)",
     "fcn_norm": "FCN cGAN with batch norm",

@@ -270,10 +270,10 @@ def sentence(paper: str, found: Sequence[Card]) -> tuple[int, str, Card]:
         How strong it is (more is stronger), the sentence, and the claim that it is of.
     """
     own = [card for card in found if card.claim.paper == paper]
-    for card in own:
-        for finding in card.claim.findings:
-            if (text := filled(finding, found)) is not None:
-                return 10 + RANK[finding.kind], text, card
+    declared = [(card, finding) for card in own for finding in card.claim.findings]
+    for card, finding in sorted(declared, key=lambda one: not one[1].first):
+        if (text := filled(finding, found)) is not None:
+            return 10 + RANK[finding.kind], text, card
     card = max(own, key=lambda one: (
         one.best.computed, RANK[one.best.kind], one.best.word != "open",
         one.marks[0].word == "contradicts itself", one.marks[0].computed,

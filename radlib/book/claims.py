@@ -49,11 +49,15 @@ class Kept(Strict):
 
 
 class Finding(Strict):
-    """A sentence with numbers of results, in braces by name, and the kind of evidence that it is."""
+    """A sentence with numbers of results, in braces by name, and the kind of evidence that it is.
+
+    ``first`` puts it on the front page before findings of the paper's other claims.
+    """
 
     kind: Literal["simulated", "analogous", "same"]
     text: str
     numbers: dict[str, Kept]
+    first: bool = False
 
 
 class Claim(Strict):

@@ -165,3 +165,10 @@ def test_print_is_held_against_itself() -> None:
     assert "holds 0 in 1 of 1" in deep.why
     assert marks["mehra2022.cost"].word == "contradicts itself"
     assert marks["islam2020.generator"].word == "nothing to compare"
+
+
+def test_what_is_declared_first_speaks_for_its_paper() -> None:
+    found = all_cards()
+    _, text, card = sentence("islam2020", found)
+    assert card.key == "islam2020.survival"
+    assert "survival times are shuffled" in text

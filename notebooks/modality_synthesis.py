@@ -86,7 +86,7 @@ from radlib.plots.slices import slice_figure
 from radlib.plots.viewer import linked_viewer, on_grid
 from radlib.stats.tables import format_interval
 from radlib.study.estimates import contrasts, estimates, standard_table
-from radlib.study.gates import last_quarter_change
+from radlib.study.gates import FLAT, last_quarter_change
 
 report = Report.start("modality_synthesis", cohort=cohort, profile=profile, seed=seed)
 
@@ -376,7 +376,7 @@ moved = last_quarter_change(history, "psnr")
 report.sentence(
     "Change of the held-out PSNR in the last quarter of the training, mean over seeds: "
     + "; ".join(f"{GENERATORS[arm]} {change:.2f} dB" for arm, change in moved.items())
-    + ". A verdict needs less than 0.10 dB."
+    + f". A verdict needs less than {10 * FLAT:.1f} dB."
 )
 
 # %%

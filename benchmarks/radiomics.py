@@ -266,9 +266,11 @@ def main() -> None:
             np.savez(case, image=image, mask=mask)
             for package in ("radlib", *arguments.peers):
                 python = sys.executable if package == "radlib" else arguments.peers_python
-                command = [python, __file__, "--repeats", str(arguments.repeats), "--measure", package, str(case)]
+                script = str(Path(__file__).resolve())
+                command = [python, script, "--repeats", str(arguments.repeats), "--measure", package, str(case)]
                 load = os.getloadavg()[0]
-                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+                # In the temporary folder: some packages leave files where they run.
+                done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
                 if done.returncode:
                     reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
                     print(f"{voxels:>8} {package:<12} not measured: {reason[:100]}")

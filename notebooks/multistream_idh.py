@@ -243,7 +243,7 @@ changes = {
     if (*pair, metric) in differences.index
 }
 both = predictions[predictions["arm"].isin(("prop_a", "bas_1"))]
-everyone = ", which calls every patient mutant in both" if both["predicted"].all() else ""
+everyone = ", which calls every patient mutant in both," if both["predicted"].all() else ""
 answer = (
     f"Fake patients change the AUC for IDH1 by {changes['gain_a']} and the accuracy of the "
     f"vote{everyone} by {changes['gain_a_accuracy']} (Prop-A minus Bas-1, same patients and runs), "

@@ -32,9 +32,9 @@ def main() -> None:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         found = steps(clone, profile=arguments.profile)
     if arguments.keep:
-        from radlib.book.costs import CostsFile
+        from radlib.book.costs import CostsFile, costs_file
 
-        file = CostsFile(ROOT / "published" / "costs.json")
+        file = CostsFile(costs_file())
         for step, seconds, load in found:
             file.add("steps", {"step": step, "seconds": seconds, "load": load}, instead_of=("step",))
 

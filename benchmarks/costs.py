@@ -409,10 +409,14 @@ def main() -> None:
     if arguments.measure:
         measure_here(arguments)
         return
-    from radlib.book.costs import CostsFile
-    from radlib.core.paths import project_root, runs_root
+    from radlib.book.costs import CostsFile, costs_file
+    from radlib.core.errors import RadlibError
+    from radlib.core.paths import runs_root
 
-    book = CostsFile(arguments.file or project_root() / "published" / "costs.json")
+    try:
+        book = CostsFile(arguments.file or costs_file())
+    except RadlibError as error:
+        sys.exit(str(error))
     work = arguments.work or runs_root() / "costs"
     sizes: dict[tuple[int, ...], Sequence[int]] = {
         IMAGE_SIZES: arguments.image_sizes,

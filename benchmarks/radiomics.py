@@ -283,10 +283,9 @@ def main() -> None:
                     flush=True,
                 )
     if arguments.keep:
-        from radlib.book.costs import RADIOMICS, CostsFile
-        from radlib.core.paths import project_root
+        from radlib.book.costs import RADIOMICS, CostsFile, costs_file
 
-        file = CostsFile(project_root() / "published" / "costs.json")
+        file = CostsFile(costs_file())
         for r in results:
             file.add("besides", {
                 "task": f"{RADIOMICS}, {r['voxels']:,} voxels", "package": r["package"], "seconds": r["median"],

@@ -209,10 +209,9 @@ def main() -> None:
 
 def keep(rows: list[dict[str, Any]], *, calls: int, load: float) -> None:
     """Write what the page of costs shows: a step of training, and a subject."""
-    from radlib.book.costs import CostsFile
-    from radlib.core.paths import project_root
+    from radlib.book.costs import CostsFile, costs_file
 
-    file = CostsFile(project_root() / "published" / "costs.json")
+    file = CostsFile(costs_file())
     titles = {"fcn": "octave FCN", "unet": "U-Net"}
     for row in rows:
         kind, loop = row["case"].split(", ")

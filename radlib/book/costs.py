@@ -20,6 +20,7 @@ from statsmodels.regression.linear_model import OLS, RegressionResults
 from radlib.book.provenance import describe
 from radlib.core.errors import RadlibError, first_problem
 from radlib.core.files import write_json
+from radlib.core.paths import project_root
 
 RADIOMICS = "radiomic features of 12 images"
 """The task of ``benchmarks/radiomics.py``, before the number of voxels."""
@@ -147,6 +148,11 @@ class Costs(_Strict):
     def of(self, stage: str) -> list[Measurement]:
         """The measurements of a stage, smallest cohort first; those of one stage share their settings."""
         return sorted((row for row in self.measurements if row.stage == stage), key=lambda row: row.n)
+
+
+def costs_file() -> Path:
+    """``published/costs.json``, where what was measured is kept."""
+    return project_root() / "published" / "costs.json"
 
 
 def read_costs(file: Path | str) -> Costs:

@@ -200,7 +200,7 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
     """
     from radlib.book.answer import cards, costs_of
     from radlib.book.claims import decisions_by_kind
-    from radlib.book.costs import read_costs
+    from radlib.book.costs import costs_file, read_costs
     from radlib.book.costs_page import costs_figure, costs_page, figure_png
     from radlib.book.gallery import write_gallery
     from radlib.book.ledger import collect, ledger_frame, pages
@@ -209,7 +209,7 @@ def write_generated_pages(*, cohort: str, profile: str, commands: Any, book: Pat
 
     folder = (book or book_dir()) / "generated"
     published = project_root() / "published"
-    costs = read_costs(published / "costs.json")
+    costs = read_costs(costs_file())
     entries, found = collect(runs_root(), published), cards(decisions_by_kind(published))
     made = {
         **pages(entries, found, costs={paper: costs_of(paper) for paper in PAPERS}),

@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from radlib.book.costs import RADIOMICS, read_costs
-from radlib.core.paths import project_root
+from radlib.book.costs import RADIOMICS, costs_file, read_costs
 from radlib.data.cohort import Cohort
 from radlib.features.boxcount import box_count
 from radlib.features.islam71 import feature_names as names_71
@@ -123,7 +122,7 @@ def _interval(row: pd.Series) -> str:
 
 def benchmark_table() -> pd.DataFrame:
     """Seconds and memory of every package in the kept run of ``benchmarks/radiomics.py``, the fastest first."""
-    besides = read_costs(project_root() / "published" / "costs.json").besides
+    besides = read_costs(costs_file()).besides
     rows = [
         {
             "voxels": int(row.task.split(", ", 1)[1].split(" ")[0].replace(",", "")), "package": row.package,
